@@ -1,0 +1,288 @@
+"""The brief: the problem, defined once, from which everything else follows.
+
+One frozen struct a table of ``headway.toml``. Each field carries the sentence that says what it is for; the
+same sentence stands in the file that ``headway init`` writes, in the error about the field, and in the docs.
+How the text becomes this noun, with errors that name the line, is in ``nouns/brief_text.py``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from headway.errors import BriefError
+from headway.nouns.span import DAY, parse_span
+
+__all__ = [
+    "Baseline",
+    "Brief",
+    "Decision",
+    "FeatureSpec",
+    "Monitor",
+    "Quota",
+    "Retrain",
+    "Search",
+    "Serve",
+    "Source",
+    "Split",
+    "Success",
+    "Target",
+    "Threshold",
+    "Value",
+    "parse_act_on",
+]
+
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this model is for; the first of the five questions."""
+
+    improves: Annotated[str, Meta(description="The decision that gets better, as a question somebody asks today.")] = ""
+    action: Annotated[str, Meta(description="What is done differently when the prediction says so.")] = ""
+    reaches: Annotated[str, Meta(description="How, and how often, the prediction reaches whoever decides.")] = ""
+    owner: Annotated[str, Meta(description="Who answers for the decision, and so for the model.")] = ""
+    review: Annotated[str, Meta(description="How often the owner looks at it.")] = ""
+
+
+class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One derived column or feature, in its long form; a plain string is short for ``value`` alone.
+
+    Four shapes, told apart by what is there: an expression of the row itself (``value``), a look-up
+    (``from``, ``match``, ``take`` or ``value``), a windowed aggregate (``window`` and ``value``) and a
+    distance on the sphere (``distance``).
+    """
+
+    value: Annotated[str, Meta(description="An expression; for a window, an aggregate of one.")] = ""
+    from_: Annotated[str, Meta(description="The source that is looked into.")] = msgspec.field(default="", name="from")
+    match: Annotated[
+        tuple[str, ...] | dict[str, str],
+        Meta(description="Columns that must be equal; { mine = 'theirs' } where the names differ."),
+    ] = ()
+    take: Annotated[str, Meta(description="The column that is taken from the matching row.")] = ""
+    max_age: Annotated[str, Meta(description="Older than this counts as missing, e.g. '6 hours'.")] = ""
+    window: Annotated[str, Meta(description="How far back events count, e.g. '24 hours'.")] = ""
+    distance: Annotated[tuple[str, ...], Meta(description="Two columns that name places.")] = ()
+    lat: Annotated[str, Meta(description="The column of degrees north.")] = ""
+    lon: Annotated[str, Meta(description="The column of degrees east.")] = ""
+    missing: Annotated[
+        Literal["", "allow", "refuse"],
+        Meta(description="Whether a request may lack what this needs; look-ups allow it, expressions refuse it."),
+    ] = ""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A place that data come from."""
+
+    path: Annotated[Text, Meta(description="A file, or a pattern such as 'data/flights/*.csv'; relative to the brief.")]
+    format: Annotated[
+        Literal["", "csv", "jsonl", "parquet", "sqlite"], Meta(description="Only where the name of the file does not say it.")
+    ] = ""
+    table: Annotated[str, Meta(description="The table, where the file holds several (SQLite).")] = ""
+    key: Annotated[tuple[str, ...], Meta(description="The columns that name one row.")] = ()
+    time: Annotated[str, Meta(description="The column that says when the row's event happens.")] = ""
+    zone: Annotated[str, Meta(description="The zone of times that carry none.")] = "UTC"
+    nulls: Annotated[tuple[str, ...], Meta(description="Texts that mean 'missing'.")] = ("", "NA")
+    types: Annotated[
+        dict[str, Literal["bool", "int", "float", "text", "time"]],
+        Meta(description="Types of columns where a look at the data would guess wrongly."),
+    ] = {}
+    known: Annotated[
+        str | dict[str, str],
+        Meta(description="WHEN each column is known; '*' stands for all others. Undeclared: unusable for the row itself."),
+    ] = {}
+    derive: Annotated[dict[str, str | FeatureSpec], Meta(description="Columns computed from the row, in this order.")] = {}
+    licence: Annotated[str, Meta(description="Under what terms the data may be used.")] = ""
+    owner: Annotated[str, Meta(description="Who answers for the data.")] = ""
+    personal: Annotated[bool | None, Meta(description="Whether the data are about identifiable people.")] = None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is predicted, when, and from when on the truth is known."""
+
+    examples: Annotated[Text, Meta(description="The source each of whose rows is one example.")]
+    predict_at: Annotated[Text, Meta(description="The moment of the prediction; nothing known later is used.")]
+    label: Annotated[Text, Meta(description="What is predicted: a condition.")]
+    label_known_at: Annotated[Text, Meta(description="The moment the label is known. Missing: void, and counted.")]
+    act_on: Annotated[Text, Meta(description="What the action can carry: 'top 40 per day' or 'score > 0.6'.")]
+    horizon: Annotated[str, Meta(description="In words: how far ahead the label lies.")] = ""
+
+
+class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which examples train, which choose, which judge. All bounds are exclusive, at local midnight of ``zone``."""
+
+    train_before: Annotated[dt.date, Meta(description="Train on predictions, and labels known, before this day.")]
+    validate_before: Annotated[dt.date, Meta(description="Choose settings on what follows, up to this day.")]
+    test_before: Annotated[dt.date, Meta(description="Judge once on what follows, up to this day.")]
+    train_from: Annotated[dt.date | None, Meta(description="Leave out examples before this day.")] = None
+    by: Annotated[Literal["time"], Meta(description="How the examples are split.")] = "time"
+    zone: Annotated[str, Meta(description="The zone whose midnights bound the splits and whose days are counted.")] = "UTC"
+    refit: Annotated[
+        Literal["all data before deployment", "train only"],
+        Meta(description="What the released model learns from, once the settings are chosen and judged."),
+    ] = "all data before deployment"
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How hard to look for a model."""
+
+    trials: Annotated[int, Meta(ge=1, le=10_000, description="How many settings to try; a re-run repeats them exactly.")] = 12
+    seconds: Annotated[
+        float | None, Meta(gt=0, description="Stop after this long; a run that was cut says so, and may not repeat exactly.")
+    ] = None
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1, description="From which every random choice follows.")] = 7
+    algorithms: Annotated[
+        tuple[Literal["logistic", "tree", "lightgbm"], ...], Meta(min_length=1, description="Which kinds of model to try.")
+    ] = ("logistic", "tree", "lightgbm")
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is good, and what is good enough."""
+
+    metric: Annotated[
+        Literal["average_precision", "roc_auc", "log_loss", "brier"], Meta(description="What quality is measured by.")
+    ] = "average_precision"
+    minimum: Annotated[float, Meta(description="Worse than this on the test is not released.")]
+    good_enough: Annotated[float, Meta(description="The search stops here.")]
+    latency_p99: Annotated[str, Meta(description="The slowest answer in a hundred may take this long.")] = "50 ms"
+    explainable: Annotated[bool, Meta(description="Whether each prediction must come with its reasons.")] = False
+    segments: Annotated[tuple[str, ...], Meta(description="Columns whose every value is tested on its own.")] = ()
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done today without a model."""
+
+    rule: Annotated[str, Meta(description="A feature or an expression of features; higher means likelier.")] = ""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a right and a wrong call are worth, per example acted on."""
+
+    currency: Annotated[str, Meta(description="The currency of the figures below.")] = "USD"
+    true_positive: Annotated[float, Meta(description="Gained when the action was right.")] = 1.0
+    false_positive: Annotated[float, Meta(description="Gained (negative: lost) when it was in vain.")] = 0.0
+    build: Annotated[float, Meta(ge=0, description="Cost of building, once.")] = 0.0
+    monthly: Annotated[float, Meta(ge=0, description="Cost of running, a month.")] = 0.0
+    retraining_per_month: Annotated[float | None, Meta(ge=0, description="Budget for retraining, a month.")] = None
+
+
+class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How predictions are served."""
+
+    refresh: Annotated[
+        str, Meta(description="How far the looked-up features may lag; training looks up with the same lag.")
+    ] = "0 minutes"
+    max_rows: Annotated[int, Meta(ge=1, le=10_000, description="The most rows in one request.")] = 256
+    max_body_bytes: Annotated[int, Meta(ge=1_024, description="The largest request body.")] = 1_048_576
+
+
+class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the living model is watched."""
+
+    window: Annotated[Literal["1 day"], Meta(description="The stretch of traffic that is summarised as one.")] = "1 day"
+    false_alarm: Annotated[
+        str, Meta(description="How rarely a healthy model may page someone: 'once a year', 'once in 90 days'.")
+    ] = "once a year"
+    alert: Annotated[dict[str, str], Meta(description="Where alerts go: { to = 'log' }.")] = msgspec.field(default_factory=lambda: {"to": "log"})
+
+
+class Retrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When to go round again."""
+
+    when: Annotated[
+        tuple[str, ...], Meta(description="'harm' (performance, calibration or money) and/or 'every 30 days'; [] for never.")
+    ] = ("harm",)
+    mode: Annotated[Literal["challenger"], Meta(description="How a new model proves itself.")] = "challenger"
+    shadow: Annotated[str, Meta(description="How long a challenger answers in the shadow before it is judged.")] = "7 days"
+    budget_per_month: Annotated[int, Meta(ge=0, description="The most retrainings in 30 days.")] = 4
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole problem definition; ``digest`` is its version."""
+
+    decision: Annotated[Decision, Meta(description="What is it for?")] = Decision()
+    sources: Annotated[dict[str, Source], Meta(min_length=1, description="Where the data come from.")]
+    target: Annotated[Target, Meta(description="What is predicted, when, and how it is acted on.")]
+    features: Annotated[
+        dict[str, str | FeatureSpec], Meta(min_length=1, description="What the model sees, as known at predict_at.")
+    ]
+    split: Annotated[Split, Meta(description="Which examples train, choose and judge.")]
+    search: Annotated[Search, Meta(description="How hard to look for a model.")] = Search()
+    success: Annotated[Success, Meta(description="What is good, and what is good enough.")]
+    baseline: Annotated[Baseline, Meta(description="What is done today.")] = Baseline()
+    value: Annotated[Value, Meta(description="What a call is worth.")] = Value()
+    serve: Annotated[Serve, Meta(description="How predictions are served.")] = Serve()
+    monitor: Annotated[Monitor, Meta(description="How the living model is watched.")] = Monitor()
+    retrain: Annotated[Retrain, Meta(description="When to go round again.")] = Retrain()
+
+    @property
+    def digest(self) -> str:
+        """The hash of what the brief means; comments and layout do not count."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, tag="quota"):
+    """Act on the ``k`` highest of each day."""
+
+    k: int
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True, tag="threshold"):
+    """Act on everything above ``score``."""
+
+    score: float
+
+
+_QUOTA = re.compile(r"top\s+(\d+)\s+(?:per|a)\s+day", re.IGNORECASE)
+_THRESHOLD = re.compile(r"(?:score|probability)\s*>\s*(\d*\.?\d+)\s*(%?)", re.IGNORECASE)
+
+
+def parse_act_on(text: str) -> Quota | Threshold:
+    """Return which predictions are acted on.
+
+    Examples
+    --------
+    >>> parse_act_on("top 40 per day")
+    Quota(k=40)
+    >>> parse_act_on("probability > 60 %")
+    Threshold(score=0.6)
+    """
+    if (quota := _QUOTA.fullmatch(text.strip())) and int(quota[1]) > 0:
+        return Quota(k=int(quota[1]))
+    if threshold := _THRESHOLD.fullmatch(text.strip()):
+        score = float(threshold[1]) / (100 if threshold[2] else 1)
+        if 0 <= score <= 1:
+            return Threshold(score=score)
+    raise BriefError(
+        f"act_on = {text!r} does not say which predictions are acted on.",
+        hint="Write 'top 40 per day' or 'score > 0.6'.",
+    )
+
+
+def false_alarm_windows(monitor: Monitor) -> float:
+    """Return the promised mean number of windows between two false pages.
+
+    Examples
+    --------
+    >>> false_alarm_windows(Monitor(false_alarm="once a year"))
+    365.0
+    >>> false_alarm_windows(Monitor(false_alarm="once in 90 days"))
+    90.0
+    """
+    text = monitor.false_alarm.strip().lower()
+    named = {"once a week": 7.0, "once a month": 30.0, "once a quarter": 91.0, "once a year": 365.0}
+    if text in named:
+        return named[text]
+    if text.startswith("once in "):
+        days = parse_span(text.removeprefix("once in ")) / DAY
+        if days >= 1:
+            return days
+    raise BriefError(
+        f"false_alarm = {monitor.false_alarm!r} is not a rate.",
+        hint="Write 'once a year', 'once a month' or 'once in 90 days'.",
+    )
