@@ -1,0 +1,376 @@
+"""Scores of predictions, and their intervals over days.
+
+The file hides how a bootstrap over days is made cheap: each metric is rewritten as a function of *how often
+each day was drawn*, so that a resample is a row of small integers and all resamples are one matrix product,
+not one pass over the examples each.
+
+Scores rank: higher means likelier. Labels are 0 and 1. A metric that is not defined on what it is given (no
+positive, say) is NaN, never a number that looks like an answer. ``docs/validation.md`` says what each means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from headway.errors import DataError, did_you_mean
+from headway.nouns.interval import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = [
+    "METRICS",
+    "MetricName",
+    "average_precision",
+    "brier",
+    "checked",
+    "day_bootstrap",
+    "day_draws",
+    "day_multiplicity",
+    "higher_is_better",
+    "interval_of_draws",
+    "log_loss",
+    "paired_day_bootstrap",
+    "roc_auc",
+    "silent_is_lowest",
+]
+
+MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier"]
+
+_BLOCK = 4_000_000  # cells of the (days x ranks) tables held at once: 32 MB
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return whether more of this metric is better.
+
+    Examples
+    --------
+    >>> higher_is_better("roc_auc"), higher_is_better("log_loss")
+    (True, False)
+    """
+    return _known(metric) in ("average_precision", "roc_auc")
+
+
+def silent_is_lowest(score: ArrayLike) -> Floats:
+    """Return the scores with NaN, where a rule says nothing, below every other.
+
+    Examples
+    --------
+    >>> silent_is_lowest([0.2, float("nan")]).tolist()
+    [0.2, -inf]
+    """
+    values = np.asarray(score, dtype=np.float64)
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def average_precision(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
+    """Return the area under the precision-recall steps, tied scores entering together.
+
+    ``sum_g (R_g - R_{g-1}) P_g`` over the distinct scores from the highest down, without interpolation, as
+    scikit-learn defines it; its value for a scorer without skill is the base rate.
+
+    Examples
+    --------
+    >>> round(average_precision([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]), 4)
+    0.8333
+    """
+    s, y, w = checked(score, label, weight)
+    order = np.argsort(-s, kind="stable")
+    ends = _ends_of_ties(s[order])
+    hits = np.cumsum((w * y)[order])[ends]
+    seen = np.cumsum(w[order])[ends]
+    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    return _ratio(float(np.sum(np.diff(hits, prepend=0.0) * precision)), float(hits[-1]))
+
+
+def roc_auc(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
+    """Return how likely a positive is ranked above a negative, a tie counting half.
+
+    The Mann-Whitney statistic over midranks (Bamber 1975); 0.5 for a scorer without skill, whatever the base rate.
+
+    Examples
+    --------
+    >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+    0.75
+    """
+    s, y, w = checked(score, label, weight)
+    order = np.argsort(s, kind="stable")
+    ends = _ends_of_ties(s[order])
+    positives = np.diff(np.cumsum((w * y)[order])[ends], prepend=0.0)
+    below = np.cumsum((w * (1 - y))[order])[ends]
+    negatives = np.diff(below, prepend=0.0)
+    won = float(np.sum(positives * (below - negatives / 2)))
+    return _ratio(won, float(positives.sum() * negatives.sum()))
+
+
+def log_loss(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
+    """Return the mean of ``-log`` of the probability given to what happened, in nats (Good 1952).
+
+    Probabilities are kept one double-precision epsilon away from 0 and 1, as in scikit-learn.
+
+    Examples
+    --------
+    >>> round(log_loss([0.1, 0.9], [0, 1]), 4)
+    0.1054
+    """
+    s, y, w = checked(score, label, weight, probability=True)
+    return _ratio(float(np.sum(w * _log_losses(s, y))), float(w.sum()))
+
+
+def brier(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
+    """Return the mean squared distance of probability and label (Brier 1950).
+
+    Examples
+    --------
+    >>> round(brier([0.1, 0.8], [0, 1]), 4)
+    0.025
+    """
+    s, y, w = checked(score, label, weight, probability=True)
+    return _ratio(float(np.sum(w * (s - y) ** 2)), float(w.sum()))
+
+
+METRICS: dict[str, Callable[..., float]] = {
+    "average_precision": average_precision,
+    "roc_auc": roc_auc,
+    "log_loss": log_loss,
+    "brier": brier,
+}
+
+
+# --- intervals: whole days are resampled --------------------------------------------------------------------
+
+
+def day_multiplicity(days: int, *, draws: int, seed: int) -> Floats:
+    """Return how often each of ``days`` days is drawn in each of ``draws`` resamples: ``(draws, days)`` counts."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(days, np.full(days, 1 / days), size=draws).astype(np.float64)
+
+
+def day_draws(
+    metric: str, score: ArrayLike, label: ArrayLike, day: ArrayLike, *, draws: int = 1000, seed: int
+) -> Floats:
+    """Return the metric on each of ``draws`` resamples of whole days.
+
+    The same ``day`` and ``seed`` give the same resamples, so that two scorers drawn alike are paired: take the
+    difference of what this returns. A resample on which the metric is not defined is NaN.
+
+    Raises
+    ------
+    DataError
+        Fewer than two days: nothing can be said about how days vary.
+    """
+    s, y, _ = checked(score, label, probability=not _ranks(metric))
+    days, index = np.unique(np.asarray(day), return_inverse=True)
+    if len(index) != len(y):
+        raise DataError(f"{len(y)} labels but {len(index)} days.", hint="Give one day for each example.")
+    if len(days) < 2:  # noqa: PLR2004
+        raise DataError(
+            f"The examples span {len(days)} day(s); an interval needs at least 2, and is fair from about 7 on.",
+            hint="Choose a longer stretch of time.",
+        )
+    drawn = day_multiplicity(len(days), draws=draws, seed=seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _DRAWS[_known(metric)](s, y, index.astype(np.int64), drawn)
+
+
+def interval_of_draws(value: float, drawn: Floats, *, days: int, level: float = 0.95) -> Interval:
+    """Return ``value`` with the expanded percentile interval of its resamples.
+
+    The plain percentile interval is too short for few clusters; its tail probability is therefore set to
+    ``Phi(-sqrt(n / (n - 1)) t_{n-1})``, which is what makes it as wide as Student's for a mean of ``n`` days
+    (Hesterberg 2015, section 5.4). It does not correct bias, and takes days as independent of each other.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    usable = drawn[np.isfinite(drawn)]
+    if 2 * len(usable) < len(drawn):
+        raise DataError(
+            "Fewer than half of the resamples of days hold both classes; no interval can be given.",
+            hint="Choose a longer stretch of time, or a target that is less rare.",
+        )
+    tail = float(ndtr(np.sqrt(days / (days - 1)) * stdtrit(days - 1, (1 - level) / 2)))
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    return Interval(value=float(value), low=float(low), high=float(high), level=level)
+
+
+def day_bootstrap(
+    metric: str, score: ArrayLike, label: ArrayLike, day: ArrayLike, *, draws: int = 1000, seed: int, level: float = 0.95
+) -> Interval:
+    """Return the metric with its interval, whole days being resampled (cluster bootstrap; Field & Welsh 2007).
+
+    Examples of one day share its weather and its delays: resampling them one by one would give an interval
+    that is far too short.
+
+    Parameters
+    ----------
+    metric
+        A name in ``METRICS``.
+    score, label, day
+        One entry per example.
+
+    Examples
+    --------
+    >>> score, label, day = [0.9, 0.2, 0.7, 0.4, 0.6, 0.1], [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
+    >>> str(day_bootstrap("roc_auc", score, label, day, draws=200, seed=7))
+    '0.667 [0.000, 1.000]'
+    """
+    drawn = day_draws(metric, score, label, day, draws=draws, seed=seed)
+    value = METRICS[metric](score, label)
+    return interval_of_draws(value, drawn, days=len(np.unique(np.asarray(day))), level=level)
+
+
+def paired_day_bootstrap(
+    metric: str,
+    a: ArrayLike,
+    b: ArrayLike,
+    label: ArrayLike,
+    day: ArrayLike,
+    *,
+    draws: int = 1000,
+    seed: int,
+    level: float = 0.95,
+) -> Interval:
+    """Return the metric of ``a`` less that of ``b``, both on the same resampled days, with the interval of the difference."""
+    drawn = day_draws(metric, a, label, day, draws=draws, seed=seed)
+    drawn = drawn - day_draws(metric, b, label, day, draws=draws, seed=seed)
+    value = METRICS[metric](a, label) - METRICS[metric](b, label)
+    return interval_of_draws(value, drawn, days=len(np.unique(np.asarray(day))), level=level)
+
+
+def _average_precision_draws(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
+    """Weighted average precision of each row of ``drawn``, from counts per day and rank.
+
+    Precision matters only where a positive enters, so ranks are collapsed to the distinct scores that hold
+    one: ``slot`` is the first such score at or below an example's. What remains is two matrix products.
+    """
+    days = drawn.shape[1]
+    order = np.argsort(-score, kind="stable")
+    s, y, d = score[order], label[order], day[order]
+    tie = np.cumsum(np.concatenate([[0], s[1:] != s[:-1]])).astype(np.int64)
+    holds = np.bincount(tie, weights=y) > 0
+    slot = (np.cumsum(holds) - holds)[tie]
+    slots = int(holds.sum())
+    total = drawn @ np.bincount(d, weights=y, minlength=days)
+    area = np.zeros(len(drawn))
+    seen, hits = np.zeros((days, 1)), np.zeros((days, 1))
+    width = max(1, _BLOCK // max(days, len(drawn)))
+    for first in range(0, slots, width):
+        last = min(first + width, slots)
+        rows = slice(*np.searchsorted(slot, [first, last]))
+        shape = (days, last - first)
+        cell = d[rows] * shape[1] + slot[rows] - first
+        count = _table(cell, shape, None).cumsum(axis=1) + seen
+        new = _table(cell, shape, y[rows])
+        hit = new.cumsum(axis=1) + hits
+        weight = drawn @ count
+        area += np.sum((drawn @ new) * np.divide(drawn @ hit, weight, out=np.zeros_like(weight), where=weight > 0), axis=1)
+        seen, hits = count[:, -1:], hit[:, -1:]
+    return area / total
+
+
+def _roc_auc_draws(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
+    """ROC AUC of each row of ``drawn``: a quadratic form in the counts of days.
+
+    ``won[i, j]`` pairs have their positive on day i, their negative on day j, and are ranked rightly.
+    """
+    days = drawn.shape[1]
+    s, y, d = (score, label, day) if 2 * label.sum() <= len(label) else (-score, 1 - label, day)
+    order = np.argsort(s, kind="stable")
+    s, y, d = s[order], y[order], d[order]
+    positive = y > 0
+    lose, win = s[~positive], s[positive]
+    won = np.zeros((days, days))
+    width = max(1, _BLOCK // days)
+    for first in range(0, len(win), width):
+        part, its_day = win[first : first + width], d[positive][first : first + width]
+        below = _counts_below(lose, d[~positive], part, days)
+        won += np.stack([np.bincount(its_day, weights=row, minlength=days) for row in below], axis=1)
+    ahead = np.sum((drawn @ won) * drawn, axis=1)
+    pairs = (drawn @ np.bincount(d[positive], minlength=days)) * (drawn @ np.bincount(d[~positive], minlength=days))
+    return ahead / pairs
+
+
+def _counts_below(lose: Floats, day: Ints, win: Floats, days: int) -> Floats:
+    """``(days, len(win))``: negatives of each day ranked below each positive, a tie counting half."""
+    out = np.empty((days, len(win)))
+    for each in range(days):
+        mine = lose[day == each]
+        out[each] = (np.searchsorted(mine, win, side="left") + np.searchsorted(mine, win, side="right")) / 2
+    return out
+
+
+def _mean_draws(loss: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats, Ints, Floats], Floats]:
+    def drawn_means(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
+        days = drawn.shape[1]
+        total: Floats = drawn @ np.bincount(day, weights=loss(score, label), minlength=days)
+        return total / (drawn @ np.bincount(day, minlength=days))
+
+    return drawn_means
+
+
+def _log_losses(score: Floats, label: Floats) -> Floats:
+    epsilon = np.finfo(np.float64).eps
+    p = np.clip(score, epsilon, 1 - epsilon)
+    return -np.log(np.where(label > 0, p, 1 - p))
+
+
+_DRAWS: dict[str, Callable[[Floats, Floats, Ints, Floats], Floats]] = {
+    "average_precision": _average_precision_draws,
+    "roc_auc": _roc_auc_draws,
+    "log_loss": _mean_draws(_log_losses),
+    "brier": _mean_draws(lambda score, label: (score - label) ** 2),
+}
+
+
+def _table(cell: Ints, shape: tuple[int, int], weight: Floats | None) -> Floats:
+    return np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+
+def _ends_of_ties(ordered: Floats) -> Ints:
+    """Positions of the last of each run of equal values."""
+    return np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+
+
+def _ratio(over: float, under: float) -> float:
+    return over / under if under > 0 else float("nan")
+
+
+def _ranks(metric: str) -> bool:
+    return _known(metric) in ("average_precision", "roc_auc")
+
+
+def _known(metric: str) -> str:
+    if metric not in get_args(MetricName):
+        raise DataError(f"There is no metric {metric!r}.", hint=did_you_mean(metric, get_args(MetricName)))
+    return metric
+
+
+def checked(
+    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, *, probability: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """Return score, label and weight as arrays of ``float64``, or say what is wrong with them."""
+    s = np.asarray(score, dtype=np.float64)
+    y = np.asarray(label, dtype=np.float64)
+    w = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
+    if s.ndim != 1 or not len(s) or s.shape != y.shape or s.shape != w.shape:
+        raise DataError(
+            f"Scores {s.shape}, labels {y.shape} and weights {w.shape} must be one row each, equally long, not empty."
+        )
+    if np.isnan(s).any():
+        raise DataError(
+            f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN.", hint="Decide what a missing score means first."
+        )
+    if not np.all((y == 0) | (y == 1)):
+        raise DataError("Labels must be 0 or 1.", hint="Leave out examples whose label is void or not yet known.")
+    if not np.all(w >= 0):
+        raise DataError("Weights must be zero or more.")
+    if probability and (s.min() < 0 or s.max() > 1):
+        raise DataError(f"Scores from {s.min():g} to {s.max():g} are no probabilities.", hint="They must lie in [0, 1].")
+    return s, y, w
