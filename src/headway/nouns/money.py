@@ -1,0 +1,225 @@
+"""What acting on predictions is worth, in the brief's currency, a day.
+
+The file hides how a budget of actions is spent: which predictions of a day are acted on, and which the rule
+in use today would have acted on with the very same budget.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import numpy as np
+
+from headway.errors import DataError
+from headway.nouns.brief import Quota, Threshold
+from headway.nouns.interval import Interval
+from headway.nouns.metric import day_multiplicity, interval_of_draws, silent_is_lowest
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from headway.nouns.brief import Value
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+__all__ = [
+    "DAYS_PER_MONTH",
+    "Counterfactual",
+    "Payback",
+    "Worth",
+    "decide",
+    "decide_by_rule",
+    "mean_per_day",
+    "worth",
+    "worth_per_day",
+]
+
+Counterfactual = Literal["today's rule", "doing nothing"]
+
+DAYS_PER_MONTH = 365.25 / 12
+
+
+class Payback(msgspec.Struct, frozen=True, kw_only=True):
+    """Months until the gain has paid for the building; None stands for never.
+
+    Examples
+    --------
+    >>> print(Payback(months=4.31, soonest=3.2, latest=None))
+    4.3 months [3.2, never]
+    """
+
+    months: float | None
+    soonest: float | None
+    latest: float | None
+
+    def __str__(self) -> str:
+        def text(months: float | None) -> str:
+            return "never" if months is None else f"{months:.1f}"
+
+        unit = " months" if self.months is not None else ""
+        return f"{text(self.months)}{unit} [{text(self.soonest)}, {text(self.latest)}]"
+
+
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
+    """What acting on a model's predictions is worth.
+
+    Attributes
+    ----------
+    model, rule
+        Per day, against doing nothing, before running cost; ``rule`` is None where the brief names none.
+    gain
+        Per day, against ``counterfactual``: what would be done without the model.
+    monthly_net
+        The gain over a month of 365.25 / 12 days, less what running and retraining cost.
+    acted_per_day
+        Mean number of actions a day.
+    hit_rate
+        Share of the model's actions that were right; None where it never acted.
+    """
+
+    currency: str
+    counterfactual: Counterfactual
+    model: Interval
+    rule: Interval | None
+    gain: Interval
+    monthly_net: Interval
+    payback: Payback
+    acted_per_day: float
+    hit_rate: float | None
+    days: int
+
+
+def decide(score: ArrayLike, day: ArrayLike, act_on: Quota | Threshold) -> Bools:
+    """Return which examples are acted on.
+
+    With a quota, the ``k`` highest scores of each day, those that come first winning a tie, and silent (NaN)
+    ones last: a desk that has room works whatever is next on its list. With a threshold, the scores above it.
+
+    Examples
+    --------
+    >>> decide([0.2, 0.9, 0.9, 0.1], [1, 1, 1, 2], Quota(k=1)).tolist()
+    [False, True, False, True]
+    >>> decide([0.2, 0.9], [1, 1], Threshold(score=0.5)).tolist()
+    [False, True]
+    """
+    s = silent_is_lowest(score)
+    if isinstance(act_on, Threshold):
+        return s > act_on.score
+    d = np.asarray(day)
+    _, index = np.unique(d, return_inverse=True)
+    return _highest_of_each_day(s, index, np.full(int(index.max(initial=-1)) + 1, act_on.k))
+
+
+def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: Quota | Threshold, *, acted: Bools) -> Bools:
+    """Return which examples today's rule acts on with the same budget as the model.
+
+    With a quota, its ``k`` highest of each day. With a threshold: a yes-or-no rule (values 0 and 1) acts where
+    it says yes; a rule on any other scale has no cut of its own, so that it acts on its highest of each day,
+    as many as the model ``acted`` on that day.
+    """
+    s = silent_is_lowest(rule)
+    if isinstance(act_on, Quota):
+        return decide(s, day, act_on)
+    if np.isin(s[np.isfinite(s)], (0.0, 1.0)).all():
+        return s > 0
+    _, index = np.unique(np.asarray(day), return_inverse=True)
+    return _highest_of_each_day(s, index, np.bincount(index, weights=acted).astype(np.int64))
+
+
+def worth_per_day(
+    acted: ArrayLike, label: ArrayLike, day: ArrayLike, value: Value, *, days: ArrayLike | None = None
+) -> Floats:
+    """Return what the actions of each day were worth, against doing nothing.
+
+    Parameters
+    ----------
+    acted, label, day
+        One entry per example.
+    days
+        The days to answer for, ascending; all from the first to the last by default. A day without an action
+        is worth 0.
+
+    Examples
+    --------
+    >>> from headway.nouns.brief import Value
+    >>> worth_per_day([True, True, False], [1, 0, 1], [5, 5, 7], Value(true_positive=150, false_positive=-20)).tolist()
+    [130.0, 0.0, 0.0]
+    """
+    a, y, d = np.asarray(acted, dtype=np.bool_), np.asarray(label, dtype=np.float64), np.asarray(day)
+    if not len(a) == len(y) == len(d):
+        raise DataError(f"{len(a)} decisions, {len(y)} labels and {len(d)} days must be equally many.")
+    range_of_days = np.arange(d.min(), d.max() + 1) if days is None else np.asarray(days)
+    slot = np.searchsorted(range_of_days, d)
+    if (slot >= len(range_of_days)).any() or (range_of_days[slot] != d).any():
+        raise DataError("Some examples lie on a day that is not among the days to answer for.")
+    each = np.where(a, np.where(y > 0, value.true_positive, value.false_positive), 0.0)
+    return np.bincount(slot, weights=each, minlength=len(range_of_days))
+
+
+def mean_per_day(per_day: Floats, *, draws: int = 1000, seed: int, level: float = 0.95) -> Interval:
+    """Return the mean of a daily series with its interval, whole days being resampled."""
+    if len(per_day) < 2:  # noqa: PLR2004
+        raise DataError("Money a day needs at least 2 days for an interval.", hint="Choose a longer stretch of time.")
+    drawn = day_multiplicity(len(per_day), draws=draws, seed=seed) @ per_day / len(per_day)
+    return interval_of_draws(float(per_day.mean()), drawn, days=len(per_day), level=level)
+
+
+def worth(  # noqa: PLR0913  every argument is one fact
+    score: ArrayLike,
+    rule: ArrayLike | None,
+    label: ArrayLike,
+    day: ArrayLike,
+    *,
+    value: Value,
+    act_on: Quota | Threshold,
+    draws: int = 1000,
+    seed: int,
+) -> Worth:
+    """Return what acting on ``score`` is worth against today's rule, or doing nothing where there is none.
+
+    The gain is an interval of the *paired* difference: model and rule meet the same days.
+    """
+    acted = decide(score, day, act_on)
+    model = worth_per_day(acted, label, day, value)
+    other = None if rule is None else worth_per_day(decide_by_rule(rule, day, act_on, acted=acted), label, day, value)
+    gain = mean_per_day(model if other is None else model - other, draws=draws, seed=seed)
+    monthly_cost = value.monthly + (value.retraining_per_month or 0.0)
+    net = _scaled(gain, by=DAYS_PER_MONTH, less=monthly_cost)
+    hits = np.asarray(label, dtype=np.float64)[acted]
+    return Worth(
+        currency=value.currency,
+        counterfactual="doing nothing" if rule is None else "today's rule",
+        model=mean_per_day(model, draws=draws, seed=seed),
+        rule=None if other is None else mean_per_day(other, draws=draws, seed=seed),
+        gain=gain,
+        monthly_net=net,
+        payback=_payback(value.build, net),
+        acted_per_day=float(acted.sum() / len(model)),
+        hit_rate=float(hits.mean()) if len(hits) else None,
+        days=len(model),
+    )
+
+
+def _highest_of_each_day(score: Floats, index: NDArray[np.intp], quota: NDArray[np.int64]) -> Bools:
+    order = np.lexsort((-score, index))  # stable: first come, first served
+    first = np.searchsorted(index[order], index[order], side="left")
+    taken = np.arange(len(order)) - first < quota[index[order]]
+    acted = np.zeros(len(score), dtype=np.bool_)
+    acted[order] = taken
+    return acted
+
+
+def _scaled(interval: Interval, *, by: float, less: float) -> Interval:
+    value, low, high = (part * by - less for part in (interval.value, interval.low, interval.high))
+    return Interval(value=value, low=low, high=high, level=interval.level)
+
+
+def _payback(build: float, net: Interval) -> Payback:
+    """Months to earn ``build`` back; falls as the net grows, so that the bounds change places."""
+
+    def months(monthly: float) -> float | None:
+        return build / monthly if monthly > 0 else None
+
+    return Payback(months=months(net.value), soonest=months(net.high), latest=months(net.low))
