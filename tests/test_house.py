@@ -143,15 +143,11 @@ def test_the_version_is_the_one_that_is_installed() -> None:
 def test_every_lock_satisfies_what_the_project_asks_for(lock: Path) -> None:
     """A bound changed without ``make lock`` would be found by a user, not by us."""
     pins = _pinned(lock)
+    pythons, systems = ("3.11", "3.12", "3.13"), ("linux", "darwin", "win32")
     environments = [
-        {
-            **default_environment(),
-            "python_version": python,
-            "python_full_version": f"{python}.0",
-            "sys_platform": system,
-        }
-        for python in ("3.11", "3.12", "3.13")
-        for system in ("linux", "darwin", "win32")
+        {**default_environment(), "python_version": p, "python_full_version": f"{p}.0", "sys_platform": s}
+        for p in pythons
+        for s in systems
     ]
     for want in _wanted(lock.stem):
         for environment in environments:
