@@ -1,0 +1,273 @@
+"""Blobs as files: ``<root>/ab/cdef…``, written so that no crash leaves half a blob under a whole name.
+
+Bytes go to a temporary file of the same file system, are synced, renamed to their digest, and the folders that
+now list them are synced too. A reader therefore sees all or nothing, and a returned digest survives a loss of
+power. Files are read-only: they are never changed, and a slip of another program should not change them either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from blake3 import blake3
+
+from headway.blobs.blobs import BlobsChecked
+from headway.blobs.digest import Digest, checked_digest, is_digest
+from headway.errors import NotFound, StoreCorrupt, StoreError, StoreFull
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["FolderBlobs"]
+
+_PIECE = 1 << 20
+_STALE_S = 86_400.0
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SCRATCH = "tmp"
+
+
+class FolderBlobs:
+    """Blobs in a local folder, shared safely by any number of processes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> blobs = FolderBlobs(tempfile.mkdtemp())
+    >>> digest = blobs.put(b"every byte counts")
+    >>> blobs.read(digest)
+    b'every byte counts'
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self._scratch = self.root / _SCRATCH
+
+    def put(self, data: bytes | bytearray | memoryview | os.PathLike[str] | Iterable[bytes]) -> Digest:
+        """Keep ``data``: bytes, a copy of the file at a path, or pieces in order."""
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            with _speaking(self.root):
+                digest, size = blake3(data).hexdigest(), memoryview(data).nbytes
+                return digest if self._stands(digest, size) else self._keep((data,))
+        if isinstance(data, os.PathLike):
+            with Path(data).open("rb") as file:
+                return self._keep(_pieces(file))
+        return self._keep(data)
+
+    def adopt(self, path: os.PathLike[str]) -> Digest:
+        """Keep the file at ``path`` by moving it in; across file systems it is copied, then removed."""
+        source = Path(path)
+        with source.open("rb") as file, _speaking(self.root):
+            hasher, size = blake3(), 0
+            for piece in _pieces(file):
+                hasher.update(piece)
+                size += len(piece)
+            digest = hasher.hexdigest()
+            if not self._stands(digest, size):
+                os.fsync(file.fileno())
+                try:
+                    self._publish(source, digest)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    file.seek(0)
+                    self._keep(_pieces(file))
+        source.unlink(missing_ok=True)
+        return digest
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder in the blobs' own file system, so that what is written there is adopted by a rename.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> blobs = FolderBlobs(tempfile.mkdtemp())
+        >>> with blobs.scratch() as folder:
+        ...     size = (folder / "part").write_bytes(b"written by another program")
+        ...     digest = blobs.adopt(folder / "part")
+        >>> blobs.has(digest)
+        True
+        """
+        with _speaking(self.root):
+            folder = self._fresh_name()
+            folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Return the blob for reading; ``read`` is the one that verifies."""
+        return self.path(digest).open("rb")
+
+    def read(self, digest: Digest) -> bytes:
+        """Return the bytes, verified against their name."""
+        path = self.path(digest)
+        with _speaking(self.root):
+            data = path.read_bytes()
+        if blake3(data).hexdigest() != digest:
+            raise StoreCorrupt(
+                f"The file holds {len(data)} bytes that are not what its name says.",
+                where=str(path),
+                hint="Restore it from a backup, or delete it and run again what made it.",
+            )
+        return data
+
+    def path(self, digest: Digest) -> Path:
+        """Return the file of the blob."""
+        path = self._place(digest)
+        if not path.is_file():
+            raise NotFound(f"There is no blob {digest}.", where=str(self.root))
+        return path
+
+    def has(self, digest: Digest) -> bool:
+        """Return whether the blob is there."""
+        return is_digest(digest) and self._place(digest).is_file()
+
+    def delete(self, digest: Digest) -> bool:
+        """Forget the blob, and return whether it was there."""
+        path = self._place(digest)
+        with _speaking(self.root):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            _sync_folder(path.parent)
+            return True
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> BlobsChecked:
+        """Read every file and name those whose bytes, or whose names, are not a blob's."""
+        files = sorted(file for file in self.root.glob("*/*") if file.parent.name != _SCRATCH)
+        bad: list[str] = []
+        size = 0
+        for done, file in enumerate(files, start=1):
+            hasher = blake3()
+            with contextlib.suppress(OSError), file.open("rb") as stream:  # unreadable is bad: the digest will differ
+                for piece in _pieces(stream):
+                    hasher.update(piece)
+                    size += len(piece)
+            if hasher.hexdigest() != file.parent.name + file.name:
+                bad.append(str(file))
+            if progress is not None:
+                progress(done, len(files))
+        return BlobsChecked(count=len(files), size_bytes=size, bad=tuple(bad))
+
+    def sweep(self) -> int:
+        """Remove what killed writers left behind a day ago or earlier, and return how many pieces that was.
+
+        Ages are read off the file system's own clock, so that a file being written elsewhere is never taken
+        for an old one.
+        """
+        with _speaking(self.root):
+            if not self._scratch.is_dir():
+                return 0
+            probe = self._fresh_name()
+            probe.touch()
+            now = probe.stat().st_mtime
+            probe.unlink()
+            swept = 0
+            for entry in self._scratch.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # its own writer was faster
+                    if now - entry.stat().st_mtime < _STALE_S:
+                        continue
+                    if entry.is_dir():
+                        shutil.rmtree(entry)
+                    else:
+                        entry.unlink()
+                    swept += 1
+            return swept
+
+    def _place(self, digest: str) -> Path:
+        name = checked_digest(digest)
+        return self.root / name[:2] / name[2:]
+
+    def _stands(self, digest: Digest, size: int) -> bool:
+        """Whether the blob is already there; one of another size is damaged, and will be replaced."""
+        path = self._place(digest)
+        try:
+            stands = path.stat().st_size == size
+        except FileNotFoundError:
+            return False
+        if stands:
+            _sync_folder(path.parent)  # whoever renamed it may not have come to this yet
+        return stands
+
+    def _keep(self, pieces: Iterable[bytes | bytearray | memoryview]) -> Digest:
+        hasher, size = blake3(), 0
+        with _speaking(self.root):
+            temporary = self._fresh_name()
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                for piece in pieces:  # outside of _speaking: what the caller's pieces raise is the caller's
+                    hasher.update(piece)
+                    with _speaking(self.root):
+                        _write_all(file, memoryview(piece).cast("B"))
+                    size += memoryview(piece).nbytes
+                with _speaking(self.root):
+                    os.fsync(file.fileno())
+            digest = hasher.hexdigest()
+            with _speaking(self.root):
+                if not self._stands(digest, size):
+                    self._publish(temporary, digest)
+            return digest
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _publish(self, file: Path, digest: Digest) -> None:
+        place = self._place(digest)
+        if not place.parent.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self.root)
+        file.replace(place)
+        place.chmod(place.stat().st_mode & 0o444)
+        _sync_folder(place.parent)
+
+    def _fresh_name(self) -> Path:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _write_all(file: io.FileIO, data: memoryview) -> None:
+    while data:  # unbuffered, so that no write is left for close() to fail at; a nearly full disk takes a part
+        data = data[file.write(data) :]
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folders; its file system journals the names
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _speaking(root: Path) -> Iterator[None]:
+    """Turn the system's errors into the store's."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        where = str(error.filename or root)
+        if error.errno in _FULL:
+            raise StoreFull(
+                f"There is no room for another blob ({error.strerror}).",
+                where=where,
+                hint="Make room or lift the quota, then run the same command again: nothing was lost.",
+            ) from error
+        raise StoreError(f"The blobs cannot be used: {error.strerror}.", where=where) from error
