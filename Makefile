@@ -48,14 +48,23 @@ demo: $(DEMO_STAMP) bytecode ## Install, then watch a decision go the whole way 
 test: $(DEV_STAMP) bytecode ## Run every test, and every example in a docstring or a page of the docs
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
+# All of them run, side by side, even where one fails: whoever mends wants the whole list.
 .PHONY: check
 check: $(DEV_STAMP) ## Lint, format, types, import contracts, house rules
-	@$(BIN)/ruff check --quiet
-	@$(BIN)/ruff format --quiet --check || { $(BIN)/ruff format --check; echo "'make format' does it."; exit 1; }
+	@$(MAKE) --no-print-directory --keep-going --output-sync --jobs 2 types lint shape contracts house
+	@echo "Checked: types, lint, format, import contracts, house rules."
+
+.PHONY: types lint shape contracts house
+types:
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+lint:
+	@$(BIN)/ruff check --quiet --output-format concise
+shape:
+	@$(BIN)/ruff format --quiet --check --output-format concise || { echo "'make format' puts that into shape."; exit 1; }
+contracts:
+	@$(BIN)/lint-imports --no-cache --no-logo >$(VENV)/contracts.log 2>&1 || { cat $(VENV)/contracts.log; exit 1; }
+house:
 	@$(BIN)/python -m pytest -q tests/test_house.py
-	@echo "Checked: lint, format, types, import contracts, house rules."
 
 .PHONY: bench
 bench: $(DEV_STAMP) bytecode ## Measure, as ratios with the limit beside each
