@@ -159,7 +159,7 @@ def _bin_intervals(
             examples=int(size),
         )
         for b, size in enumerate(count.sum(axis=0))
-        if size and np.isfinite(rates[:, b]).mean() > 0.5  # noqa: PLR2004  a bin of one day has no interval
+        if size and np.isfinite(rates[:, b]).mean() > 0.5
     )
 
 

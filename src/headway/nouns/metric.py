@@ -154,12 +154,24 @@ def day_multiplicity(days: int, *, draws: int, seed: int) -> Floats:
 
 
 def day_draws(
-    metric: str, score: ArrayLike, label: ArrayLike, day: ArrayLike, *, draws: int = 1000, seed: int
+    metric: str,
+    score: ArrayLike,
+    label: ArrayLike,
+    day: ArrayLike,
+    *,
+    days: ArrayLike | None = None,
+    draws: int = 1000,
+    seed: int,
 ) -> Floats:
     """Return the metric on each of ``draws`` resamples of whole days.
 
-    The same ``day`` and ``seed`` give the same resamples, so that two scorers drawn alike are paired: take the
-    difference of what this returns. A resample on which the metric is not defined is NaN.
+    The same days and seed give the same resamples, so that two scorers, or two parts of the same examples, are
+    paired: take the difference of what this returns. A resample on which the metric is not defined is NaN.
+
+    Parameters
+    ----------
+    days
+        The days that are resampled, ascending; those of the examples by default.
 
     Raises
     ------
@@ -167,17 +179,18 @@ def day_draws(
         Fewer than two days: nothing can be said about how days vary.
     """
     s, y, _ = checked(score, label, probability=not _ranks(metric))
-    days, index = np.unique(np.asarray(day), return_inverse=True)
-    if len(index) != len(y):
-        raise DataError(f"{len(y)} labels but {len(index)} days.", hint="Give one day for each example.")
-    if len(days) < 2:  # noqa: PLR2004
+    d = np.asarray(day, dtype=np.int64)
+    if len(d) != len(y):
+        raise DataError(f"{len(y)} labels but {len(d)} days.", hint="Give one day for each example.")
+    resampled = np.unique(d) if days is None else np.asarray(days, dtype=np.int64)
+    if len(resampled) < 2:
         raise DataError(
-            f"The examples span {len(days)} day(s); an interval needs at least 2, and is fair from about 7 on.",
+            f"The examples span {len(resampled)} day; an interval needs at least 2, and is fair from about 7 on.",
             hint="Choose a longer stretch of time.",
         )
-    drawn = day_multiplicity(len(days), draws=draws, seed=seed)
+    drawn = day_multiplicity(len(resampled), draws=draws, seed=seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _DRAWS[_known(metric)](s, y, index.astype(np.int64), drawn)
+        return _DRAWS[_known(metric)](s, y, np.searchsorted(resampled, d), drawn)
 
 
 def interval_of_draws(value: float, drawn: Floats, *, days: int, level: float = 0.95) -> Interval:
@@ -201,7 +214,14 @@ def interval_of_draws(value: float, drawn: Floats, *, days: int, level: float = 
 
 
 def day_bootstrap(
-    metric: str, score: ArrayLike, label: ArrayLike, day: ArrayLike, *, draws: int = 1000, seed: int, level: float = 0.95
+    metric: str,
+    score: ArrayLike,
+    label: ArrayLike,
+    day: ArrayLike,
+    *,
+    draws: int = 1000,
+    seed: int,
+    level: float = 0.95,
 ) -> Interval:
     """Return the metric with its interval, whole days being resampled (cluster bootstrap; Field & Welsh 2007).
 
@@ -237,7 +257,7 @@ def paired_day_bootstrap(
     seed: int,
     level: float = 0.95,
 ) -> Interval:
-    """Return the metric of ``a`` less that of ``b``, both on the same resampled days, with the interval of the difference."""
+    """Return the metric of ``a`` less that of ``b``, both on the same resampled days, with its interval."""
     drawn = day_draws(metric, a, label, day, draws=draws, seed=seed)
     drawn = drawn - day_draws(metric, b, label, day, draws=draws, seed=seed)
     value = METRICS[metric](a, label) - METRICS[metric](b, label)

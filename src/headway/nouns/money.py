@@ -160,13 +160,13 @@ def worth_per_day(
 
 def mean_per_day(per_day: Floats, *, draws: int = 1000, seed: int, level: float = 0.95) -> Interval:
     """Return the mean of a daily series with its interval, whole days being resampled."""
-    if len(per_day) < 2:  # noqa: PLR2004
+    if len(per_day) < 2:
         raise DataError("Money a day needs at least 2 days for an interval.", hint="Choose a longer stretch of time.")
     drawn = day_multiplicity(len(per_day), draws=draws, seed=seed) @ per_day / len(per_day)
     return interval_of_draws(float(per_day.mean()), drawn, days=len(per_day), level=level)
 
 
-def worth(  # noqa: PLR0913  every argument is one fact
+def worth(
     score: ArrayLike,
     rule: ArrayLike | None,
     label: ArrayLike,
