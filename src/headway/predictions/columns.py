@@ -76,8 +76,11 @@ def read_table(
             parts.append(to_table(chosen, features=features))
     if not parts:
         return to_table((), features=features), cursor
-    # Each part has inferred the types of its keys: whole numbers here may meet fractions there.
-    table = pa.concat_tables(parts, promote_options="permissive")
+    try:
+        # Each part has inferred the types of its keys: whole numbers here may meet fractions there.
+        table = pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise _mixed("The key", error) from error
     return table.sort_by([("served_us", "ascending"), ("id", "ascending")]), cursor
 
 
@@ -127,6 +130,10 @@ def _array(values: Sequence[Any], *, what: str, kind: pa.DataType | None = None)
     try:
         return pa.array(values, type=kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise DataError(
-            f"{what} has values of several types in the log: {error}.", hint="Ask for one model's answers at a time."
-        ) from error
+        raise _mixed(what, error) from error
+
+
+def _mixed(what: str, error: Exception) -> DataError:
+    return DataError(
+        f"{what} has values of several types in the log: {error}.", hint="Ask for one model's answers at a time."
+    )
