@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what the person at the keyboard has set for Headway: a test says what it needs."""
+    """Take away what the person at the keyboard has set for Headway; ``HEADWAY_TEST_...`` speaks to the tests."""
     for name in list(os.environ):
-        if name.startswith("HEADWAY_"):
+        if name.startswith("HEADWAY_") and not name.startswith("HEADWAY_TEST_"):
             monkeypatch.delenv(name)
