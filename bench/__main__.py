@@ -1,0 +1,89 @@
+"""``python -m bench [NAME ...] [--json]``: run the benches by name, or all, and print figure, limit and ratio.
+
+Ends with 1 when a bound is broken, with 2 when a name is unknown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from bench import NotBuilt, Ratio
+from bench.reference import reference
+from bench.start import help_screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["BENCHES", "main"]
+
+# One line a bench; a bench returns one row of the table, or several.
+BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
+    "help": help_screen,
+    "reference": reference,
+}
+
+_HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is named, print it, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Figures beside their limits.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHES)}; none means all")
+    parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in BENCHES:
+            near = difflib.get_close_matches(name, BENCHES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(BENCHES)}"
+            parser.error(f"there is no bench {name!r}; {hint}")
+    rows: list[Ratio] = []
+    for name in options.names or BENCHES:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows.extend(_rows_of(name))
+    print(json.dumps([_as_dict(row) for row in rows], indent=2) if options.json else _table(rows))
+    return int(any(row.ok is False for row in rows))
+
+
+def _rows_of(name: str) -> Sequence[Ratio]:
+    try:
+        result = BENCHES[name]()
+    except NotBuilt as missing:
+        return [Ratio(name=name, figure=None, note=f"not built yet: {missing}")]
+    return [result] if isinstance(result, Ratio) else result
+
+
+def _as_dict(row: Ratio) -> dict[str, object]:
+    return {**dataclasses.asdict(row), "ok": row.ok}
+
+
+def _table(rows: Sequence[Ratio]) -> str:
+    cells = [_HEADS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEADS))]
+    numeric = range(1, 5)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(w) if i in numeric else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )
+
+
+def _cells(row: Ratio) -> tuple[str, ...]:
+    def value(number: float | None) -> str:
+        return "-" if number is None else f"{number:.4g} {row.unit}".rstrip()
+
+    def times(number: float | None) -> str:
+        return "-" if number is None else f"{number:.2f}x"
+
+    verdict = {None: "-", True: "yes", False: "NO"}[row.ok]
+    return (row.name, value(row.figure), value(row.limit), times(row.ratio), times(row.bound), verdict, row.note)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
