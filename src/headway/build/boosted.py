@@ -1,0 +1,153 @@
+"""``lightgbm``: gradient-boosted trees.
+
+The file hides LightGBM's parameters for sameness and its dump of trees. Categories are ordered codes (see
+``build/encode.py``), not LightGBM's own category splits: those are sets, which no ONNX tree operator that all
+runtimes have can hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import lightgbm as lgb
+import numpy as np
+
+from headway.build.encode import Encoding, checked_examples, fit_encoding
+from headway.build.forms import Ensemble, float32_at_most
+from headway.build.learner import Contributions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from headway.nouns.examples import Examples
+    from headway.nouns.model import Signature
+    from headway.nouns.trial import Setting
+
+__all__ = ["BoostedLearner", "fit_lightgbm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoostedLearner:
+    """A LightGBM booster over encoded columns."""
+
+    encoding: Encoding
+    model: lgb.Booster
+    ensemble: Ensemble
+    threads: int
+    note: str = ""
+
+    @property
+    def signature(self) -> Signature:
+        """The columns it takes."""
+        return self.encoding.signature
+
+    @property
+    def complexity(self) -> int:
+        """How many leaves all trees have together."""
+        return int(np.sum(self.ensemble.column < 0))
+
+    def predict(self, features: pa.Table) -> NDArray[np.float64]:
+        """Return the probability of the positive class of each row."""
+        if not features.num_rows:
+            return np.empty(0)
+        return np.asarray(self.model.predict(self.encoding.matrix(features), num_threads=self.threads))
+
+    def contributions(self, features: pa.Table) -> Contributions:
+        """Return the SHAP values of each row, exact for trees (Lundberg et al. 2020)."""
+        if not features.num_rows:
+            return Contributions(base=0.0, values=np.empty((0, len(self.signature.columns))), scale="log odds")
+        matrix = self.encoding.matrix(features)
+        shap = np.asarray(self.model.predict(matrix, pred_contrib=True, num_threads=self.threads))
+        return Contributions(base=float(shap[0, -1]), values=shap[:, :-1], scale="log odds")
+
+    def form(self) -> Ensemble:
+        """Return all trees' nodes."""
+        return self.ensemble
+
+
+# One row per node, in the order of the fields of ``Ensemble``.
+_NODE = np.dtype([
+    ("tree", np.int64), ("node", np.int64), ("column", np.int64), ("threshold", np.float64), ("yes", np.int64),
+    ("no", np.int64), ("met_nan", np.bool_), ("default_left", np.bool_), ("leaf", np.float64),
+])  # fmt: skip
+
+
+def _ensemble(model: lgb.Booster, encoding: Encoding) -> Ensemble:
+    rows: list[tuple[Any, ...]] = []
+    for at, tree in enumerate(model.dump_model()["tree_info"]):
+        rows += _nodes(tree["tree_structure"], at)
+    nodes = np.array(rows, dtype=_NODE)
+    column, threshold = nodes["column"], nodes["threshold"]
+    fills = np.array([encoding.fills.get(c.name, np.nan) for c in encoding.signature.columns])[column]
+    # A hole is what the encoder fills in; or NaN, which LightGBM sends the default way if it met NaN when it
+    # made its bins, and else takes for 0 (Tree::NumericalDecision).
+    as_nan = np.where(nodes["met_nan"], nodes["default_left"], threshold >= 0)
+    return Ensemble(
+        encoding=encoding,
+        tree=nodes["tree"],
+        node=nodes["node"],
+        column=column,
+        threshold=float32_at_most(threshold),
+        yes=nodes["yes"],
+        no=nodes["no"],
+        missing_yes=np.where(np.isnan(fills), as_nan, fills <= threshold) & (column >= 0),
+        leaf=nodes["leaf"].astype(np.float32),
+        link="logistic",
+    )
+
+
+def _nodes(root: dict[str, Any], tree: int) -> list[tuple[Any, ...]]:
+    """Return the nodes of one dumped tree, the root first, numbered as they come."""
+    out: list[tuple[Any, ...]] = []
+    waiting = [root]
+    for number, node in enumerate(waiting):  # grows while it is walked: breadth first
+        if "split_feature" not in node:
+            out.append((tree, number, -1, 0.0, 0, 0, False, False, node["leaf_value"]))
+            continue
+        assert node["decision_type"] == "<=", "category splits are never asked for"
+        yes = len(waiting)
+        waiting += [node["left_child"], node["right_child"]]
+        met_nan = node["missing_type"] == "NaN"
+        out.append(
+            (tree, number, node["split_feature"], node["threshold"], yes, yes + 1, met_nan, node["default_left"], 0.0)
+        )
+    return out
+
+
+def fit_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> BoostedLearner:
+    """Fit gradient-boosted trees to the log loss.
+
+    Parameters
+    ----------
+    settings
+        ``trees``, ``learning_rate``, ``num_leaves``, ``min_child_samples``, ``feature_fraction``, ``lambda_l2``.
+    threads
+        How many threads; the model does not depend on it.
+
+    Raises
+    ------
+    DataError
+        When nothing can be learned from the examples.
+    """
+    checked_examples(examples)
+    encoding = fit_encoding(examples)
+    parameters = {
+        "objective": "binary",
+        "learning_rate": float(settings["learning_rate"]),
+        "num_leaves": int(settings["num_leaves"]),
+        "min_child_samples": int(settings["min_child_samples"]),
+        "feature_fraction": float(settings["feature_fraction"]),
+        "lambda_l2": float(settings["lambda_l2"]),
+        "seed": seed,
+        "num_threads": threads,
+        "deterministic": True,
+        "force_row_wise": True,  # else the layout, and with it the order of sums, is chosen by a stopwatch
+        "verbosity": -1,
+    }
+    data = lgb.Dataset(encoding.matrix(examples.features), label=examples.label, params=parameters)
+    model = lgb.train(parameters, data, num_boost_round=int(settings["trees"]))
+    return BoostedLearner(encoding=encoding, model=model, ensemble=_ensemble(model, encoding), threads=threads)

@@ -1,0 +1,204 @@
+"""The kinds of model that the search may try, simplest first.
+
+A new kind is one entry here and one file beside: where its settings start, where they may go, and how it is
+fitted. Nothing else in the stage knows a kind by name.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from headway.build.learner import Fitted, Learner
+from headway.errors import BriefError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import optuna
+
+    from headway.nouns.examples import Examples
+    from headway.nouns.trial import Interpretability, Setting
+
+__all__ = ["CANDIDATES", "Candidate", "candidate", "default_threads", "fit"]
+
+_MOST_THREADS = 8  # beyond that, histograms of tabular data gain little
+
+
+class _Fit(Protocol):
+    def __call__(self, examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One kind of model.
+
+    Attributes
+    ----------
+    defaults
+        The settings that are tried first, for so many training rows.
+    space
+        The settings that may be tried, for so many training rows, as Optuna's distributions.
+    share
+        How many trials it gets in each round after the first: kinds with more to set get more.
+    explains
+        Whether each prediction can come with exact additive reasons.
+    """
+
+    name: str
+    interpretability: Interpretability
+    explains: bool = True
+    share: int
+    defaults: Callable[[int], dict[str, Setting]]
+    space: Callable[[int], dict[str, optuna.distributions.BaseDistribution]]
+    learn: _Fit
+
+
+def fit(
+    algorithm: str, settings: Mapping[str, Setting], examples: Examples, *, seed: int, threads: int | None = None
+) -> Fitted:
+    """Fit one algorithm with given settings.
+
+    Parameters
+    ----------
+    threads
+        How many; ``default_threads()`` when not given.
+
+    Raises
+    ------
+    BriefError
+        There is no such algorithm, or a setting is lacking or unknown.
+    DataError
+        Nothing can be learned from the examples.
+    """
+    kind = candidate(algorithm)
+    wanted = kind.defaults(len(examples))
+    for name in settings:
+        if name not in wanted:
+            raise BriefError(f"{algorithm} has no setting {name!r}.", hint=did_you_mean(name, wanted))
+    lacking = sorted(set(wanted) - set(settings))
+    if lacking:
+        raise BriefError(f"{algorithm} lacks {', '.join(lacking)}.", hint="Give every setting: a model must repeat.")
+    count = default_threads() if threads is None else threads
+    learner = kind.learn(examples, settings=settings, seed=seed, threads=count)
+    return Fitted(
+        algorithm=algorithm,
+        settings=dict(settings),
+        seed=seed,
+        threads=count,
+        interpretability=kind.interpretability,
+        learner=learner,
+    )
+
+
+def candidate(algorithm: str) -> Candidate:
+    """Return the kind of model of that name."""
+    if algorithm not in CANDIDATES:
+        raise BriefError(
+            f"There is no algorithm {algorithm!r}.",
+            where="[search] algorithms",
+            hint=did_you_mean(algorithm, CANDIDATES),
+        )
+    return CANDIDATES[algorithm]
+
+
+def default_threads() -> int:
+    """Return how many threads a fit takes when nobody says: one processor stays free, up to eight are taken.
+
+    LightGBM's threads wait for each other by spinning: where they outnumber the free processors, two were
+    measured to be eight times slower than one.
+    """
+    return max(1, min((os.cpu_count() or 1) - 1, _MOST_THREADS))
+
+
+def _leaf_size(rows: int) -> int:
+    """Return a sane least number of examples in a leaf: 1 % of few, 100 of many."""
+    return max(5, min(100, rows // 100))
+
+
+def _logistic_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    return {
+        "penalty": FloatDistribution(0.1, 1000.0, log=True),
+        "rare": IntDistribution(2, max(4, 4 * _leaf_size(rows)), log=True),
+    }
+
+
+def _tree_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    size = _leaf_size(rows)
+    return {
+        "max_depth": IntDistribution(2, 4),
+        "min_samples_leaf": IntDistribution(max(2, size // 4), 8 * size, log=True),
+        "criterion": CategoricalDistribution(("gini", "entropy")),
+    }
+
+
+def _lightgbm_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    size = _leaf_size(rows)
+    return {
+        "trees": IntDistribution(100, 400, step=50),
+        "learning_rate": FloatDistribution(0.02, 0.15, log=True),
+        "num_leaves": IntDistribution(7, 127, log=True),
+        "min_child_samples": IntDistribution(max(2, size // 4), 8 * size, log=True),
+        "feature_fraction": FloatDistribution(0.4, 1.0),
+        "lambda_l2": FloatDistribution(1e-3, 100.0, log=True),
+    }
+
+
+def _learn_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.linear import fit_logistic
+
+    return fit_logistic(examples, settings=settings, seed=seed, threads=threads)
+
+
+def _learn_tree(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.tree import fit_tree
+
+    return fit_tree(examples, settings=settings, seed=seed, threads=threads)
+
+
+def _learn_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.boosted import fit_lightgbm
+
+    return fit_lightgbm(examples, settings=settings, seed=seed, threads=threads)
+
+
+CANDIDATES: Mapping[str, Candidate] = {
+    "logistic": Candidate(
+        name="logistic",
+        interpretability="glass",
+        share=1,
+        defaults=lambda rows: {"penalty": 1.0, "rare": min(20, _leaf_size(rows))},
+        space=_logistic_space,
+        learn=_learn_logistic,
+    ),
+    "tree": Candidate(
+        name="tree",
+        interpretability="small",
+        share=1,
+        defaults=lambda rows: {"max_depth": 4, "min_samples_leaf": _leaf_size(rows), "criterion": "gini"},
+        space=_tree_space,
+        learn=_learn_tree,
+    ),
+    "lightgbm": Candidate(
+        name="lightgbm",
+        interpretability="opaque",
+        share=2,
+        defaults=lambda rows: {
+            "trees": 300,
+            "learning_rate": 0.05,
+            "num_leaves": 63 if rows >= 20_000 else 31,
+            "min_child_samples": _leaf_size(rows),
+            "feature_fraction": 0.8,
+            "lambda_l2": 1.0,
+        },
+        space=_lightgbm_space,
+        learn=_learn_lightgbm,
+    ),
+}

@@ -1,0 +1,106 @@
+"""The two plain shapes that every candidate boils down to: a sum of terms, and a sum of trees.
+
+What a learner knows about itself ends here; packaging starts here. All figures are ``float32`` values, since
+that is what the graph computes with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from headway.build.encode import Codes, Encoding
+    from headway.nouns.model import Signature
+
+__all__ = ["LIMIT", "Additive", "Ensemble", "Form", "NumberTerm", "float32_at_most", "standardised"]
+
+LIMIT = 10.0
+"""Standardised numbers are held within this many spreads of the centre, in training as in production: a sum,
+unlike a tree, would otherwise answer an absurd value with an absurd score, or overflow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberTerm:
+    """``weight * clip((x - centre) * rate, -LIMIT, LIMIT)``, or ``missing`` where there is no x."""
+
+    centre: float
+    rate: float
+    weight: float
+    missing: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additive:
+    """A sum of one term a column, in log odds."""
+
+    signature: Signature
+    numbers: Mapping[str, NumberTerm]
+    categories: Mapping[str, Codes]
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """A sum of trees over an encoded matrix; one entry per node, trees one after the other, roots first.
+
+    Attributes
+    ----------
+    tree, node
+        Which tree, and which node of it.
+    column
+        The column that an inner node looks at; -1 for a leaf.
+    threshold
+        ``x <= threshold`` goes to ``yes``, else to ``no``.
+    missing_yes
+        Whether a missing x goes to ``yes``.
+    leaf
+        What a leaf adds.
+    link
+        ``logistic``: the sum is log odds; ``identity``: it is the probability.
+    """
+
+    encoding: Encoding
+    tree: NDArray[np.int64]
+    node: NDArray[np.int64]
+    column: NDArray[np.int64]
+    threshold: NDArray[np.float32]
+    yes: NDArray[np.int64]
+    no: NDArray[np.int64]
+    missing_yes: NDArray[np.bool_]
+    leaf: NDArray[np.float32]
+    link: Literal["logistic", "identity"]
+
+
+Form = Additive | Ensemble
+
+
+def float32_at_most(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the greatest ``float32`` that is not above each threshold.
+
+    For every ``float32`` x, ``x <= t`` then holds exactly when it holds for the rounded t. Rounding to the
+    nearest, as converters do, sends the x that lies between t and the next ``float32`` down the wrong branch.
+
+    Examples
+    --------
+    >>> t = np.array([0.1, 0.5])
+    >>> bool((float32_at_most(t).astype(np.float64) <= t).all()), bool(np.float32(0.1) > 0.1)
+    (True, True)
+    """
+    with np.errstate(over="ignore"):  # a threshold of 1e300 parts what is missing from all else
+        nearest = threshold.astype(np.float32)
+    below = np.nextafter(nearest, np.float32(-np.inf), dtype=np.float32)
+    return np.where(nearest.astype(np.float64) > threshold, below, nearest)
+
+
+def standardised(values: NDArray[np.float32], *, centre: float, rate: float) -> NDArray[np.float32]:
+    """Return ``values`` as the graph sees them, operation by operation in ``float32``; NaN stays NaN."""
+    with np.errstate(over="ignore"):
+        spread = (values - np.float32(centre)) * np.float32(rate)
+    return np.clip(spread, np.float32(-LIMIT), np.float32(LIMIT))

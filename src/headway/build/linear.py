@@ -1,0 +1,198 @@
+"""``logistic``: a glass box, whose whole working can be read as a sum of points.
+
+The file hides the design matrix: standardised numbers with an indicator where some are missing, one column per
+category that is common enough, a ridge penalty on all. A category that is rare or new adds nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from headway.build.encode import Codes, checked_examples, counted, number, signature_of
+from headway.build.forms import Additive, NumberTerm, standardised
+from headway.build.learner import Contributions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from headway.nouns.examples import Examples
+    from headway.nouns.model import Signature
+    from headway.nouns.trial import Setting
+
+__all__ = ["LinearLearner", "fit_logistic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Design:
+    """Which columns of the matrix each feature fills.
+
+    Attributes
+    ----------
+    scales
+        Centre and rate of each number.
+    place
+        First matrix column of each feature; a number with holes has its indicator in the next one.
+    holes
+        The numbers that were missing somewhere in training.
+    known
+        The matrix column of each common category, by feature.
+    """
+
+    signature: Signature
+    scales: Mapping[str, tuple[float, float]]
+    place: Mapping[str, int]
+    holes: frozenset[str]
+    known: Mapping[str, Mapping[str, int]]
+    width: int
+
+    def blocks(self, features: pa.Table) -> list[sp.csr_matrix]:
+        """Return the design of each feature, in the order of the signature."""
+        return [
+            self._number(features, c.name) if c.kind == "number" else self._category(features, c.name)
+            for c in self.signature.columns
+        ]
+
+    def _number(self, features: pa.Table, name: str) -> sp.csr_matrix:
+        centre, rate = self.scales[name]
+        values = standardised(number(features, name), centre=centre, rate=rate).astype(np.float64)
+        missing = np.isnan(values)
+        plain = np.where(missing, 0.0, values)
+        return sp.csr_matrix(np.column_stack([plain, missing]) if name in self.holes else plain[:, None])
+
+    def _category(self, features: pa.Table, name: str) -> sp.csr_matrix:
+        words, rows = counted(features, name)
+        known, first = self.known[name], self.place[name]
+        at = np.array([known[word] - first if word in known else -1 for word in words], dtype=np.int64)[rows]
+        there = np.flatnonzero(at >= 0)
+        return sp.csr_matrix((np.ones(len(there)), (there, at[there])), shape=(len(rows), len(known)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearLearner:
+    """A logistic regression over named columns."""
+
+    design: _Design
+    model: Any
+    means: NDArray[np.float64]
+    note: str
+
+    @property
+    def signature(self) -> Signature:
+        """The columns it takes."""
+        return self.design.signature
+
+    @property
+    def complexity(self) -> int:
+        """Coefficients that are not zero."""
+        return int(np.count_nonzero(self.model.coef_))
+
+    def predict(self, features: pa.Table) -> NDArray[np.float64]:
+        """Return the probability of the positive class of each row."""
+        design = sp.hstack(self.design.blocks(features), format="csr")
+        positive: NDArray[np.float64] = self.model.predict_proba(design)[:, 1]
+        return positive
+
+    def contributions(self, features: pa.Table) -> Contributions:
+        """Return each feature's points, less its mean points in training."""
+        base = float(self.model.intercept_[0]) + float(self.means.sum())
+        points = _points(self.design, self.model.coef_[0], features)
+        return Contributions(base=base, values=points - self.means, scale="log odds")
+
+    def form(self) -> Additive:
+        """Return the sum, one term a column."""
+        design, weights = self.design, self.model.coef_[0]
+        numbers, categories = {}, {}
+        for column in self.signature.columns:
+            first = design.place[column.name]
+            if column.kind == "number":
+                centre, rate = design.scales[column.name]
+                missing = float(weights[first + 1]) if column.name in design.holes else 0.0
+                numbers[column.name] = NumberTerm(
+                    centre=centre, rate=rate, weight=float(weights[first]), missing=missing
+                )
+            else:
+                known = {word: float(weights[at]) for word, at in design.known[column.name].items()}
+                categories[column.name] = Codes(known=known, unknown=0.0)
+        return Additive(
+            signature=self.signature, numbers=numbers, categories=categories, intercept=float(self.model.intercept_[0])
+        )
+
+
+def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> LinearLearner:
+    """Fit a ridge-penalised logistic regression.
+
+    Parameters
+    ----------
+    settings
+        ``penalty``: weight of the squared coefficients, times the number of examples it outweighs
+        (``1 / C`` of scikit-learn); ``rare``: categories with fewer examples add nothing.
+    threads
+        Not used: the sparse solver has one.
+
+    Raises
+    ------
+    DataError
+        When nothing can be learned from the examples.
+    """
+    del threads
+    checked_examples(examples)
+    design = _design(examples.features, rare=int(settings["rare"]))
+    if not design.width:  # no number, and every category is rare: rare ones are better than nothing
+        design = _design(examples.features, rare=1)
+    blocks = design.blocks(examples.features)
+    model = LogisticRegression(C=1 / float(settings["penalty"]), max_iter=500, tol=1e-5, random_state=seed)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(sp.hstack(blocks, format="csr"), examples.label)
+    note = "did not converge" if any(issubclass(w.category, ConvergenceWarning) for w in caught) else ""
+    means = _points(design, model.coef_[0], examples.features).mean(axis=0)
+    return LinearLearner(design=design, model=model, means=means, note=note)
+
+
+def _design(features: pa.Table, *, rare: int) -> _Design:
+    signature = signature_of(features)
+    scales, place, holes, known, width = {}, {}, set(), {}, 0
+    for column in signature.columns:
+        place[column.name] = width
+        if column.kind == "number":
+            values = number(features, column.name)
+            missing = np.isnan(values)
+            scales[column.name] = _scale(values[~missing])
+            if missing.any() and not missing.all():
+                holes.add(column.name)
+            width += 2 if column.name in holes else 1
+        else:
+            words, rows = counted(features, column.name)
+            count = np.bincount(rows, minlength=len(words))
+            common = sorted(word for word, n in zip(words, count, strict=True) if n >= rare)
+            known[column.name] = {word: width + at for at, word in enumerate(common)}
+            width += len(common)
+    return _Design(signature=signature, scales=scales, place=place, holes=frozenset(holes), known=known, width=width)
+
+
+def _scale(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return centre and rate as ``float32`` values; what does not vary stands at zero and learns no weight."""
+    if not len(values) or values.min() == values.max():
+        return (float(values[0]) if len(values) else 0.0), 1.0
+    spread = float(values.std(dtype=np.float64))
+    rate = float(np.float32(1 / spread)) if spread > 1e-30 else 1.0  # beyond, float32 has no 1 / spread
+    return float(np.float32(values.mean(dtype=np.float64))), rate
+
+
+def _points(design: _Design, weights: NDArray[np.float64], features: pa.Table) -> NDArray[np.float64]:
+    """Return ``(rows, features)`` points in log odds."""
+    out = np.zeros((features.num_rows, len(design.signature.columns)))
+    for at, (column, block) in enumerate(zip(design.signature.columns, design.blocks(features), strict=True)):
+        first = design.place[column.name]
+        out[:, at] = block @ weights[first : first + block.shape[1]]
+    return out

@@ -1,0 +1,176 @@
+"""Packaging: one ONNX graph from named, typed columns to one score.
+
+The graph takes each column as an input of its own, ``float`` or ``string`` of shape ``[n, 1]``, NaN or ``""``
+where it is missing, and gives ``score``: ``float`` of shape ``[n, 1]``, the probability of the positive class.
+
+The file hides the operators. They are chosen so that a row gets the same bits alone and in a batch: look-ups,
+element-wise arithmetic and trees, each of which treats rows apart; no matrix product and no reduction, whose
+order of sums depends on shape and alignment. Only operators of long standing are used (ai.onnx 13,
+ai.onnx.ml 3), so that every runtime down to the browser has them. The graphs are written node by node and not by
+converters: ``docs/decisions/one-graph.md`` says why.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from headway.build.forms import LIMIT, Additive, Ensemble
+from headway.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headway.build.encode import Codes
+    from headway.build.learner import Fitted
+    from headway.nouns.model import Signature
+
+__all__ = ["OPSET", "library_versions", "package"]
+
+OPSET = {"ai.onnx": 13, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+_ML = "ai.onnx.ml"
+_LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "pyarrow", "scikit-learn", "scipy")
+
+
+def package(fitted: Fitted, *, signature: Signature) -> bytes:
+    """Return the graph of a fitted model; the same model gives the same bytes.
+
+    Parameters
+    ----------
+    signature
+        The inputs that the caller will send; must be those that the model was fitted on.
+
+    Raises
+    ------
+    DataError
+        When the signature is another one.
+    """
+    _same(signature, fitted.signature)
+    form = fitted.learner.form()
+    writer = _Writer(signature)
+    if isinstance(form, Additive):
+        _write_sum(writer, form)
+    else:
+        _write_trees(writer, form)
+    return writer.bytes()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the version of each library that takes part in fitting and packaging."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def _same(given: Signature, fitted: Signature) -> None:
+    if given == fitted:
+        return
+    for name in sorted(set(given.names) ^ set(fitted.names)):
+        raise DataError(
+            f"Column {name!r} is in only one of the signature and the fitted model.",
+            hint=did_you_mean(name, (set(given.names) | set(fitted.names)) - {name}),
+        )
+    raise DataError("The signature has the columns of the fitted model in another order, or of another kind.")
+
+
+class _Writer:
+    """Collects nodes and constants; inner names start with '/', which no feature's name does."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+        """Add a node with one output, and return the output's name."""
+        domain = _ML if operator in ("LabelEncoder", "TreeEnsembleRegressor") else ""
+        self._nodes.append(helper.make_node(operator, list(inputs), [output], name=output, domain=domain, **attributes))
+        return output
+
+    def split(self, source: str, pieces: int) -> list[str]:
+        """Cut ``[n, pieces]`` into columns."""
+        outputs = [f"{source}/{at}" for at in range(pieces)]
+        self._nodes.append(helper.make_node("Split", [source], outputs, name=f"{source}/split", axis=1))
+        return outputs
+
+    def constant(self, name: str, values: object) -> str:
+        """Add a constant of ``float32``, and return its name."""
+        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=np.float32), name))
+        return name
+
+    def looked_up(self, column: str, codes: Codes, to: str) -> str:
+        """Add the dictionary from texts to numbers, in the order of the texts."""
+        words = sorted(codes.known)
+        if not words:  # the operator takes no empty dictionary; what stands here is what any other text gets
+            words, values = [""], [codes.unknown]
+        else:
+            values = [codes.known[word] for word in words]
+        return self.add(
+            "LabelEncoder", [column], to, keys_strings=words, values_floats=values, default_float=codes.unknown
+        )
+
+    def bytes(self) -> bytes:
+        """Return the checked model."""
+        kinds = {"number": TensorProto.FLOAT, "category": TensorProto.STRING}
+        inputs = [helper.make_tensor_value_info(c.name, kinds[c.kind], ["n", 1]) for c in self._signature.columns]
+        output = helper.make_tensor_value_info(self._signature.output, TensorProto.FLOAT, ["n", 1])
+        graph = helper.make_graph(self._nodes, "headway", inputs, [output], self._constants)
+        domains = [helper.make_opsetid("" if name == "ai.onnx" else name, number) for name, number in OPSET.items()]
+        model = helper.make_model(graph, opset_imports=domains, ir_version=_IR_VERSION, producer_name="headway")
+        onnx.checker.check_model(model)
+        return model.SerializeToString(deterministic=True)
+
+
+def _write_sum(writer: _Writer, form: Additive) -> None:
+    """``sigmoid(intercept + sum of terms)``, numbers side by side until each has its term."""
+    terms = [writer.looked_up(name, codes, f"/term/{name}") for name, codes in form.categories.items()]
+    if form.numbers:
+        numbers = list(form.numbers.values())
+        raw = writer.add("Concat", list(form.numbers), "/numbers", axis=1)
+        centred = writer.add("Sub", [raw, writer.constant("/centre", [[t.centre for t in numbers]])], "/centred")
+        spread = writer.add("Mul", [centred, writer.constant("/rate", [[t.rate for t in numbers]])], "/spread")
+        limits = [writer.constant("/low", -LIMIT), writer.constant("/high", LIMIT)]
+        held = writer.add("Clip", [spread, *limits], "/held")
+        weighed = writer.add("Mul", [held, writer.constant("/weight", [[t.weight for t in numbers]])], "/weighed")
+        missing = writer.constant("/missing", [[t.missing for t in numbers]])
+        points = writer.add("Where", [writer.add("IsNaN", [raw], "/hole"), missing, weighed], "/points")
+        terms += writer.split(points, len(numbers))
+    terms.append(writer.constant("/intercept", [[form.intercept]]))
+    writer.add("Sigmoid", [writer.add("Sum", terms, "/odds")], form.signature.output)
+
+
+def _write_trees(writer: _Writer, form: Ensemble) -> None:
+    signature = form.encoding.signature
+    codes: Mapping[str, Codes] = form.encoding.codes
+    columns = [
+        writer.looked_up(c.name, codes[c.name], f"/code/{c.name}") if c.name in codes else c.name
+        for c in signature.columns
+    ]
+    matrix = writer.add("Concat", columns, "/columns", axis=1)
+    is_leaf = form.column < 0
+    last = signature.output if form.link == "identity" else "/odds"
+    writer.add(
+        "TreeEnsembleRegressor",
+        [matrix],
+        last,
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        nodes_treeids=form.tree.tolist(),
+        nodes_nodeids=form.node.tolist(),
+        nodes_modes=np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_featureids=np.maximum(form.column, 0).tolist(),
+        nodes_values=form.threshold.tolist(),
+        nodes_truenodeids=form.yes.tolist(),
+        nodes_falsenodeids=form.no.tolist(),
+        nodes_missing_value_tracks_true=form.missing_yes.astype(np.int64).tolist(),
+        target_treeids=form.tree[is_leaf].tolist(),
+        target_nodeids=form.node[is_leaf].tolist(),
+        target_ids=[0] * int(is_leaf.sum()),
+        target_weights=form.leaf[is_leaf].tolist(),
+    )
+    if last != signature.output:
+        writer.add("Sigmoid", [last], signature.output)
