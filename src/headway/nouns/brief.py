@@ -133,7 +133,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     trials: Annotated[int, Meta(ge=1, le=10_000, description="How many settings to try; a re-run repeats them exactly.")] = 12
     seconds: Annotated[
-        float | None, Meta(gt=0, description="Stop after this long; a run that was cut says so, and may not repeat exactly.")
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Stop after this long; a run that was cut says so, and may not repeat exactly.")
     ] = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1, description="From which every random choice follows.")] = 7
     algorithms: Annotated[
@@ -168,7 +168,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     false_positive: Annotated[float, Meta(description="Gained (negative: lost) when it was in vain.")] = 0.0
     build: Annotated[float, Meta(ge=0, description="Cost of building, once.")] = 0.0
     monthly: Annotated[float, Meta(ge=0, description="Cost of running, a month.")] = 0.0
-    retraining_per_month: Annotated[float | None, Meta(ge=0, description="Budget for retraining, a month.")] = None
+    retraining_per_month: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="Budget for retraining, a month.")] = None
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""The Data stage: sources to snapshots, snapshots to a frozen dataset."""

@@ -1,0 +1,278 @@
+"""From the text of ``headway.toml`` to a :class:`~headway.nouns.brief.Brief`, with errors that name line and key.
+
+The file hides TOML, and how a key path is found back in the text. It checks shape only: that keys exist and have the
+right types, that dates are in order and bars make sense. What can only be said with the data at hand (columns,
+expressions) is checked by the Define stage.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+import typing
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from headway.errors import BriefError, did_you_mean
+from headway.nouns.brief import Brief, FeatureSpec, Source, false_alarm_windows, parse_act_on
+from headway.nouns.span import parse_span
+
+__all__ = ["line_of", "parse_brief"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
+    """Return the brief that ``text`` defines.
+
+    Parameters
+    ----------
+    text
+        The whole TOML document.
+    file
+        How errors call it.
+
+    Raises
+    ------
+    BriefError
+        With file, line and key, what was wanted there, and a near word for a misspelt key.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _toml_error(str(error), text, file) from None
+    try:
+        _refuse_unknown(table, Brief, ())
+        brief = msgspec.convert(table, Brief, strict=True)
+        _check(brief)
+    except msgspec.ValidationError as error:
+        raise _shape_error(str(error), text, file) from None
+    except _At as error:
+        raise _placed(error.error, error.path, text, file) from None
+    return brief
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int | None:
+    """Return the line (from 1) on which the key at ``path`` stands; of its nearest parent if it has no line.
+
+    Examples
+    --------
+    >>> line_of('[target]\\nlabel = "x"\\n', ("target", "label"))
+    2
+    """
+    where: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
+            table = _keys(header[1])
+            where.setdefault(table, number)
+        elif key := re.match(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=", line):
+            where.setdefault((*table, *_keys(key[1])), number)
+            for inner in re.finditer(r"[;,{]\s*([\w-]+|\"[^\"]*\")\s*=", line):
+                where.setdefault((*table, *_keys(key[1]), *_keys(inner[1])), number)
+    for length in range(len(path), 0, -1):
+        if path[:length] in where:
+            return where[path[:length]]
+    return None
+
+
+def _keys(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", dotted))
+
+
+class _At(Exception):  # noqa: N818  (carries an error to where the text is known; never leaves this file)
+    def __init__(self, error: BriefError, *path: str) -> None:
+        self.error = error
+        self.path = path
+
+
+def _placed(error: BriefError, path: tuple[str, ...], text: str, file: str) -> BriefError:
+    line = line_of(text, path)
+    place = f"{file}:{line}" if line else file
+    error.where = f"{place}, {'.'.join(path)}" + (f", {error.where}" if error.where else "")
+    return error
+
+
+def _toml_error(message: str, text: str, file: str) -> BriefError:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    reason = message[: found.start()].strip() if found else message
+    where = f"{file}:{found[1]}, column {found[2]}" if found else f"{file}:{len(text.splitlines())}"
+    return BriefError(f"This is not TOML: {reason[:1].lower()}{reason[1:]}.", where=where, hint="See https://toml.io.")
+
+
+def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401
+    """Raise for the first key that no field bears; msgspec alone would not say which word was meant."""
+    if not isinstance(table, dict):
+        return
+    struct = _struct_in(kind)
+    if struct is None:
+        for name, value in table.items():
+            _refuse_unknown(value, _value_type(kind), (*path, name))
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for name, value in table.items():
+        if name not in fields:
+            place = ".".join(path) or "the brief"
+            hint = did_you_mean(name, fields)
+            raise _At(BriefError(f"{place} has no field {name!r}.", hint=hint), *path, name)
+        _refuse_unknown(value, fields[name].type, (*path, name))
+
+
+def _struct_in(kind: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    origin = typing.get_origin(kind)
+    if origin is dict:
+        return None
+    return next((found for part in typing.get_args(kind) if (found := _struct_in(part))), None)
+
+
+def _value_type(kind: Any) -> Any:  # noqa: ANN401
+    if typing.get_origin(kind) is dict:
+        return typing.get_args(kind)[1]
+    return next((_value_type(part) for part in typing.get_args(kind) if "dict" in str(part)), None)
+
+
+_PATH = re.compile(r" - at `\$\.?(.*?)`$")
+
+
+def _shape_error(message: str, text: str, file: str) -> BriefError:
+    found = _PATH.search(message)
+    reason = message[: found.start()] if found else message
+    path = tuple(re.findall(r"[^.\[\]]+", found[1])) if found else ()
+    if missing := re.search(r"missing required field `(\w+)`", reason):
+        field = _field((*path, missing[1]))
+        return _placed(
+            BriefError(f"{'.'.join(path) or 'the brief'} needs {missing[1]!r}.", hint=field), path, text, file
+        )
+    names = tuple(part for part in path if part != "...")
+    return _placed(BriefError(f"{reason}.", hint=_field(names)), names, text, file)
+
+
+def _field(path: tuple[str, ...]) -> str:
+    """Return the sentence that says what the field at ``path`` is for, or nothing."""
+    kind: Any = Brief
+    description = ""
+    for name in path:
+        struct = _struct_in(kind)
+        if struct is None:
+            kind = _value_type(kind)
+            continue
+        field = next((field for field in msgspec.structs.fields(struct) if field.encode_name == name), None)
+        if field is None:
+            break
+        meta = [part for part in getattr(field.type, "__metadata__", ()) if isinstance(part, msgspec.Meta)]
+        description = next((part.description for part in meta if part.description), description)
+        kind = field.type
+    return description or ""
+
+
+def _check(brief: Brief) -> None:
+    _check_names(brief)
+    _check_spans(brief)
+    _check_split(brief)
+    good, least = brief.success.good_enough, brief.success.minimum
+    lower_is_better = brief.success.metric in {"log_loss", "brier"}
+    if (good > least) if lower_is_better else (least > good):
+        worse, better = ("below", "above") if lower_is_better else ("above", "below")
+        raise _At(
+            BriefError(
+                f"minimum = {least} is {worse} good_enough = {good}: nothing could be released and the search still "
+                "stop content.",
+                hint=f"Put minimum at or {better} good_enough.",
+            ),
+            "success",
+            "minimum",
+        )
+
+
+def _check_names(brief: Brief) -> None:
+    for table, names in (("sources", brief.sources), ("features", brief.features)):
+        for name in names:
+            if not _NAME.fullmatch(name):
+                error = BriefError(f"{name!r} is not a name.", hint="Use letters, digits and _, not beginning with a digit.")
+                raise _At(error, table, name)
+    if brief.target.examples not in brief.sources:
+        error = BriefError(
+            f"There is no source {brief.target.examples!r}.", hint=did_you_mean(brief.target.examples, brief.sources)
+        )
+        raise _At(error, "target", "examples")
+    for path, spec in _specs(brief):
+        if spec.from_ and spec.from_ not in brief.sources:
+            error = BriefError(f"There is no source {spec.from_!r}.", hint=did_you_mean(spec.from_, brief.sources))
+            raise _At(error, *path)
+
+
+def _specs(brief: Brief) -> list[tuple[tuple[str, ...], FeatureSpec]]:
+    tables: list[tuple[tuple[str, ...], dict[str, str | FeatureSpec]]] = [(("features",), brief.features)]
+    tables += [(("sources", name, "derive"), source.derive) for name, source in brief.sources.items()]
+    return [
+        ((*path, name), spec)
+        for path, table in tables
+        for name, spec in table.items()
+        if isinstance(spec, FeatureSpec)
+    ]
+
+
+def _check_spans(brief: Brief) -> None:
+    spans: list[tuple[str, tuple[str, ...]]] = [
+        (brief.serve.refresh, ("serve", "refresh")),
+        (brief.success.latency_p99, ("success", "latency_p99")),
+        (brief.retrain.shadow, ("retrain", "shadow")),
+    ]
+    spans += [
+        (text, (*path, field))
+        for path, spec in _specs(brief)
+        for text, field in ((spec.max_age, "max_age"), (spec.window, "window"))
+        if text
+    ]
+    spans += [(word[6:], ("retrain", "when")) for word in brief.retrain.when if word.startswith("every ")]
+    for text, path in spans:
+        _place(lambda text=text: parse_span(text), *path)
+    for word in brief.retrain.when:
+        if word != "harm" and not word.startswith("every "):
+            hint = "Write 'harm' or 'every 30 days'."
+            raise _At(BriefError(f"{word!r} is not a reason to retrain.", hint=hint), "retrain", "when")
+    _place(lambda: parse_act_on(brief.target.act_on), "target", "act_on")
+    _place(lambda: false_alarm_windows(brief.monitor), "monitor", "false_alarm")
+
+
+def _place(parse: typing.Callable[[], object], *path: str) -> None:
+    try:
+        parse()
+    except BriefError as error:
+        raise _At(error, *path) from None
+
+
+def _check_split(brief: Brief) -> None:
+    split = brief.split
+    days: list[tuple[str, dt.date]] = [
+        ("train_before", split.train_before),
+        ("validate_before", split.validate_before),
+        ("test_before", split.test_before),
+    ]
+    if split.train_from is not None:
+        days.insert(0, ("train_from", split.train_from))
+    for (earlier, first), (later, second) in zip(days, days[1:], strict=False):
+        if first >= second:
+            error = BriefError(
+                f"{later} = {second} is not after {earlier} = {first}.", hint="Each stretch of time needs at least a day."
+            )
+            raise _At(error, "split", later)
+    zones: list[tuple[tuple[str, ...], str]] = [(("split", "zone"), split.zone)]
+    zones += [(("sources", name, "zone"), source.zone) for name, source in brief.sources.items()]
+    for path, zone in zones:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            error = BriefError(f"{zone!r} is not a time zone.", hint="Write a name such as 'UTC' or 'America/New_York'.")
+            raise _At(error, *path) from None
+
+
+def unanswered(source: Source) -> list[str]:
+    """Return which questions about a source's provenance its brief leaves open."""
+    questions = {"licence": source.licence, "owner": source.owner, "personal": source.personal}
+    return [name for name, answer in questions.items() if answer in {"", None}]

@@ -1,0 +1,59 @@
+"""The examples of one brief over named snapshots, split, frozen and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from headway.nouns.examples import FeatureColumn
+
+__all__ = ["Dataset", "SplitCount"]
+
+
+class SplitCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many examples a split holds, and what became of those it does not."""
+
+    name: Literal["train", "validate", "test", "after"]
+    examples: int
+    positives: int
+    void: int = 0
+    """Examples whose outcome will never come."""
+    embargoed: int = 0
+    """Examples whose label was not known yet when the next split begins."""
+    days: int = 0
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen table of examples with its provenance; ``digest`` is its version.
+
+    ``table`` is the blob of a Parquet file with the columns ``split``, ``predict_at``, ``label_known_at``, ``label``,
+    ``day``, ``rule``, the entity's key, one ``segment:NAME`` per segment and one ``feature:NAME`` per feature, in
+    the order of ``predict_at`` and key.
+    """
+
+    brief: str
+    snapshots: dict[str, str]
+    as_of_us: int
+    features: tuple[FeatureColumn, ...]
+    key: tuple[str, ...]
+    segments: tuple[str, ...]
+    splits: tuple[SplitCount, ...]
+    missing: dict[str, int]
+    stale: dict[str, int]
+    table: str
+
+    @property
+    def digest(self) -> str:
+        """The hash of everything above."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """Examples in all splits."""
+        return sum(split.examples for split in self.splits)
+
+    def split(self, name: str) -> SplitCount:
+        """Return the counts of one split."""
+        return next(split for split in self.splits if split.name == name)

@@ -1,0 +1,176 @@
+"""One expression, two forms: DuckDB text over a relation, and a Python callable over one row.
+
+The file hides how kinds are resolved. Both forms come from one pass over one tree with one table of functions, so
+they cannot drift apart unnoticed; ``tests/query/test_functions.py`` holds them equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headway.errors import ExpressionError, did_you_mean
+from headway.nouns.expression import Call, Column, Expression, Literal
+from headway.query.functions import AGGREGATES, FUNCTIONS, Function, Kind
+
+__all__ = ["Compiled", "Row", "Scope", "compile_expression", "quote", "quote_text"]
+
+Row = Mapping[str, Any]
+RowForm = Callable[[Row], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An expression whose kinds fit: its kind, its engine text and its one-row form."""
+
+    kind: Kind
+    sql: str
+    row: RowForm
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The columns an expression may use: name to kind and engine text.
+
+    ``owner`` is how an error calls the place the columns come from (``source 'flights'``); ``refused`` holds
+    columns that exist and may not be used here, each with the reason.
+    """
+
+    owner: str
+    columns: Mapping[str, tuple[Kind, str]]
+    refused: Mapping[str, str]
+
+    @classmethod
+    def of(cls, owner: str, kinds: Mapping[str, Kind], *, refused: Mapping[str, str] | None = None) -> Scope:
+        """Return the scope in which each column is written by its own quoted name."""
+        return cls(owner, {name: (kind, quote(name)) for name, kind in kinds.items()}, refused or {})
+
+
+def quote(name: str) -> str:
+    """Return ``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """Return ``text`` as an SQL string constant."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def compile_expression(expression: Expression, scope: Scope) -> Compiled:
+    """Return both forms of ``expression`` over the columns of ``scope``.
+
+    Raises
+    ------
+    ExpressionError
+        For an unknown column or function, kinds that do not fit, or an aggregate where one row is meant.
+
+    Examples
+    --------
+    >>> from headway.nouns.expression import parse
+    >>> late = compile_expression(parse("arr_delay > 30"), Scope.of("source 'flights'", {"arr_delay": "int"}))
+    >>> late.kind, late.sql, late.row({"arr_delay": 31})
+    ('bool', '("arr_delay" > 30)', True)
+    """
+    if isinstance(expression, Literal):
+        return _constant(expression)
+    if isinstance(expression, Column):
+        return _column(expression.name, scope)
+    if expression.function in AGGREGATES:
+        raise ExpressionError(
+            f"{expression.function}() looks at many rows, and here is only one.",
+            hint="Say over which rows: { from = '…', match = ['…'], window = '24 hours', value = "
+            f"'{expression.function}(…)' }}.",
+        )
+    return _call(expression, scope)
+
+
+def _constant(literal: Literal) -> Compiled:
+    value, kind = literal.value, literal.kind
+    if kind == "text":
+        sql = quote_text(str(value))
+    elif kind == "float":
+        sql = f"CAST({value!r} AS DOUBLE)"
+    elif kind == "span":
+        sql = f"CAST({value} AS BIGINT)"
+    else:
+        sql = str(value)
+    return Compiled(kind, sql, lambda _: value)  # type: ignore[arg-type]
+
+
+def _column(name: str, scope: Scope) -> Compiled:
+    if name in scope.refused:
+        raise ExpressionError(f"{name!r} of {scope.owner} cannot be used here: {scope.refused[name]}")
+    if name not in scope.columns:
+        raise ExpressionError(f"{scope.owner} has no column {name!r}.", hint=did_you_mean(name, scope.columns))
+    kind, sql = scope.columns[name]
+    return Compiled(kind, sql, lambda row: row[name])
+
+
+def _call(call: Call, scope: Scope) -> Compiled:
+    function = FUNCTIONS.get(call.function)
+    if function is None:
+        raise ExpressionError(
+            f"There is no function {call.function!r}.",
+            hint=did_you_mean(call.function, [name for name in (*FUNCTIONS, *AGGREGATES) if name.isidentifier()]),
+        )
+    arguments = [compile_expression(argument, scope) for argument in call.arguments]
+    kinds = tuple(argument.kind for argument in arguments)
+    wanted, result = _signature(call.function, function, kinds)
+    cast = [_cast(argument, kind) for argument, kind in zip(arguments, wanted, strict=True)]
+    texts = [argument.sql for argument in cast]
+    template = function.sql_of.get(wanted, function.sql)
+    sql = template.format(*texts, all=", ".join(texts), rest=", ".join(texts[1:]))
+    return Compiled(result, sql, _row_form(function, [argument.row for argument in cast]))
+
+
+def _signature(name: str, function: Function, kinds: tuple[str, ...]) -> tuple[tuple[str, ...], Kind]:
+    for exact in (True, False):
+        for shape, result in function.signatures:
+            wanted = _spread(shape, len(kinds))
+            if wanted is not None and all(
+                have == want or (not exact and have == "int" and want == "float")
+                for have, want in zip(kinds, wanted, strict=True)
+            ):
+                return wanted, result
+    takes = " or ".join(dict.fromkeys(f"({', '.join(shape)})" for shape, _ in function.signatures))
+    raise ExpressionError(f"{name!r} takes {takes}, and got ({', '.join(kinds)}).", hint=function.doc)
+
+
+def _spread(shape: tuple[str, ...], count: int) -> tuple[str, ...] | None:
+    if shape and shape[-1].endswith("*"):
+        fixed, last = shape[:-1], shape[-1][:-1]
+        return (*fixed, *([last] * (count - len(fixed)))) if count > len(fixed) else None
+    return shape if len(shape) == count else None
+
+
+def _cast(argument: Compiled, kind: str) -> Compiled:
+    if argument.kind == kind:
+        return argument
+    row = argument.row
+
+    def as_float(values: Row) -> float | None:
+        value = row(values)
+        return None if value is None else float(value)
+
+    return Compiled("float", f"CAST({argument.sql} AS DOUBLE)", as_float)
+
+
+def _row_form(function: Function, arguments: list[RowForm]) -> RowForm:
+    call = function.row
+    if not function.strict:
+        return lambda row: call(*(argument(row) for argument in arguments))
+    if len(arguments) == 1:
+        (only,) = arguments
+
+        def of_one(row: Row) -> Any:  # noqa: ANN401
+            value = only(row)
+            return None if value is None else call(value)
+
+        return of_one
+
+    def of_many(row: Row) -> Any:  # noqa: ANN401
+        values = [argument(row) for argument in arguments]
+        return None if None in values else call(*values)
+
+    return of_many

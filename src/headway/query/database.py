@@ -1,0 +1,121 @@
+"""A private DuckDB in memory: bounded, spilling, in UTC, and with its errors said in our words.
+
+Statements go through ``execute``, and answers in Arrow through ``sql``, which since 2.0 is the only way without a
+copy; no other part of the Python interface is used, since it changed between 1.x and 2.x.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headway.errors import StoreFull
+
+__all__ = ["Database"]
+
+
+class Database:
+    """One connection; close it, or use it as a context manager, to give back memory and spill files.
+
+    Parameters
+    ----------
+    memory_gib
+        Above this the engine spills to ``spill``.
+    threads
+        Processors to use; all by default.
+    spill
+        Folder for spill files; a fresh temporary one by default.
+    """
+
+    def __init__(self, *, memory_gib: float = 2.5, threads: int | None = None, spill: Path | None = None) -> None:
+        self._own_spill = tempfile.TemporaryDirectory(prefix="headway-spill-") if spill is None else None
+        folder = spill if spill is not None else Path(self._own_spill.name)  # type: ignore[union-attr]
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{memory_gib}GiB",
+                "temp_directory": str(folder),
+                "threads": threads or os.cpu_count() or 1,
+                # Nothing may be fetched at run time, and no file is run for having been found.
+                "autoinstall_known_extensions": "false",
+            },
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._names = 0
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back; a second call does nothing."""
+        self._connection.close()
+        if self._own_spill is not None:
+            self._own_spill.cleanup()
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        """Run a statement whose answer is not wanted."""
+        self._run(sql, parameters)
+
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the answer as tuples; for answers of few rows."""
+        return self._run(sql, parameters).fetchall()
+
+    def table(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pa.Table:
+        """Return the answer as an Arrow table."""
+        with _full_disk():
+            relation = self._connection.sql(sql, params=parameters or None)
+            return relation.to_arrow_reader(1 << 17).read_all()
+
+    def batches(self, sql: str, *, rows: int = 1 << 17) -> pa.RecordBatchReader:
+        """Return the answer as a stream of record batches, so that it never stands in memory whole."""
+        with _full_disk():
+            return self._connection.sql(sql).to_arrow_reader(rows)
+
+    def create(self, sql: str, *, prefix: str = "t") -> str:
+        """Put the answer of ``sql`` into a new temporary table and return its name."""
+        name = self._fresh(prefix)
+        self.execute(f"CREATE TEMP TABLE {name} AS {sql}")
+        return name
+
+    def register(self, table: pa.Table | pa.RecordBatchReader, *, prefix: str = "a") -> str:
+        """Make Arrow data readable by name, without copying, and return the name."""
+        name = self._fresh(prefix)
+        self._connection.register(name, table)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a table that :meth:`create` made."""
+        self.execute(f"DROP TABLE IF EXISTS {name}")
+
+    def _fresh(self, prefix: str) -> str:
+        self._names += 1
+        return f"{prefix}_{self._names}"
+
+    def _run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+        with _full_disk():
+            return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise StoreFull(
+                "No space is left for the engine's spill files.", hint="Free some, or point TMPDIR elsewhere."
+            ) from error
+        raise
