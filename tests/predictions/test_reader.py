@@ -193,3 +193,19 @@ def test_a_text_that_is_no_cursor_is_refused():
     """It says what was found."""
     with pytest.raises(StoreCorrupt, match="no cursor"):
         Cursor.from_json("[]")
+
+
+def test_a_closed_segment_does_not_hide_an_older_one_that_still_grows(tmp_path, prediction):
+    """The older process goes on after the younger one has ended: nothing of it is missed."""
+    reader = Reader(tmp_path)
+    with Writer(tmp_path) as older:
+        older.append(prediction(0, served_us=0))
+        with Writer(tmp_path) as younger:
+            younger.append(prediction(1, served_us=1))
+        *_, last = reader.scan()
+        assert (last.cursor.floor, sorted(last.cursor.offsets)) == (0, [1, 2])
+        older.append(prediction(2, served_us=2))
+        batches = list(reader.scan(after=last.cursor))
+        assert served(batches) == [2]
+    *_, last = reader.scan(after=batches[-1].cursor)
+    assert last.cursor == Cursor(floor=3)

@@ -226,3 +226,22 @@ def test_segments_turn_over_and_are_summed_up(tmp_path, prediction):
         path.chmod(0)
         path.write_bytes(b"\0" * path.stat().st_size)
     assert Reader(tmp_path).count() == 50
+
+
+def test_many_writers_that_begin_at_once_get_segments_of_their_own(tmp_path, prediction):
+    """Each append begins a new segment, in eight writers: no number is given twice, no record lost."""
+    told, barrier = [], threading.Barrier(8)
+
+    def work(who):
+        with Writer(tmp_path, segment_bytes=1) as log:
+            barrier.wait()
+            told.extend(log.append(prediction(n, release=str(who))) for n in range(20))
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each[:6] for each in told}) == 160
+    assert sorted(all_ids(tmp_path)) == sorted(told)
+    assert {path.suffix for path in tmp_path.iterdir() if path.name != "lock"} == {".log", ".summary"}
