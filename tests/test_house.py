@@ -161,6 +161,23 @@ def test_every_lock_satisfies_what_the_project_asks_for(lock: Path) -> None:
             assert want.specifier.contains(versions[0]), f"{lock.name} has {want.name} {versions[0]}, wanted {want}."
 
 
+def test_every_library_that_is_imported_is_asked_for() -> None:
+    """What comes along with something else today may stay away tomorrow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
+    asked_for = {Requirement(line).name for line in lines}
+    homes = importlib.metadata.packages_distributions()
+    strangers = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            absolute = isinstance(node, ast.ImportFrom) and not node.level
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if absolute else []
+            for name in {(name or "").partition(".")[0] for name in names} - sys.stdlib_module_names - {"headway"}:
+                if not asked_for & {home.lower() for home in homes.get(name, [name])}:
+                    strangers.add(f"{module.relative_to(ROOT)} imports {name}")
+    assert sorted(strangers) == []
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
 def test_every_pin_has_a_hash(lock: Path) -> None:
     """What is installed is what was tried, byte for byte."""
