@@ -80,8 +80,8 @@ lock: $(BOOTSTRAP_STAMP) ## Pin again what pyproject.toml asks for; 'make lock U
 	@set -e; compile="$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --no-header \
 		--no-annotate --no-emit-index-url --generate-hashes $(UPGRADE) --output-file"; \
 	$$compile requirements/bootstrap.txt --group bootstrap; \
-	$$compile requirements/dev.txt pyproject.toml --extra demo --extra pandas --extra polars --group dev \
-		--constraint requirements/bootstrap.txt; \
+	$$compile requirements/dev.txt pyproject.toml --extra demo --extra pandas --extra polars \
+		--extra postgres --group dev --constraint requirements/bootstrap.txt; \
 	$$compile requirements/demo.txt pyproject.toml --extra demo --constraint requirements/dev.txt
 
 .PHONY: clean

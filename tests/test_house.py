@@ -92,7 +92,7 @@ def _wanted(kind: str) -> list[Requirement]:
     lines = {
         "bootstrap": groups["bootstrap"],
         "demo": project["dependencies"] + extras["demo"],
-        "dev": project["dependencies"] + extras["demo"] + extras["pandas"] + extras["polars"] + groups["dev"],
+        "dev": project["dependencies"] + [line for e in set(extras) - {"ray"} for line in extras[e]] + groups["dev"],
     }[kind]
     return [Requirement(line) for line in lines]
 
