@@ -37,7 +37,7 @@ __all__ = [
     "sampling_margin",
 ]
 
-FRACTIONS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """What share of the stake each of the mixed bettors risks. None risks all: one good day must not ruin the evidence."""
 
 _MOST_RUN = 8.0
@@ -51,7 +51,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     log_m
         The natural logarithm of M for each bettor; empty before the first window.
     run
-        Page's CUSUM of the middle bettor, for *since when* and for *is it over*; never part of the promise.
+        Page's CUSUM of the second boldest bettor, for *since when* and for *is it over*; never part of the promise.
     since
         The day on which that CUSUM last left zero.
     last
@@ -86,7 +86,7 @@ def bet(y: float, bound: float) -> tuple[float, ...]:
     Examples
     --------
     >>> [round(math.exp(e), 2) for e in bet(1.0, 0.5)][:3]
-    [1.05, 1.1, 1.2]
+    [1.1, 1.25, 1.5]
     """
     return tuple(math.log1p(fraction * (y / bound - 1.0)) for fraction in FRACTIONS)
 
@@ -97,7 +97,7 @@ def push(
     """Return the stream after one more window with these log e-values, one per bettor, from this natural figure."""
     before = stream.log_m or (-math.inf,) * len(log_e)
     log_m = tuple(_log_add(0.0, m) + e for m, e in zip(before, log_e, strict=True))
-    step = log_e[len(log_e) // 2]
+    step = log_e[-2] if len(log_e) > 1 else log_e[0]
     starts = stream.run <= 0.0
     # The cap lets a finding close within days of the trouble's end, rather than after as long as it lasted.
     run = min(max(stream.run + step, 0.0), _MOST_RUN)

@@ -10,23 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.nouns.brief import Quota
+from headway.nouns.metric import roc_auc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headway.nouns.brief import Threshold
-
 __all__ = [
-    "acted_on",
-    "auc",
+    "FEWEST_LABELS",
     "base_rate",
     "by_day",
     "calibration_error",
     "log_losses",
     "loss_beyond_expected",
-    "money",
     "rank_correlation",
+    "ranking",
     "right_share",
 ]
 
@@ -64,17 +61,12 @@ def loss_beyond_expected(scores: NDArray[np.float64], labels: NDArray[np.float64
     return float(((p - labels) * np.log(p / (1 - p))).mean())
 
 
-def auc(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    """Return the chance that a true example is ranked above a false one, ties half counted.
-
-    NaN with fewer than five of either class.
-    """
+def ranking(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+    """Return the area under the ROC curve of one day; NaN with fewer than five labels of either class."""
     positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if min(positives, negatives) < _FEWEST_OF_A_CLASS:
+    if min(positives, len(labels) - positives) < _FEWEST_OF_A_CLASS:
         return float("nan")
-    ranks = _mid_ranks(scores)
-    return float((ranks[labels > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return roc_auc(scores, labels)
 
 
 def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -85,26 +77,10 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     return float((a * b).sum()) / scale if scale else float("nan")
 
 
-def acted_on(scores: NDArray[np.float64], act_on: Quota | Threshold) -> NDArray[np.bool_]:
-    """Return which of one day's predictions the action takes; NaN scores last, ties in the order of the rows."""
-    filled = np.where(np.isnan(scores), -np.inf, scores)
-    if not isinstance(act_on, Quota):
-        return np.asarray(filled > act_on.score)
-    taken = np.zeros(len(filled), dtype=np.bool_)
-    taken[np.argsort(-filled, kind="stable")[: act_on.k]] = True
-    return taken
-
-
 def right_share(acted: NDArray[np.bool_], labels: NDArray[np.float64]) -> float:
     """Return the share of actions that were right, of those whose outcome is known; NaN without actions."""
     known = acted & ~np.isnan(labels)
     return float(labels[known].mean()) if known.any() else float("nan")
-
-
-def money(acted: NDArray[np.bool_], labels: NDArray[np.float64], *, right: float, wrong: float) -> float:
-    """Return what the day's actions brought; an action whose outcome is unknown counts nothing."""
-    known = labels[acted & ~np.isnan(labels)]
-    return float((known * right + (1 - known) * wrong).sum())
 
 
 def by_day(day: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -54,8 +54,8 @@ class ColumnBins(msgspec.Struct, frozen=True, kw_only=True):
     counts
         Of the reference rows.
     daily
-        The distance (`distance`) from the whole reference that one reference day in a hundred exceeds: what a
-        healthy day may differ. Days of fewer than 30 rows do not count.
+        The distance (`distance`) of each reference day from the whole reference, days ascending: what a healthy day
+        may differ. Days of fewer than 30 rows are left out.
     """
 
     kind: Literal["number", "category"]
@@ -63,12 +63,17 @@ class ColumnBins(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     rest: tuple[str, ...] = ()
     counts: Counts = ()
-    daily: float = 0.0
+    daily: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
         """The number of counters."""
         return len(self.edges) + 2 if self.kind == "number" else len(self.names) + 3
+
+    @property
+    def healthy(self) -> float:
+        """The distance that one reference day in a hundred exceeds; zero where days are not known."""
+        return float(np.quantile(self.daily, 0.99, method="higher")) if self.daily else 0.0
 
 
 class FrozenBins(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +285,7 @@ def _freeze_column(values: pa.ChunkedArray, days: NDArray[np.int64] | None) -> C
         raise DataError(f"A feature is of type {values.type}; features are float32 or string.")
     codes = _codes(column, values)
     column = msgspec.structs.replace(column, counts=_counts(np.bincount(codes, minlength=column.size)))
-    return column if days is None else msgspec.structs.replace(column, daily=_daily_distance(column, codes, days))
+    return column if days is None else msgspec.structs.replace(column, daily=_daily_distances(column, codes, days))
 
 
 def _number_bins(values: pa.ChunkedArray) -> ColumnBins:
@@ -325,12 +330,13 @@ def _numbers(values: pa.ChunkedArray) -> NDArray[np.float32]:
     return values.cast(pa.float32()).to_numpy().astype(np.float32, copy=False)
 
 
-def _daily_distance(column: ColumnBins, codes: NDArray[np.int64], days: NDArray[np.int64]) -> float:
+def _daily_distances(
+    column: ColumnBins, codes: NDArray[np.int64], days: NDArray[np.int64]
+) -> tuple[float, ...]:
     table = np.bincount(days * column.size + codes, minlength=(int(days.max()) + 1) * column.size)
     by_day = table.reshape(-1, column.size)
     by_day = by_day[by_day.sum(axis=1) >= _DAY_ROWS]
-    distances = [distance(column, _counts(row)) for row in by_day]
-    return float(np.quantile(distances, 0.99, method="higher")) if distances else 0.0
+    return tuple(distance(column, _counts(row)) for row in by_day)
 
 
 def _blocks(features: pa.Table, scores: NDArray[np.float64]) -> Iterator[tuple[pa.Table, NDArray[np.float64]]]:
