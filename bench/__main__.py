@@ -27,7 +27,8 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "reference": reference,
 }
 
-_HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "")
+_HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")
+_NUMERIC = {"figure", "limit", "ratio", "bound"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,14 +65,14 @@ def _as_dict(row: Ratio) -> dict[str, object]:
 def _table(rows: Sequence[Ratio]) -> str:
     cells = [_HEADS, *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(_HEADS))]
-    numeric = range(1, 5)
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if i in numeric else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
+    return "\n".join(_line(line, widths) for line in cells)
+
+
+def _line(line: Sequence[str], widths: Sequence[int]) -> str:
+    sided = (
+        cell.rjust(w) if head in _NUMERIC else cell.ljust(w) for cell, w, head in zip(line, widths, _HEADS, strict=True)
     )
+    return "  ".join(sided).rstrip()
 
 
 def _cells(row: Ratio) -> tuple[str, ...]:
