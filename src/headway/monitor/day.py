@@ -57,6 +57,7 @@ class Traffic:
     oldest_hours: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _probabilities(self.scores, "the traffic")
         others = {"previous_scores": self.previous_scores, "replayed_scores": self.replayed_scores}
         _same_length(self.features.num_rows, scores=self.scores, **others)
 
@@ -98,6 +99,7 @@ class Cohort:
     def __post_init__(self) -> None:
         others = {"scores": self.scores, "acted": self.acted, "rule": self.rule, "previous": self.previous_scores}
         _same_length(len(self.labels), **others)
+        _probabilities(self.scores, f"cohort {self.day}")
         known = self.labels[~np.isnan(self.labels)]
         if not np.isin(known, (0.0, 1.0)).all():
             raise DataError("The labels of a cohort are 0, 1 or NaN; others were found.", where=f"cohort {self.day}")
@@ -138,3 +140,8 @@ def _same_length(rows: int, **arrays: NDArray[np.generic] | None) -> None:
     for name, values in arrays.items():
         if values is not None and len(values) != rows:
             raise DataError(f"{name} has {len(values)} entries for {rows} rows.", hint="Pass one entry per prediction.")
+
+
+def _probabilities(scores: NDArray[np.float64], where: str) -> None:
+    if len(scores) and not ((scores >= 0) & (scores <= 1)).all():
+        raise DataError("Scores are probabilities; NaN or values outside [0, 1] were found.", where=where)

@@ -91,12 +91,16 @@ def _of_the_world(found: list[Finding], names: set[str]) -> Diagnosis:
         return _diagnosis("calibration drift", "recalibrate", why, calibration, found)
     if money:
         remedy: Remedy = "stop acting" if "money" in names else "retrain"
-        return _diagnosis("not worth it", remedy, "Ranking and calibration hold, yet the money is not there.", money, found)
+        return _diagnosis(
+            "not worth it", remedy, "Ranking and calibration hold, yet the money is not there.", money, found
+        )
     if rate:
         why = "The level has moved, and the scores have followed it: no harm is seen."
         return _diagnosis("prior shift", "nothing", why, rate, found)
     if found:
-        return _diagnosis("benign drift", "nothing", "Inputs or scores have moved; nothing got worse by it.", found, found)
+        return _diagnosis(
+            "benign drift", "nothing", "Inputs or scores have moved; nothing got worse by it.", found, found
+        )
     return Diagnosis(cause="healthy", remedy="nothing", why="Nothing is open.")
 
 

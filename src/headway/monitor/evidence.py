@@ -91,9 +91,7 @@ def bet(y: float, bound: float) -> tuple[float, ...]:
     return tuple(math.log1p(fraction * (y / bound - 1.0)) for fraction in FRACTIONS)
 
 
-def push(
-    stream: Stream, log_e: tuple[float, ...], *, day: int, figure: float, last: float | None = None
-) -> Stream:
+def push(stream: Stream, log_e: tuple[float, ...], *, day: int, figure: float, last: float | None = None) -> Stream:
     """Return the stream after one more window with these log e-values, one per bettor, from this natural figure."""
     before = stream.log_m or (-math.inf,) * len(log_e)
     log_m = tuple(_log_add(0.0, m) + e for m, e in zip(before, log_e, strict=True))
@@ -102,9 +100,7 @@ def push(
     # The cap lets a finding close within days of the trouble's end, rather than after as long as it lasted.
     run = min(max(stream.run + step, 0.0), _MOST_RUN)
     total, count = (figure, 1) if starts else (stream.total + figure, stream.count + 1)
-    return Stream(
-        log_m=log_m, run=run, since=day if starts else stream.since, last=last, total=total, count=count
-    )
+    return Stream(log_m=log_m, run=run, since=day if starts else stream.since, last=last, total=total, count=count)
 
 
 def log_evidence(stream: Stream) -> float:

@@ -1,4 +1,4 @@
-"""One day in one number each: how often, how far off, how well ranked, how much earned.
+"""One day in one number each: how often, how far off, how well ranked.
 
 Pure functions of arrays with one entry per prediction of the day whose outcome is known: ``labels`` 0.0 or 1.0,
 ``scores`` in [0, 1]. NaN where the day cannot say.
@@ -24,7 +24,6 @@ __all__ = [
     "loss_beyond_expected",
     "rank_correlation",
     "ranking",
-    "right_share",
 ]
 
 FEWEST_LABELS = 30
@@ -75,12 +74,6 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale else float("nan")
-
-
-def right_share(acted: NDArray[np.bool_], labels: NDArray[np.float64]) -> float:
-    """Return the share of actions that were right, of those whose outcome is known; NaN without actions."""
-    known = acted & ~np.isnan(labels)
-    return float(labels[known].mean()) if known.any() else float("nan")
 
 
 def by_day(day: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -28,6 +28,9 @@ _FEWEST_ROWS = 50
 _LEAST_ALIKE = 0.7
 
 
+Figures = dict[str, float | int | str]
+
+
 class Fact(NamedTuple):
     """One limit passed on one day; `headway.nouns.finding.Finding` says what the fields mean."""
 
@@ -37,7 +40,7 @@ class Fact(NamedTuple):
     level: Level
     message: str
     todo: str
-    evidence: dict[str, float | int | str]
+    evidence: Figures
 
 
 def facts(
@@ -83,12 +86,15 @@ def _lookups(day: Day, summary: Summary) -> Iterator[Fact]:
         share = rows / summary.rows if summary.rows else 0.0
         if share > 0:
             age = day.traffic.oldest_hours.get(name)
+            figures: Figures = {"share": share, "rows": rows}
+            if age is not None:
+                figures["oldest_hours"] = age
             old = "older than its max_age" if age is None else f"up to {age:.0f} hours old"
             yield Fact(
                 "operational", "stale", name, "alert" if share > 0.1 else "report",
                 f"{name} was {old} for {share:.1%} of the predictions, which were made without it.",
                 f"See why {name} is not refreshed. Do not retrain: the model is not at fault.",
-                {"share": share, "rows": rows} | ({} if age is None else {"oldest_hours": age}),
+                figures,
             )  # fmt: skip
 
 

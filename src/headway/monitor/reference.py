@@ -84,7 +84,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     coverage: float = 0.95
 
     @classmethod
-    def freeze(  # noqa: PLR0913 - what a release promises has this many sides
+    def freeze(
         cls,
         examples: Examples,
         scores: NDArray[np.float64],

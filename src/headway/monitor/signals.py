@@ -3,8 +3,8 @@
 Signals stand in families. A family alarms when the weighted sum of its streams reaches its own figure, so each family
 has its own mean time to a false alarm; the rates of the two paging families add up to one in ``A`` windows:
 ``0.9 / A`` for *outcomes* and ``0.1 / A`` for *serving*. A rate is promised because rates add up whatever the
-dependence between families, which see different things at different times. *World* and *drift* never page, and are
-held to one false report in ``A`` windows each.
+dependence between families, which see different things at different times. *World* and *drift* never page;
+a false report costs a glance, so that each may be wrong four times as often as the promise says of pages.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["FAMILIES", "SIGNALS", "Family", "Signal", "promise"]
 
 Family = Literal["outcomes", "serving", "world", "drift"]
 
-FAMILIES: dict[Family, float] = {"outcomes": 0.9, "serving": 0.1, "world": 1.0, "drift": 1.0}
-"""The share of the promised rate of false alarms that a family may use."""
+FAMILIES: dict[Family, float] = {"outcomes": 0.9, "serving": 0.1, "world": 4.0, "drift": 4.0}
+"""How often a family may be wrong, as a share of the promised rate of false alarms."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     family: Family
     weight: float
     direction: Literal["up", "down"] = "up"
-    shown: Literal["percent", "points", "nats", "plain"] = "plain"
+    shown: Literal["percent", "points", "nats", "money", "plain"] = "plain"
     message: str
     todo: str
 
@@ -73,7 +73,7 @@ SIGNALS: tuple[Signal, ...] = (
         family="outcomes",
         weight=0.1,
         shown="percent",
-        message="Acting on the model loses money: {now} of the actions were right, {then} are needed to break even",
+        message="Acting on the model loses {now} a day, against doing nothing",
         todo="Stop acting on it, or act on fewer; then retrain.",
     ),
     Signal(
@@ -82,8 +82,8 @@ SIGNALS: tuple[Signal, ...] = (
         kind="business",
         family="outcomes",
         weight=0.1,
-        shown="points",
-        message="Today's rule earns more than the model: its share of right actions is {now} above the model's",
+        shown="money",
+        message="Today's rule earns {now} a day more than the model",
         todo="Use the rule until a better model is released; retrain.",
     ),
     Signal(
@@ -111,8 +111,8 @@ SIGNALS: tuple[Signal, ...] = (
         kind="business",
         family="outcomes",
         weight=0.1,
-        shown="points",
-        message="The live release earns less than the one it replaced: {now} fewer of its actions were right",
+        shown="money",
+        message="The live release earns {now} a day less than the one it replaced, on the same traffic",
         todo="Roll back to the previous release, then find out what was different in how it was made.",
     ),
     Signal(
@@ -152,7 +152,7 @@ SIGNALS: tuple[Signal, ...] = (
         kind="performance",
         family="world",
         weight=0.25,
-        shown="points",
+        shown="money",
         message="The scores are too low: outcomes minus scores {now} on average, {then} when the release was judged",
         todo=_CALIBRATE,
     ),

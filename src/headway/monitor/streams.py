@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headway.monitor.day import Cohort
     from headway.monitor.reference import Reference
     from headway.monitor.yardstick import Yardstick
+    from headway.nouns.brief import Value
 
 __all__ = ["RANKED", "Pair", "paired", "push_paired", "push_ranked"]
 
@@ -40,7 +41,7 @@ RANKED: dict[str, tuple[str, Literal["up", "down"], Callable[[NDArray[np.float64
 """Per signal: the yardstick, the harmful direction, and how the day's figure is measured."""
 
 _LOSS_SCALE = 0.075
-_RIGHT_SCALE = 0.2
+_MONEY_SCALE = 0.2
 _RANKING_SCALE = 0.03
 _TOLERATED = 0.25
 
@@ -76,32 +77,34 @@ def paired(reference: Reference, cohort: Cohort) -> dict[str, Pair]:
     # Decisions are made on all rows of the day, known outcome or not: that is how the action met them.
     day = np.full(len(cohort.labels), cohort.day)
     acted = decide(cohort.scores, day, reference.act_on) if cohort.acted is None else cohort.acted
-    right = figures.right_share(acted, cohort.labels)
-    found: dict[str, Pair] = {}
-    gain, cost = reference.value.true_positive, reference.value.false_positive
-    if cost < 0 < gain:
-        found["money"] = Pair(-cost / (gain - cost) - right, _RIGHT_SCALE)
+    found = {"money": _worse(reference.value, cohort, acted, np.zeros_like(acted))}
     if cohort.rule is not None:
         ruled = decide_by_rule(cohort.rule, day, reference.act_on, acted=acted)
-        found["money-rule"] = Pair(figures.right_share(ruled, cohort.labels) - right, _RIGHT_SCALE)
+        found["money-rule"] = _worse(reference.value, cohort, acted, ruled)
     if cohort.previous_scores is not None:
-        found |= _against_previous(reference, cohort, right, day)
+        before = decide(cohort.previous_scores, day, reference.act_on)
+        found["release-money"] = _worse(reference.value, cohort, acted, before)
+        found |= _against_previous(reference, cohort, cohort.previous_scores)
     return found
 
 
-def _against_previous(reference: Reference, cohort: Cohort, right: float, day: NDArray[np.int64]) -> dict[str, Pair]:
-    previous = cohort.previous_scores
-    assert previous is not None  # noqa: S101 - said to the type checker; the caller has looked
+def _worse(value: Value, cohort: Cohort, acted: NDArray[np.bool_], instead: NDArray[np.bool_]) -> Pair:
+    """Return how much more the day would have earned with the other actions; what is unknown earns nothing."""
+    known = cohort.known
+    paid = np.where(cohort.labels > 0, value.true_positive, value.false_positive)
+    actions = max(int(acted[known].sum()), int(instead[known].sum()))
+    stake = abs(value.true_positive - value.false_positive) * actions
+    figure = float(paid[instead & known].sum() - paid[acted & known].sum())
+    return Pair(figure, _MONEY_SCALE * stake) if stake else Pair(math.nan, 1.0)
+
+
+def _against_previous(reference: Reference, cohort: Cohort, previous: NDArray[np.float64]) -> dict[str, Pair]:
     both = cohort.known & ~np.isnan(previous)
-    labels = cohort.labels[both]
-    theirs = figures.log_losses(previous[both], labels)
-    worse = float((figures.log_losses(cohort.scores[both], labels) - theirs).mean()) if len(labels) else math.nan
-    ranked = figures.ranking(previous[both], labels) - figures.ranking(cohort.scores[both], labels)
+    if both.sum() < figures.FEWEST_LABELS:
+        return {}
+    labels, ours, theirs = cohort.labels[both], cohort.scores[both], previous[both]
+    worse = float((figures.log_losses(ours, labels) - figures.log_losses(theirs, labels)).mean())
     # The scale is a share of the loss itself: that much more than the previous release is one unit of harm.
     scale = _LOSS_SCALE * reference.usual_loss
-    before = figures.right_share(decide(previous, day, reference.act_on), cohort.labels)
-    return {
-        "release-loss": Pair(worse, scale),
-        "release-ranking": Pair(ranked, _RANKING_SCALE),
-        "release-money": Pair(before - right, _RIGHT_SCALE),
-    }
+    ranked = figures.ranking(theirs, labels) - figures.ranking(ours, labels)
+    return {"release-loss": Pair(worse, scale), "release-ranking": Pair(ranked, _RANKING_SCALE)}

@@ -1,5 +1,6 @@
-"""The watch: a fold over days. ``observe`` takes the state, the release's reference and one day, and gives both back
-the next state and what is new.
+"""The watch: a fold over days.
+
+``observe`` takes the state, the release's reference and one day, and gives back the next state and what is new.
 
 State is plain numbers and goes through JSON without loss, so that a restart changes no verdict; store it in the same
 transaction as the findings. A day that was seen before changes nothing: delivering twice is safe.
@@ -130,16 +131,25 @@ def observe(
 def _with_release(watch: Watch, reference: Reference) -> Watch:
     if watch.release == reference.release:
         return watch
-    answered = any(key.startswith(_WORLD) for key in watch.open)
-    if watch.base_rate is None or answered:
-        kept: dict[str, Stream] = {}
-        anchor = reference.yardsticks.get("base-rate")
-    else:
-        kept = {name: stream for name, stream in watch.streams.items() if name in _WORLD}
-        anchor = watch.base_rate
-    facts = {key: finding for key, finding in watch.open.items() if finding.odds is None}
+    anchor, offered = watch.base_rate, reference.yardsticks.get("base-rate")
+    found = any(key.startswith(_WORLD) for key in watch.open)
+    # A rollback offers the very same days again: that answers nothing, and nothing may be forgotten.
+    begins_anew = anchor is None or (found and offered is not None and offered != anchor)
+    kept = {} if begins_anew else {name: stream for name, stream in watch.streams.items() if name in _WORLD}
+    still = {
+        key: finding
+        for key, finding in watch.open.items()
+        if finding.odds is None or (finding.signal in _WORLD and not begins_anew)
+    }
     return msgspec.structs.replace(
-        watch, release=reference.release, pair="", base_rate=anchor, streams=kept, drift={}, agreements=(), open=facts
+        watch,
+        release=reference.release,
+        pair="",
+        base_rate=offered if begins_anew else anchor,
+        streams=kept,
+        drift={},
+        agreements=(),
+        open=still,
     )
 
 
@@ -214,9 +224,9 @@ def _judged(watch: Watch, reference: Reference, today: int) -> tuple[Watch, tupl
         found = {name: log_evidence(watch.streams[name]) for name in quiet}
         weights = {name: signal.weight for name, signal in signals.items()}
         for name, log_odds in _suspects(found, weights, promise(reference.windows, family)):
-            odds = log_odds + math.log(reference.windows / promise(reference.windows, family))
+            then, currency = _then(watch, reference, name), reference.value.currency
             finding = words.of_signal(
-                signals[name], watch.streams[name], _then(watch, reference, name), log_odds=odds, today=today
+                signals[name], watch.streams[name], then, log_odds=log_odds, today=today, currency=currency
             )
             opened[f"{name}:{finding.subject}"] = finding
             new.append(finding)
@@ -231,8 +241,10 @@ def _judged(watch: Watch, reference: Reference, today: int) -> tuple[Watch, tupl
 
 
 def _suspects(found: dict[str, float], weights: dict[str, float], limit: float) -> list[tuple[str, float]]:
-    """Return who made the family alarm, with the family's evidence: the strongest, and those within a tenth of the
-    limit. Nobody where the family does not."""
+    """Return who made the family alarm, with the family's evidence: nobody where it does not.
+
+    Named are the strongest, and those that reach a tenth of the limit alone.
+    """
     total = evidence.combined(found, weights)
     if total < math.log(limit):
         return []
@@ -242,10 +254,8 @@ def _suspects(found: dict[str, float], weights: dict[str, float], limit: float) 
 
 
 def _then(watch: Watch, reference: Reference, name: str) -> float:
-    """What the figure was when the release was judged; for paired figures, what it would have to be."""
+    """Return the figure when the release was judged; zero for paired figures, which are differences."""
     if name in RANKED:
         yardstick = watch.base_rate if name in _WORLD else reference.yardsticks[RANKED[name][0]]
         return yardstick.mean if yardstick is not None else math.nan
-    gain, cost = reference.value.true_positive, reference.value.false_positive
-    return -cost / (gain - cost) if name == "money" else 0.0
-
+    return 0.0

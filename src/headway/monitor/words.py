@@ -37,11 +37,10 @@ def of_fact(fact: Fact, *, today: int, since: int) -> Finding:
     )
 
 
-def of_signal(signal: Signal, stream: Stream, then: float, *, log_odds: float, today: int) -> Finding:
+def of_signal(signal: Signal, stream: Stream, then: float, *, log_odds: float, today: int, currency: str) -> Finding:
     """Return the finding of a signal whose family has alarmed; ``then`` is its figure while healthy."""
-    # The money signal bets on what is missing to break even; people read the share that was right.
-    now = then - stream.mean if signal.name == "money" else stream.mean
-    figures = {"now": _shown(now, signal.shown), "then": _shown(then, signal.shown)}
+    now = stream.mean
+    figures = {"now": _shown(now, signal.shown, currency), "then": _shown(then, signal.shown, currency)}
     return Finding(
         kind=signal.kind,
         signal=signal.name,
@@ -76,7 +75,9 @@ def of_drift(name: str, column: ColumnBins, stream: Stream, *, log_odds: float, 
     )
 
 
-def _shown(value: float, how: str) -> str:
+def _shown(value: float, how: str, currency: str) -> str:
+    if how == "money":
+        return f"{value:,.0f} {currency}"
     if how == "percent":
         return f"{value:.1%}"
     if how == "points":

@@ -161,7 +161,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return self.score_units / _SCORE_UNITS / self.rows if self.rows else float("nan")
 
 
-def summarise(  # noqa: PLR0913 - one window has this many sides
+def summarise(
     bins: FrozenBins,
     features: pa.Table,
     scores: NDArray[np.float64],
@@ -309,7 +309,7 @@ def _category_bins(values: pa.ChunkedArray) -> ColumnBins:
 
 
 def _codes(column: ColumnBins, values: pa.ChunkedArray) -> NDArray[np.int64]:
-    """The counter of each value."""
+    """Return the counter of each value."""
     if column.kind == "number":
         numbers = _numbers(values)
         codes = np.searchsorted(np.asarray(column.edges, dtype=np.float32), numbers, side="right") + 1
@@ -327,12 +327,10 @@ def _codes(column: ColumnBins, values: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _numbers(values: pa.ChunkedArray) -> NDArray[np.float32]:
-    return values.cast(pa.float32()).to_numpy().astype(np.float32, copy=False)
+    return np.asarray(values.cast(pa.float32()).to_numpy(), dtype=np.float32)
 
 
-def _daily_distances(
-    column: ColumnBins, codes: NDArray[np.int64], days: NDArray[np.int64]
-) -> tuple[float, ...]:
+def _daily_distances(column: ColumnBins, codes: NDArray[np.int64], days: NDArray[np.int64]) -> tuple[float, ...]:
     table = np.bincount(days * column.size + codes, minlength=(int(days.max()) + 1) * column.size)
     by_day = table.reshape(-1, column.size)
     by_day = by_day[by_day.sum(axis=1) >= _DAY_ROWS]
@@ -355,6 +353,8 @@ def _add(one: object, other: object) -> object:
     if isinstance(one, tuple) and isinstance(other, tuple):
         return tuple(a + b for a, b in zip(one or (0,) * len(other), other or (0,) * len(one), strict=True))
     if isinstance(one, dict) and isinstance(other, dict):
-        return {key: _add(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key))
-                for key in sorted(one.keys() | other.keys())}
+        return {
+            key: _add(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key))
+            for key in sorted(one.keys() | other.keys())
+        }
     raise TypeError(f"{type(one).__name__} and {type(other).__name__} do not add up")
