@@ -205,6 +205,13 @@ class PointInTime:
                 hint="Match on more columns, or give the source a time and say when its rows are known.",
             )
 
+    def last_moment_us(self) -> int:
+        """Return the last moment at which anything about an example happens: a prediction, or a label becoming known."""
+        definitions = self._definitions
+        moments = f"greatest({definitions.predict_at.sql}, {definitions.label_known_at.sql})"
+        ((last,),) = self._database.rows(f"SELECT epoch_us(max({moments})) FROM {self.table(definitions.examples.name)}")
+        return int(last or 0)
+
     def kinds_sql(self, name: str) -> str:
         """Return an empty relation with the raw columns of source ``name``, to hold the rows of a batch."""
         columns = ", ".join(

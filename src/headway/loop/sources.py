@@ -1,0 +1,95 @@
+"""The project's sources as they are now: read, versioned, recorded, and resolved against the brief."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from headway.data.collect import collect
+from headway.loop.store import Store
+from headway.nouns.brief import Brief
+from headway.nouns.event import SnapshotTaken
+from headway.nouns.snapshot import Snapshot
+from headway.query.definitions import Definitions, resolve
+from headway.query.functions import Kind
+
+__all__ = ["Material", "definitions_of", "take_snapshots"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """One moment's view of the sources: a snapshot each, and the brief resolved against their columns."""
+
+    brief: Brief
+    snapshots: Mapping[str, Snapshot]
+    definitions: Definitions
+    files: Mapping[str, tuple[Path, ...]]
+
+
+def take_snapshots(store: Store, brief: Brief) -> Material:
+    """Read what is new in the sources and record a snapshot of each that changed.
+
+    Raises
+    ------
+    SourceError
+        When a source cannot be read; nothing is recorded then.
+    """
+    snapshots: dict[str, Snapshot] = {}
+    events: list[SnapshotTaken] = []
+    store.progress.begin("reading sources")
+    for name, source in brief.sources.items():
+        last = store.ledger.snapshots(source=name)
+        manifest = store.ledger.step(f"snapshot:{last[-1].snapshot}") if last else None
+        previous = store.get(manifest["blob"], Snapshot) if manifest else None
+        snapshot = collect(
+            name,
+            source,
+            folder=store.folder,
+            store=store.blobs,
+            previous=previous,
+            progress=lambda file: store.progress.advance(note=file),
+        )
+        snapshots[name] = snapshot
+        if previous is None or snapshot.digest != previous.digest:
+            store.remembered(f"snapshot:{snapshot.digest}", f"snapshot {name}", lambda s=snapshot: {"blob": store.put(s)})
+            events.append(
+                SnapshotTaken(
+                    source=name,
+                    snapshot=snapshot.digest,
+                    rows=snapshot.rows,
+                    files=len(snapshot.segments),
+                    added_rows=snapshot.rows - (previous.rows if previous else 0),
+                )
+            )
+    store.progress.end()
+    if events:
+        store.record(*events)
+    return material_of(store, brief, snapshots)
+
+
+def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -> Material:
+    """Return the material that snapshots, taken before, make with a brief."""
+    return Material(
+        brief=brief,
+        snapshots=snapshots,
+        definitions=definitions_of(brief, snapshots),
+        files={
+            name: tuple(store.blobs.path(segment.blob) for segment in snapshot.segments)
+            for name, snapshot in snapshots.items()
+        },
+    )
+
+
+def snapshot_of(store: Store, digest: str) -> Snapshot:
+    """Return a snapshot by its version."""
+    manifest = store.ledger.step(f"snapshot:{digest}")
+    assert manifest is not None, digest
+    return store.get(manifest["blob"], Snapshot)
+
+
+def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:
+    """Return the brief's definitions over the columns that the snapshots have."""
+    kinds = {name: {column.name: cast(Kind, column.kind) for column in s.columns} for name, s in snapshots.items()}
+    return resolve(brief, kinds)
