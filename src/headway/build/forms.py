@@ -90,7 +90,7 @@ def float32_at_most(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     Examples
     --------
     >>> t = np.array([0.1, 0.5])
-    >>> bool((float32_at_most(t).astype(np.float64) <= t).all()), bool(np.float32(0.1) > 0.1)
+    >>> bool((float32_at_most(t).astype(np.float64) <= t).all()), float(np.float32(0.1)) > 0.1
     (True, True)
     """
     with np.errstate(over="ignore"):  # a threshold of 1e300 parts what is missing from all else
@@ -103,4 +103,5 @@ def standardised(values: NDArray[np.float32], *, centre: float, rate: float) -> 
     """Return ``values`` as the graph sees them, operation by operation in ``float32``; NaN stays NaN."""
     with np.errstate(over="ignore"):
         spread = (values - np.float32(centre)) * np.float32(rate)
-    return np.clip(spread, np.float32(-LIMIT), np.float32(LIMIT))
+    held: NDArray[np.float32] = np.clip(spread, np.float32(-LIMIT), np.float32(LIMIT))
+    return held

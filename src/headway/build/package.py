@@ -13,7 +13,7 @@ converters: ``docs/decisions/one-graph.md`` says why.
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -68,11 +68,10 @@ def library_versions() -> dict[str, str]:
 def _same(given: Signature, fitted: Signature) -> None:
     if given == fitted:
         return
-    for name in sorted(set(given.names) ^ set(fitted.names)):
-        raise DataError(
-            f"Column {name!r} is in only one of the signature and the fitted model.",
-            hint=did_you_mean(name, (set(given.names) | set(fitted.names)) - {name}),
-        )
+    for name in sorted(set(given.names) - set(fitted.names)):
+        raise DataError(f"The model was not fitted on a column {name!r}.", hint=did_you_mean(name, fitted.names))
+    for name in sorted(set(fitted.names) - set(given.names)):
+        raise DataError(f"The model was fitted on a column {name!r}, which the signature lacks.")
     raise DataError("The signature has the columns of the fitted model in another order, or of another kind.")
 
 
@@ -84,7 +83,7 @@ class _Writer:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node with one output, and return the output's name."""
         domain = _ML if operator in ("LabelEncoder", "TreeEnsembleRegressor") else ""
         self._nodes.append(helper.make_node(operator, list(inputs), [output], name=output, domain=domain, **attributes))
@@ -121,7 +120,8 @@ class _Writer:
         domains = [helper.make_opsetid("" if name == "ai.onnx" else name, number) for name, number in OPSET.items()]
         model = helper.make_model(graph, opset_imports=domains, ir_version=_IR_VERSION, producer_name="headway")
         onnx.checker.check_model(model)
-        return model.SerializeToString(deterministic=True)
+        written: bytes = model.SerializeToString(deterministic=True)
+        return written
 
 
 def _write_sum(writer: _Writer, form: Additive) -> None:

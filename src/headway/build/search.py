@@ -19,7 +19,7 @@ import optuna
 
 from headway.build.candidates import CANDIDATES, candidate, fit
 from headway.build.package import package
-from headway.build.select import select
+from headway.build.select import select, undominated
 from headway.errors import DataError
 from headway.graph.scorer import GraphScorer
 from headway.nouns.metric import higher_is_better
@@ -42,6 +42,7 @@ StoppedBecause = Literal["good enough", "budget of trials", "time cap"]
 _TIMED_ROWS = 101
 _WARM_ROWS = 20
 _TRIALS_BEFORE_TPE = 5
+_MOST_HELD = 32  # models in memory, a few megabytes each
 
 
 class Score(Protocol):
@@ -117,7 +118,7 @@ def search(
     began = now()
     spent_before = 0.0  # by the run that was interrupted: the cap holds for both together
     trials: list[Trial] = []
-    kept: dict[str, tuple[Trial, Fitted]] = {}
+    held: dict[int, Fitted] = {}
     stopped: StoppedBecause = "budget of trials"
     for number in range(search.trials):
         if search.seconds is not None and trials and spent_before + now() - began >= search.seconds:
@@ -130,8 +131,7 @@ def search(
                 now=now, threads=threads,
             )  # fmt: skip
             book.put(study, trial)
-            if trial.algorithm not in kept or _better(trial, kept[trial.algorithm][0], success.metric):
-                kept[trial.algorithm] = (trial, fitted)
+            held = _still_worth_holding({**held, number: fitted}, [*trials, trial], success.metric)
         else:
             spent_before += trial.fit_seconds
         trials.append(trial)
@@ -141,13 +141,12 @@ def search(
             stopped = "good enough"
             break
     winner, reason = select(trials, success=success, value=value)
-    held = kept.get(winner.algorithm)
     return SearchResult(
         trials=tuple(trials),
         winner=winner,
         reason=reason,
         stopped_because=stopped,
-        fitted=held[1] if held is not None and held[0].number == winner.number else None,
+        fitted=held.get(winner.number),
     )
 
 
@@ -186,7 +185,7 @@ def proposed(algorithm: str, history: Sequence[Trial], *, metric: str, rows: int
         return kind.defaults(rows)
     space = kind.space(rows)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_TRIALS_BEFORE_TPE)
-    direction = "maximize" if higher_is_better(metric) else "minimize"
+    direction: Literal["maximize", "minimize"] = "maximize" if higher_is_better(metric) else "minimize"
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -263,6 +262,7 @@ def _good_enough(trial: Trial, success: Success) -> bool:
     return figure >= success.good_enough if higher_is_better(success.metric) else figure <= success.good_enough
 
 
-def _better(a: Trial, b: Trial, metric: str) -> bool:
-    more = a.score(metric) - b.score(metric)
-    return more > 0 if higher_is_better(metric) else more < 0
+def _still_worth_holding(held: dict[int, Fitted], trials: Sequence[Trial], metric: str) -> dict[int, Fitted]:
+    """Return the models that could still win, the latest few: what is beaten in every respect cannot."""
+    front = [trial.number for trial in undominated([trial for trial in trials if trial.number in held], metric)]
+    return {number: held[number] for number in front[-_MOST_HELD:]}

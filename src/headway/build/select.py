@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Success, Value
     from headway.nouns.trial import Trial
 
-__all__ = ["select", "standard_error_of_difference"]
+__all__ = ["select", "standard_error_of_difference", "undominated"]
 
 _SIMPLICITY = {"glass": 0, "small": 1, "opaque": 2}
 _CALLED = {"glass": "glass box", "small": "small", "opaque": "opaque"}
@@ -50,13 +50,9 @@ def select(trials: Sequence[Trial], *, success: Success, value: Value) -> tuple[
     metric = success.metric
     admitted = [trial for trial in trials if not _broken(trial, success)]
     pool = sorted(admitted or trials, key=lambda trial: trial.number)
-    front = _undominated(pool, metric)
+    front = undominated(pool, metric)
     best = max(front, key=lambda trial: (_quality(trial, metric), [-x for x in _simplicity(trial)], -trial.number))
-    tied = [
-        t
-        for t in front
-        if _quality(best, metric) - _quality(t, metric) <= standard_error_of_difference(best, t, metric)
-    ]
+    tied = [trial for trial in front if _is_tied(best, trial, metric)]
     winner = min(tied, key=lambda trial: (_simplicity(trial), -_quality(trial, metric), trial.number))
     why = _why(winner, best, pool, metric=metric, value=value)
     if not admitted:
@@ -87,8 +83,14 @@ def standard_error_of_difference(a: Trial, b: Trial, metric: str) -> float:
 def _replicates(a: Trial, b: Trial) -> NDArray[np.float64]:
     if len(a.replicates) != len(b.replicates):
         return np.empty(0)
-    difference = np.asarray(a.replicates) - np.asarray(b.replicates)
-    return difference[np.isfinite(difference)]
+    difference = np.asarray(a.replicates, dtype=np.float64) - np.asarray(b.replicates, dtype=np.float64)
+    finite: NDArray[np.float64] = difference[np.isfinite(difference)]
+    return finite
+
+
+def _is_tied(best: Trial, trial: Trial, metric: str) -> bool:
+    less, more = _quality(trial, metric), _quality(best, metric)
+    return less == more or more - less <= standard_error_of_difference(best, trial, metric)
 
 
 def _quality(trial: Trial, metric: str) -> float:
@@ -124,7 +126,7 @@ def _broken(trial: Trial, success: Success) -> list[str]:
     return out
 
 
-def _undominated(trials: list[Trial], metric: str) -> list[Trial]:
+def undominated(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials that no other is at least as good as in every respect and better in one."""
     costs = np.array([(-_quality(trial, metric), *_simplicity(trial)) for trial in trials])
     keep = []

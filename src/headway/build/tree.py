@@ -48,13 +48,16 @@ class TreeLearner:
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
         """Return the share of positives in each row's leaf."""
-        positive: NDArray[np.float64] = self.model.predict_proba(self.encoding.matrix(features))[:, 1]
+        # Unchecked: the matrix is float32 already, and an infinite value, which the check refuses, has a branch too.
+        positive: NDArray[np.float64] = self.model.predict_proba(self.encoding.matrix(features), check_input=False)[
+            :, 1
+        ]
         return positive
 
     def contributions(self, features: pa.Table) -> Contributions:
         """Return what each step on the way to the leaf changed, booked on the column it looked at (Saabas 2014)."""
         nodes, share = self.model.tree_, self.model.tree_.value[:, 0, 1]
-        path = self.model.decision_path(self.encoding.matrix(features)).tocoo()
+        path = self.model.decision_path(self.encoding.matrix(features), check_input=False).tocoo()
         values = np.zeros((features.num_rows, len(self.signature.columns)))
         for children in (nodes.children_left, nodes.children_right):
             parent = np.full(nodes.node_count, -1)

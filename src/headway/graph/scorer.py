@@ -142,7 +142,8 @@ def _array(features: pa.Table, column: FeatureColumn) -> NDArray[Any]:
         # Through a dictionary: each distinct text becomes one Python object, not each row.
         coded = pc.fill_null(values, "").dictionary_encode().combine_chunks()
         words = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
-        return words[coded.indices.to_numpy(zero_copy_only=False)].reshape(-1, 1)
+        texts: NDArray[Any] = words[coded.indices.to_numpy(zero_copy_only=False)].reshape(-1, 1)
+        return texts
     # float64 first: a null integer has no other way to become NaN; one rounding to float32, as in training.
     plain = values.to_numpy() if values.null_count == 0 else pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
     return np.ascontiguousarray(plain.reshape(-1, 1), dtype=np.float32)
