@@ -30,6 +30,7 @@ __all__ = ["Agreement", "Reference"]
 _TOLERATED_SHARE = 0.1
 _TOLERATED_LOSS = 0.1
 _TOLERATED_AUC = 0.02
+_PAGES = frozenset({"loss", "ranking"})
 _ZERO_IS_HEALTHY = {"too-low": 1.0, "too-high": -1.0, "loss": 1.0}
 """Figures whose ideal is zero, with the harmful direction."""
 
@@ -52,8 +53,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     yardsticks
-        Per figure (``base-rate``, ``too-low``, ``too-high``, ``loss``, ``ranking``), its reference days. A figure without 14
-        usable days has none, and its signals stay silent.
+        Per figure (``base-rate``, ``too-low``, ``too-high``, ``loss``, ``ranking``), its reference days. A figure
+        without 14 usable days has none, and its signals stay silent.
     rows_a_day
         The predictions to be expected of a day.
     usual_loss
@@ -142,7 +143,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 def _yardsticks(
     scores: NDArray[np.float64], labels: NDArray[np.float64], days: list[NDArray[np.int64]]
 ) -> dict[str, Yardstick]:
-    """The figures of each day. Tolerances are shares of the level itself, so that no unit has to be asked for."""
+    """Return each figure's days. Tolerances are shares of the level itself, so that no unit has to be asked for."""
     level = float(labels.mean())
     measures = {
         "base-rate": (figures.base_rate, _TOLERATED_SHARE * min(level, 1 - level)),
@@ -157,7 +158,7 @@ def _yardsticks(
         if name in _ZERO_IS_HEALTHY:
             # A release that was judged below zero must not be accused of coming closer to it.
             by_day = by_day + _ZERO_IS_HEALTHY[name] * max(-_ZERO_IS_HEALTHY[name] * float(np.nanmean(by_day)), 0.0)
-        yardstick = Yardstick.of(by_day, tolerance=tolerance)
+        yardstick = Yardstick.of(by_day, tolerance=tolerance, pages=name in _PAGES)
         if yardstick is not None:
             found[name] = yardstick
     return found

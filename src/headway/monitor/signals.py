@@ -9,12 +9,11 @@ a false report costs a glance, so that each may be wrong four times as often as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
-if TYPE_CHECKING:
-    from headway.nouns.finding import FindingKind
+from headway.nouns.finding import FindingKind
 
 __all__ = ["FAMILIES", "SIGNALS", "Family", "Signal", "promise"]
 

@@ -5,7 +5,7 @@ not means: a figure such as the share of late flights is 3 % on a calm day and 4
 mean would wait for the tail. A rank asks instead whether the *typical* day has become a bad one; it needs no
 distribution and is bounded, which is what a bet needs.
 
-Two things keep a healthy model from being accused:
+Three things keep a healthy model from being accused:
 
 - **tolerance**: the figure is moved towards health by ``tolerance`` (natural units) before it is ranked; a change
   smaller than that is of no practical interest;
@@ -13,13 +13,15 @@ Two things keep a healthy model from being accused:
   rank by the reference's lag-one autocorrelation (estimated from ranks): a bet may be
   made against any bound that is fixed before the figure is seen.
 
-Few reference days know their own median badly, and no margin is added for that: simulation (``docs/monitoring.md``)
-shows that the promise holds on average over references of 46 days, with and without a tolerance.
+- **sampling**, for signals that page: few reference days know their own median badly, and an unlucky reference would
+  page again and again; the mean rank that counts as healthy is raised by one standard error of it. Signals that only
+  report do without: a shift that is found a week earlier is worth a false report now and then.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST_DAYS", "Yardstick"]
 
 FEWEST_DAYS = 14
-_HEALTHY = 0.5
+_UNIFORM_SD = 12**-0.5
 
 
 class Yardstick(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +47,21 @@ class Yardstick(msgspec.Struct, frozen=True, kw_only=True):
         In the figure's own units, at least zero.
     persistence
         The lag-one autocorrelation of the ranks that is allowed for, in [0, 0.8].
+    margin
+        How far above one half the mean rank of a healthy day may lie, in [0, 0.2].
     """
 
     values: tuple[float, ...]
     tolerance: float
     persistence: float
+    margin: float = 0.0
 
     @classmethod
-    def of(cls, figures: NDArray[np.float64], *, tolerance: float) -> Yardstick | None:
+    def of(cls, figures: NDArray[np.float64], *, tolerance: float, pages: bool = False) -> Yardstick | None:
         """Return the yardstick of these days' figures, in the order of the days; NaN days are left out.
 
-        ``None`` with fewer than 14 days: nothing can be said then, and the signal stays silent.
+        With ``pages`` the reference's own sampling error is allowed for. ``None`` with fewer than 14 days: nothing
+        can be said then, and the signal stays silent.
         """
         figures = np.asarray(figures, dtype=np.float64)
         figures = figures[~np.isnan(figures)]
@@ -69,7 +75,13 @@ class Yardstick(msgspec.Struct, frozen=True, kw_only=True):
         spread = float((centred**2).sum())
         found = float((centred[1:] * centred[:-1]).sum()) / spread if spread else 0.0
         persistence = min(max(found, 0.0), 0.8)
-        return cls(values=tuple(np.sort(figures).tolist()), tolerance=tolerance, persistence=persistence)
+        error = _UNIFORM_SD * math.sqrt((1 + persistence) / (1 - persistence) / n)
+        return cls(
+            values=tuple(np.sort(figures).tolist()),
+            tolerance=tolerance,
+            persistence=persistence,
+            margin=min(error, 0.2) if pages else 0.0,
+        )
 
     @property
     def mean(self) -> float:
@@ -92,4 +104,5 @@ class Yardstick(msgspec.Struct, frozen=True, kw_only=True):
 
     def bound(self, last: float | None) -> float:
         """Return the most that the mean of today's rank is on a healthy day after a day of rank ``last``."""
-        return _HEALTHY if last is None else _HEALTHY + self.persistence * (last - _HEALTHY)
+        healthy = 0.5 + self.margin
+        return healthy if last is None else max(healthy + self.persistence * (last - healthy), 0.1)
