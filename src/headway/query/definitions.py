@@ -8,7 +8,7 @@ serving asks it for the one-row form, ``trace`` asks it for lineage, ``check`` a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal, TypeVar
 
@@ -165,6 +165,42 @@ class Definitions:
             RequestField(name=name, kind=kind, required=needed[name])
             for name, kind in relation.raw.items()
             if name in needed
+        )
+
+
+    @property
+    def online_derived(self) -> tuple[Derived, ...]:
+        """The derived columns that serving computes for a request, in order: key, moment and features need them."""
+        relation = self.examples
+        needed = {*relation.source.key, *columns_of(parse(self.brief.target.predict_at))}
+        needed.update(column for feature in self.features for column in feature.row_columns)
+        needed.update(column for timeline in self.timelines for column in timeline.mine)
+        for column in reversed(relation.derived):  # a column follows from earlier ones only
+            if column.name in needed:
+                needed |= column.inputs
+        return tuple(column for column in relation.derived if column.name in needed)
+
+    @property
+    def online_timelines(self) -> tuple[Timeline, ...]:
+        """Whatever serving looks up: for the derived columns of a request, then for its features."""
+        derived = (timeline for column in self.online_derived for timeline in column.timelines)
+        return tuple(dict.fromkeys((*derived, *self.timelines)))
+
+    def known_by(self, as_of_us: int) -> Definitions:
+        """Return the same definitions with look-ups that are blind to what became known after ``as_of_us``.
+
+        A source file may hold the future already; what was not known at that moment must not be looked up then. A row
+        that was known stays known: it still leaves its window when its time comes.
+        """
+        limit = f"make_timestamp({as_of_us}::BIGINT)"
+        return replace(
+            self,
+            timelines=tuple(
+                timeline
+                if timeline.shape == "static"
+                else replace(timeline, known=f"(CASE WHEN {timeline.known} <= {limit} THEN {timeline.known} END)")
+                for timeline in self.timelines
+            ),
         )
 
 
