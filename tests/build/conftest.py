@@ -60,9 +60,7 @@ def later(make):
     return make(1200, seed=2, first_day=130, unseen=True)
 
 
-@pytest.fixture(scope="session")
-def quick():
-    """Give settings of each algorithm that fit in a moment."""
+def _quick():
     return {
         "logistic": {"penalty": 1.0, "rare": 20},
         "tree": {"max_depth": 4, "min_samples_leaf": 20, "criterion": "gini"},
@@ -75,6 +73,12 @@ def quick():
             "lambda_l2": 1.0,
         },
     }
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """Give settings of each algorithm that fit in a moment."""
+    return _quick()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pytest
 from headway.build.candidates import CANDIDATES, candidate, default_threads, fit
 from headway.build.learner import importance
 from headway.build.package import package
+from headway.build.reasons import write_reasons
 from headway.errors import BriefError, DataError
 from headway.nouns.metric import roc_auc
 
@@ -33,6 +34,7 @@ def test_the_number_of_threads_does_not_change_the_model(train, quick):
     few = {**quick["lightgbm"], "trees": 5}
     one, two = (fit("lightgbm", few, train, seed=7, threads=threads) for threads in (1, 2))
     assert package(one, signature=one.signature) == package(two, signature=two.signature)
+    assert write_reasons(one.learner.reasons()) == write_reasons(two.learner.reasons())
     assert (one.threads, two.threads) == (1, 2)
 
 

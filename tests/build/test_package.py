@@ -1,6 +1,11 @@
 """One graph: what goes in, what comes out, and that it is the trained model."""
 
 import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -44,6 +49,36 @@ def test_each_column_is_an_input_and_the_score_the_only_output(name, graphs, tra
 def test_packaging_twice_gives_the_same_bytes(name, graphs, fitted):
     """No random name, no time stamp."""
     assert package(fitted[name], signature=fitted[name].signature) == graphs[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 33, 1200, 10_000])
+def test_a_batch_scores_as_its_rows_do_bit_for_bit(name, rows, graphs, later):
+    """Of a sum and of trees alike."""
+    table = later.features.take(np.arange(rows) % len(later))
+    scorer = GraphScorer(graphs[name])
+    batch = scorer.score(table)
+    shown = np.arange(0, rows, max(1, rows // 200))
+    lists = list(zip(*(table[c.name].take(shown).to_pylist() for c in scorer.columns), strict=True))
+    assert [scorer.score_row(row) for row in lists] == batch[shown].tolist()
+    assert scorer.score(table.slice(0, rows // 2 + 1)).tolist() == batch[: rows // 2 + 1].tolist()
+
+
+def test_another_process_packages_the_same_bytes(graphs, tmp_path):
+    """No order of hashing, no address in memory gets into the graph."""
+    script = (
+        "import sys, hashlib, runpy; c = runpy.run_path(sys.argv[1]);"
+        "from headway.build.candidates import fit; from headway.build.package import package;"
+        "train = c['_make'](2400, seed=1);"
+        "models = [fit(n, s, train, seed=7, threads=1) for n, s in sorted(c['_quick']().items())];"
+        "print([hashlib.sha256(package(m, signature=m.signature)).hexdigest() for m in models])"
+    )
+    here = str(Path(__file__).with_name("conftest.py"))
+    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, here], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+    )
+    assert done.stdout.strip() == str([hashlib.sha256(graphs[name]).hexdigest() for name in ALL])
 
 
 @pytest.mark.parametrize("name", ALL)

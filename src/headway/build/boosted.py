@@ -15,7 +15,7 @@ import numpy as np
 
 from headway.build.encode import Encoding, checked_examples, fit_encoding
 from headway.build.forms import Ensemble, float32_at_most
-from headway.build.learner import Contributions
+from headway.build.reasons import ShapReasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,13 +56,11 @@ class BoostedLearner:
             return np.empty(0)
         return np.asarray(self.model.predict(self.encoding.matrix(features), num_threads=self.threads))
 
-    def contributions(self, features: pa.Table) -> Contributions:
-        """Return the SHAP values of each row, exact for trees (Lundberg et al. 2020)."""
-        if not features.num_rows:
-            return Contributions(base=0.0, values=np.empty((0, len(self.signature.columns))), scale="log odds")
-        matrix = self.encoding.matrix(features)
-        shap = np.asarray(self.model.predict(matrix, pred_contrib=True, num_threads=self.threads))
-        return Contributions(base=float(shap[0, -1]), values=shap[:, :-1], scale="log odds")
+    def reasons(self) -> ShapReasons:
+        """Return the trees as text."""
+        # What follows the trees is how they were made, down to the number of threads; reading does without it.
+        trees, end, _ = self.model.model_to_string().partition("end of trees\n")
+        return ShapReasons(encoding=self.encoding, trees=trees + end)
 
     def form(self) -> Ensemble:
         """Return all trees' nodes."""

@@ -12,9 +12,9 @@ A number that was never missing in training is filled with its median, so that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,16 +36,14 @@ OUTPUT = "score"
 _SMOOTHING = 20.0  # as many examples at the overall mean are added to each category
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codes:
+class Codes(msgspec.Struct, frozen=True, kw_only=True):
     """The number that stands for each category, and the one for all others."""
 
-    known: Mapping[str, float]
+    known: dict[str, float]
     unknown: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
+class Encoding(msgspec.Struct, frozen=True, kw_only=True):
     """How each column becomes a ``float32``.
 
     Attributes
@@ -57,8 +55,8 @@ class Encoding:
     """
 
     signature: Signature
-    fills: Mapping[str, float]
-    codes: Mapping[str, Codes]
+    fills: dict[str, float]
+    codes: dict[str, Codes]
 
     def matrix(self, features: pa.Table) -> NDArray[np.float32]:
         """Return the ``(rows, columns)`` matrix in the order of the signature."""

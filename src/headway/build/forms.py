@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
+from headway.build.encode import Codes, Encoding
+from headway.nouns.model import Signature
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from headway.build.encode import Codes, Encoding
-    from headway.nouns.model import Signature
 
 __all__ = ["LIMIT", "Additive", "Ensemble", "Form", "NumberTerm", "float32_at_most", "standardised"]
 
@@ -26,8 +25,7 @@ LIMIT = 10.0
 unlike a tree, would otherwise answer an absurd value with an absurd score, or overflow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumberTerm:
+class NumberTerm(msgspec.Struct, frozen=True, kw_only=True):
     """``weight * clip((x - centre) * rate, -LIMIT, LIMIT)``, or ``missing`` where there is no x."""
 
     centre: float
@@ -36,13 +34,12 @@ class NumberTerm:
     missing: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Additive:
+class Additive(msgspec.Struct, frozen=True, kw_only=True):
     """A sum of one term a column, in log odds."""
 
     signature: Signature
-    numbers: Mapping[str, NumberTerm]
-    categories: Mapping[str, Codes]
+    numbers: dict[str, NumberTerm]
+    categories: dict[str, Codes]
     intercept: float
 
 

@@ -7,7 +7,7 @@ together with what made it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,28 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.build.forms import Form
+    from headway.build.reasons import Contributions, Reasons
     from headway.nouns.trial import Interpretability, Setting
 
-__all__ = ["Contributions", "Fitted", "Learner", "importance"]
+__all__ = ["Fitted", "Learner", "importance"]
 
 _SAMPLE = 512  # rows that importance is averaged over: SHAP values of many trees take milliseconds a row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contributions:
-    """Why each row got its score: ``base`` and the row's ``values`` add up to it.
-
-    Attributes
-    ----------
-    values
-        ``(rows, columns)``, in the order of the signature.
-    scale
-        Of what the sum is: ``log odds``, or the ``probability`` itself.
-    """
-
-    base: float
-    values: NDArray[np.float64]
-    scale: Literal["log odds", "probability"]
 
 
 class Learner(Protocol):
@@ -62,8 +46,8 @@ class Learner(Protocol):
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
         """Return the probability of the positive class of each row, as the learning library computes it."""
 
-    def contributions(self, features: pa.Table) -> Contributions:
-        """Return the exact additive reasons of each row."""
+    def reasons(self) -> Reasons:
+        """Return what explains each row's score, as plain data."""
 
     def form(self) -> Form:
         """Return what there is to package."""
@@ -102,7 +86,7 @@ class Fitted:
 
     def contributions(self, features: pa.Table) -> Contributions:
         """Return the exact additive reasons of each row."""
-        return self.learner.contributions(features)
+        return self.learner.reasons().contributions(features)
 
 
 def importance(fitted: Fitted, features: pa.Table) -> tuple[Share, ...]:

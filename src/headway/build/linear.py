@@ -7,7 +7,7 @@ category that is common enough, a ridge penalty on all. A category that is rare 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from headway.build.encode import Codes, checked_examples, counted, number, signature_of
 from headway.build.forms import Additive, NumberTerm, standardised
-from headway.build.learner import Contributions
+from headway.build.reasons import SumReasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,7 @@ class LinearLearner:
 
     design: _Design
     model: Any
-    means: NDArray[np.float64]
+    means: tuple[float, ...]
     note: str
 
     @property
@@ -102,11 +102,9 @@ class LinearLearner:
         positive: NDArray[np.float64] = self.model.predict_proba(design)[:, 1]
         return positive
 
-    def contributions(self, features: pa.Table) -> Contributions:
-        """Return each feature's points, less its mean points in training."""
-        base = float(self.model.intercept_[0]) + float(self.means.sum())
-        points = _points(self.design, self.model.coef_[0], features)
-        return Contributions(base=base, values=points - self.means, scale="log odds")
+    def reasons(self) -> SumReasons:
+        """Return the sum, and its mean terms in training."""
+        return SumReasons(form=self.form(), means=self.means)
 
     def form(self) -> Additive:
         """Return the sum, one term a column."""
@@ -155,8 +153,8 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(sp.hstack(blocks, format="csr"), examples.label)
     note = "did not converge" if any(issubclass(w.category, ConvergenceWarning) for w in caught) else ""
-    means = _points(design, model.coef_[0], examples.features).mean(axis=0)
-    return LinearLearner(design=design, model=model, means=means, note=note)
+    learner = LinearLearner(design=design, model=model, means=(), note=note)
+    return replace(learner, means=SumReasons.of(learner.form(), examples.features).means)
 
 
 def _design(features: pa.Table, *, rare: int) -> _Design:
@@ -187,12 +185,3 @@ def _scale(values: NDArray[np.float32]) -> tuple[float, float]:
     spread = float(values.std(dtype=np.float64))
     rate = float(np.float32(1 / spread)) if spread > 1e-30 else 1.0  # beyond, float32 has no 1 / spread
     return float(np.float32(values.mean(dtype=np.float64))), rate
-
-
-def _points(design: _Design, weights: NDArray[np.float64], features: pa.Table) -> NDArray[np.float64]:
-    """Return ``(rows, features)`` points in log odds."""
-    out = np.zeros((features.num_rows, len(design.signature.columns)))
-    for at, (column, block) in enumerate(zip(design.signature.columns, design.blocks(features), strict=True)):
-        first = design.place[column.name]
-        out[:, at] = block @ weights[first : first + block.shape[1]]
-    return out

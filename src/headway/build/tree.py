@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from headway.build.encode import Encoding, checked_examples, fit_encoding
 from headway.build.forms import Ensemble, float32_at_most
-from headway.build.learner import Contributions
+from headway.build.reasons import PathReasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,19 +54,18 @@ class TreeLearner:
         ]
         return positive
 
-    def contributions(self, features: pa.Table) -> Contributions:
-        """Return what each step on the way to the leaf changed, booked on the column it looked at (Saabas 2014)."""
-        nodes, share = self.model.tree_, self.model.tree_.value[:, 0, 1]
-        path = self.model.decision_path(self.encoding.matrix(features), check_input=False).tocoo()
-        values = np.zeros((features.num_rows, len(self.signature.columns)))
-        for children in (nodes.children_left, nodes.children_right):
-            parent = np.full(nodes.node_count, -1)
-            inner = np.flatnonzero(children >= 0)
-            parent[children[inner]] = inner
-            steps = parent[path.col] >= 0
-            row, child = path.row[steps], path.col[steps]
-            np.add.at(values, (row, nodes.feature[parent[child]]), share[child] - share[parent[child]])
-        return Contributions(base=float(share[0]), values=values, scale="probability")
+    def reasons(self) -> PathReasons:
+        """Return the tree's nodes and the share of positives in each."""
+        nodes, form = self.model.tree_, self.form()
+        return PathReasons(
+            encoding=self.encoding,
+            column=tuple(form.column.tolist()),
+            threshold=tuple(form.threshold.tolist()),
+            yes=tuple(form.yes.tolist()),
+            no=tuple(form.no.tolist()),
+            missing_yes=tuple(form.missing_yes.tolist()),
+            share=tuple(nodes.value[:, 0, 1].tolist()),
+        )
 
     def form(self) -> Ensemble:
         """Return the tree's nodes."""
