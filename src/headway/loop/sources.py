@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,20 +39,21 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     """
     snapshots: dict[str, Snapshot] = {}
     events: list[SnapshotTaken] = []
-    store.progress.begin("reading sources")
+    began = time.monotonic()
+    store.progress.start("read sources", total=len(brief.sources))
     for name, source in brief.sources.items():
         last = store.ledger.snapshots(source=name)
-        manifest = store.ledger.step(f"snapshot:{last[-1].snapshot}") if last else None
-        previous = store.get(manifest["blob"], Snapshot) if manifest else None
+        previous = snapshot_of(store, last[-1].snapshot) if last else None
         snapshot = collect(
             name,
             source,
             folder=store.folder,
             store=store.blobs,
             previous=previous,
-            progress=lambda file: store.progress.advance(note=file),
+            progress=lambda file: store.progress.advance("read sources", 0, note=file),
         )
         snapshots[name] = snapshot
+        store.progress.advance("read sources")
         if previous is None or snapshot.digest != previous.digest:
             store.remembered(f"snapshot:{snapshot.digest}", f"snapshot {name}", lambda s=snapshot: {"blob": store.put(s)})
             events.append(
@@ -63,7 +65,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
                     added_rows=snapshot.rows - (previous.rows if previous else 0),
                 )
             )
-    store.progress.end()
+    store.progress.finish("read sources", reused=not events, seconds=time.monotonic() - began)
     if events:
         store.record(*events)
     return material_of(store, brief, snapshots)

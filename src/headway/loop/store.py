@@ -6,6 +6,7 @@ The file hides where things lie. Stages never see it; ``loop`` hands them what t
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,32 +16,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from headway.blobs import FolderBlobs
+from headway.engine.local import LocalEngine
+from headway.engine.progress import NoProgress, Progress
 from headway.errors import NotFound
-from headway.ledger import Ledger
+from headway.ledger import Ledger, LedgerBook
 from headway.nouns.clock import Clock, SystemClock
 from headway.nouns.event import Event, ProjectOpened
 
-__all__ = ["STORE", "Progress", "Silent", "Store"]
+__all__ = ["STORE", "Store"]
 
 STORE = ".headway"
 
 T = TypeVar("T")
-
-
-class Progress:
-    """Who wants to know how long work goes: the terminal draws bars, a pipe stays silent."""
-
-    def begin(self, what: str, *, total: int | None = None) -> None:
-        """Begin a piece of work of ``total`` parts, or of unknown length."""
-
-    def advance(self, parts: int = 1, *, note: str = "") -> None:
-        """Say that parts of it are done."""
-
-    def end(self) -> None:
-        """Say that it is done."""
-
-
-Silent = Progress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +46,7 @@ class Store:
     ledger: Ledger
     blobs: FolderBlobs
     clock: Clock
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = field(default_factory=NoProgress)
 
     @classmethod
     def open(
@@ -72,7 +59,7 @@ class Store:
         root.mkdir(parents=True, exist_ok=True)
         ledger = Ledger.open(root / "ledger.db")
         store = cls(
-            folder=folder, ledger=ledger, blobs=FolderBlobs(root / "blobs"), clock=clock, progress=progress or Progress()
+            folder=folder, ledger=ledger, blobs=FolderBlobs(root / "blobs"), clock=clock, progress=progress or NoProgress()
         )
         if fresh:
             store.record(ProjectOpened(name=folder.resolve().name, version=version))
@@ -134,16 +121,21 @@ class Store:
             raise NotFound(f"The store has no {kind.__name__} {digest[:12]!r}.")
         return msgspec.json.decode(self.blobs.read(digest), type=kind)
 
+    @property
+    def book(self) -> LedgerBook:
+        """Where finished steps are remembered."""
+        return LedgerBook(self.ledger, now_us=SystemClock().now_us)
+
+    @property
+    def engine(self) -> LocalEngine:
+        """What runs plans: here, and only what has not been done yet."""
+        return LocalEngine(self.book)
+
     def remembered(self, key: str, step: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what was made under ``key`` before, or make it now and remember it."""
-        found = self.ledger.step(key)
-        if found is not None:
-            return found
-        import time  # noqa: PLC0415
-
-        from headway.nouns.event import StepFinished  # noqa: PLC0415
-
-        began = time.monotonic()
-        output = make()
-        self.record(StepFinished(key=key, step=step, output=output, seconds=time.monotonic() - began))
-        return output
+        """Return what was kept under ``key``, or make it now and keep it."""
+        found = self.book.get(key)
+        if found is None:
+            began = time.monotonic()
+            found = make()
+            self.book.put(key, step=step, output=found, seconds=time.monotonic() - began)
+        return found

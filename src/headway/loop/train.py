@@ -1,54 +1,71 @@
-"""One experiment, from snapshots to a judged, packaged model: the steps, and what each one's result depends on.
+"""One experiment, from snapshots to a judged, packaged model: the plan, and what each step's result depends on.
 
 Freeze the dataset; look for leaks; search on train and validate; judge the winner once on the test; refit on all that
-was known before deployment and package it. Each step stands in the ledger under the key of all it depends on, so an
+was known before deployment and package it. The engine remembers each step under the key of all it depends on, so an
 interrupted run goes on where it stopped, and an unchanged one has nothing to do. The stages are imported where they
 are called: a run that finds everything done must not wait for learning libraries to load.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 import headway
+from headway.engine.code import time_zone_version
+from headway.engine.plan import Plan, Step
 from headway.errors import DataError
-from headway.loop.sources import Material
-from headway.loop.store import Store
+from headway.loop.sources import Material, material_of
 from headway.nouns.brief import Brief, Quota, Split, Threshold, parse_act_on
-from headway.nouns.clock import format_moment
 from headway.nouns.dataset import Dataset
-from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, TrialFinished
+from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
 from headway.nouns.interval import Interval
 from headway.nouns.model import Model
-from headway.nouns.trial import Setting, Trial
+from headway.nouns.trial import Scored, Setting, Trial
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from headway.build.learner import Fitted
+    from headway.engine.plan import Work
+    from headway.graph.scorer import GraphScorer
+    from headway.loop.store import Store
     from headway.nouns.examples import Examples
-    from headway.nouns.trial import Scored
 
-__all__ = ["RunResult", "Training", "environment", "train"]
+__all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]
 
 DRAWS = 500
 """Resamples of days behind each interval of a run: enough for two digits, cheap enough for every trial."""
 
+_TRIAL_DRAWS = 200
+_TIMED_ROWS = 300
+_EVERYTHING = ("train", "validate", "test", "after")
+_LEARNING = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "scipy")
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """An algorithm with its settings, to fit without a search: what a retraining takes over from the champion."""
+
+    algorithm: str
+    settings: dict[str, Setting]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run came to, as digests into the store and figures to show."""
+    """What a run came to: digests of what it put into the store, and figures to show.
+
+    ``model``, ``verdict`` and ``dataset`` are blobs; ``seconds`` and ``fit_seconds`` are of this call alone.
+    """
 
     run: str
     brief: str
@@ -57,299 +74,20 @@ class RunResult:
     model: str
     graph: str
     verdict: str
+    tested_graph: str
     cutoff: float
-    winner: Trial
+    algorithm: str
+    settings: dict[str, Setting]
+    study: str
     reason: str
     stopped: str
     trials: int
-    leaks: int
+    leaks_checked: int
     leaks_failed: tuple[str, ...]
     seconds: float
     fit_seconds: float
-    resumed_steps: int
     steps: int
-
-
-class Training:
-    """A run in progress: the store, the material, and the steps already taken.
-
-    Parameters
-    ----------
-    settings
-        An algorithm and its settings to use instead of a search, as a retraining does.
-    split
-        Stretches of time to use instead of the brief's, as a retraining does.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        material: Material,
-        *,
-        as_of_us: int,
-        split: Split | None = None,
-        settings: tuple[str, Mapping[str, Setting]] | None = None,
-    ) -> None:
-        brief = material.brief if split is None else msgspec.structs.replace(material.brief, split=split)
-        self.store = store
-        self.brief = brief
-        self.material = Material(
-            brief=brief,
-            snapshots=material.snapshots,
-            definitions=_with_brief(material, brief),
-            files=material.files,
-        )
-        self.settings = settings
-        self.as_of_us = self._as_of(as_of_us)
-        self.reused = 0
-        self.steps = 0
-        self.fit_seconds = 0.0
-        self._held: dict[str, Fitted] = {}
-        self._examples: dict[tuple[str, ...], Examples] = {}
-
-    # -- the steps
-
-    def dataset(self) -> Dataset:
-        """Freeze the examples."""
-
-        def make() -> dict[str, Any]:
-            from headway.data.freeze import freeze  # noqa: PLC0415
-
-            self.store.progress.begin("features as known at each moment")
-            dataset = freeze(
-                self.material.definitions,
-                self.material.snapshots,
-                self.material.files,
-                as_of_us=self.as_of_us,
-                store=self.store.blobs,
-            )
-            self.store.progress.end()
-            return {"dataset": self.store.put(dataset)}
-
-        defined = {"sources", "target", "features", "split", "baseline", "serve", "success"}
-        parts = {name: getattr(self.brief, name) for name in sorted(defined)}
-        output = self._step("freeze", make, parts, self._versions(), self.as_of_us, code="data query nouns")
-        return self.store.get(output["dataset"], Dataset)
-
-    def leaks(self, dataset: Dataset) -> dict[str, Any]:
-        """Look for signs of leaks in the whole dataset."""
-
-        def make() -> dict[str, Any]:
-            from headway.validate.leaks import find_leaks  # noqa: PLC0415
-
-            self.store.progress.begin("looking for leaks")
-            table, examples = self._table(dataset, ("train", "validate", "test"))
-            checks = find_leaks(
-                examples.features, examples.label, table["split"].to_numpy(zero_copy_only=False), key=examples.key,
-                seed=self.brief.search.seed,
-            )  # fmt: skip
-            self.store.progress.end()
-            failed = [str(check) for check in checks if not check.passed]
-            return {"checked": len(checks), "failed": failed, "checks": msgspec.to_builtins(checks)}
-
-        return self._step("leaks", make, dataset.digest, code="validate nouns")
-
-    def search(self, dataset: Dataset) -> tuple[Trial, dict[str, Any]]:
-        """Search settings on train and validate; with given settings there is one trial."""
-        study = _key("study", dataset.digest, self.brief.search, self.brief.success, self.brief.value, _code("build nouns"))
-
-        def make() -> dict[str, Any]:
-            from headway.build.search import search  # noqa: PLC0415
-
-            self.store.progress.begin("trying models", total=self.brief.search.trials)
-            book = _Book(self.store)
-            result = search(
-                self.examples(dataset, "train"),
-                self.examples(dataset, "validate"),
-                search=self.brief.search,
-                success=self.brief.success,
-                value=self.brief.value,
-                score=self._score,
-                book=book,
-                study=study,
-                progress=self._trial_done,
-            )
-            self.store.progress.end()
-            self.fit_seconds += sum(trial.fit_seconds for trial in result.trials if trial.number in book.fresh)
-            if result.fitted is not None:
-                self._held["train"] = result.fitted
-            return {
-                "winner": result.winner.number,
-                "reason": result.reason,
-                "stopped": result.stopped_because,
-                "trials": len(result.trials),
-            }
-
-        output = self._step("search", make, study)
-        winner = _Book(self.store).get(study, output["winner"])
-        assert winner is not None
-        return winner, output
-
-    def judge(self, dataset: Dataset, algorithm: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
-        """Judge the chosen settings once, on examples that nothing was chosen on."""
-
-        def make() -> dict[str, Any]:
-            from headway.build.package import package  # noqa: PLC0415
-            from headway.build.parity import prove_parity  # noqa: PLC0415
-            from headway.graph.scorer import GraphScorer  # noqa: PLC0415
-            from headway.validate.judge import judge  # noqa: PLC0415
-
-            self.store.progress.begin("judging on the test")
-            test = self.examples(dataset, "test")
-            fitted = self._fitted(dataset, ("train",), algorithm, settings)
-            graph = package(fitted, signature=fitted.signature)
-            parity = prove_parity(graph, fitted, test, act_on=self.act_on)
-            scorer = GraphScorer(graph)
-            score = scorer.score(test.features)
-            verdict = judge(
-                score,
-                test,
-                success=self.brief.success,
-                value=self.brief.value,
-                act_on=self.act_on,
-                rule_name=self.brief.baseline.rule,
-                latency_us=_latencies(scorer, test),
-                seed=self.brief.search.seed,
-                draws=DRAWS,
-            )
-            self.store.progress.end()
-            return {
-                "verdict": self.store.put(verdict),
-                "graph": self.store.blobs.put(graph),
-                "parity": msgspec.to_builtins(parity),
-                "cutoff": _cutoff(score, test.day, self.act_on),
-            }
-
-        return self._step(
-            "judge", make, dataset.digest, algorithm, settings, self.brief.search.seed, self.brief.success,
-            self.brief.value, self.brief.target, self.brief.baseline, self._versions(), code="build validate graph nouns",
-        )  # fmt: skip
-
-    def package(self, dataset: Dataset, algorithm: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
-        """Fit once more on all that the brief allows, package as one graph, and prove that it is the same model."""
-        splits = ("train",) if self.brief.split.refit == "train only" else ("train", "validate", "test", "after")
-
-        def make() -> dict[str, Any]:
-            from headway.build.learner import importance  # noqa: PLC0415
-            from headway.build.package import OPSET, library_versions, package  # noqa: PLC0415
-            from headway.build.parity import prove_parity  # noqa: PLC0415
-
-            self.store.progress.begin("packaging")
-            fitted = self._fitted(dataset, splits, algorithm, settings)
-            graph = package(fitted, signature=fitted.signature)
-            examples = self.examples(dataset, *splits)
-            parity = prove_parity(graph, fitted, self.examples(dataset, "test"), act_on=self.act_on)
-            model = Model(
-                graph=self.store.blobs.put(graph),
-                signature=fitted.signature,
-                algorithm=algorithm,
-                settings=dict(settings),
-                seed=self.brief.search.seed,
-                rows=len(examples),
-                trained_from=int(examples.predict_at[0]),
-                trained_to=int(examples.predict_at[-1]),
-                parity=parity,
-                opset=dict(OPSET),
-                libraries=library_versions(),
-                importance=importance(fitted, examples.features),
-                interpretability=fitted.interpretability,
-                complexity=fitted.complexity,
-            )
-            self.store.progress.end()
-            return {"model": self.store.put(model), "graph": model.graph, "digest": model.digest}
-
-        return self._step(
-            "package", make, dataset.digest, splits, algorithm, settings, self.brief.search.seed, self._versions(),
-            code="build graph nouns",
-        )  # fmt: skip
-
-    # -- what the steps share
-
-    @property
-    def act_on(self) -> Quota | Threshold:
-        """Which predictions are acted on."""
-        return parse_act_on(self.brief.target.act_on)
-
-    def examples(self, dataset: Dataset, *splits: str) -> Examples:
-        """Return the examples of some splits in memory; loaded once."""
-        if splits not in self._examples:
-            self._examples[splits] = self._table(dataset, splits)[1]
-        return self._examples[splits]
-
-    def _table(self, dataset: Dataset, splits: tuple[str, ...]) -> tuple[Any, Examples]:
-        from headway.data.freeze import load, to_examples  # noqa: PLC0415
-
-        table = load(self.store.blobs.path(dataset.table), splits=splits)
-        return table, to_examples(table, dataset.features)
-
-    def _fitted(
-        self, dataset: Dataset, splits: tuple[str, ...], algorithm: str, settings: Mapping[str, Setting]
-    ) -> Fitted:
-        from headway.build.candidates import fit  # noqa: PLC0415
-
-        held = self._held.get("+".join(splits))
-        if held is not None and (held.algorithm, dict(held.settings)) == (algorithm, dict(settings)):
-            return held
-        began = time.monotonic()
-        fitted = fit(algorithm, settings, self.examples(dataset, *splits), seed=self.brief.search.seed)
-        self.fit_seconds += time.monotonic() - began
-        self._held["+".join(splits)] = fitted
-        return fitted
-
-    def _score(self, examples: Examples, predictions: NDArray[np.float64]) -> Scored:
-        from headway.nouns.metric import METRICS, day_draws, interval_of_draws  # noqa: PLC0415
-        from headway.nouns.trial import Scored  # noqa: PLC0415
-
-        metric = self.brief.success.metric
-        drawn = day_draws(metric, predictions, examples.label, examples.day, draws=200, seed=self.brief.search.seed)
-        days = len(set(examples.day.tolist()))
-        found = interval_of_draws(METRICS[metric](predictions, examples.label), drawn, days=days)
-        others = {name: float(METRICS[name](predictions, examples.label)) for name in ("roc_auc", "log_loss")}
-        return Scored(scores={**others, metric: found}, replicates=tuple(float(value) for value in drawn))
-
-    def _trial_done(self, trial: Trial, *, total: int) -> None:
-        score = trial.score(self.brief.success.metric)
-        self.store.progress.advance(note=f"{trial.algorithm} {score:.3f} ({trial.number + 1} of {total} at most)")
-
-    def _step(self, name: str, make: Any, *depends: Any, code: str = "") -> dict[str, Any]:  # noqa: ANN401
-        key = _key(name, *depends, _code(code) if code else "")
-        made = False
-
-        def fresh() -> dict[str, Any]:
-            nonlocal made
-            made = True
-            output: dict[str, Any] = make()
-            return output
-
-        output = self.store.remembered(key, name, fresh)
-        self.steps += 1
-        self.reused += not made
-        return output
-
-    def _versions(self) -> dict[str, str]:
-        return {source: snapshot.digest for source, snapshot in sorted(self.material.snapshots.items())}
-
-    def _as_of(self, as_of_us: int) -> int:
-        """Return the moment of training: *now*, but no later than the last thing that the data say.
-
-        The moment is part of every step's key. Were it the reading of a clock, nothing could ever be found
-        unchanged; past the last moment in the data, waiting changes nothing that can be learned.
-        """
-
-        def make() -> dict[str, Any]:
-            from headway.query.database import Database  # noqa: PLC0415
-            from headway.query.point_in_time import PointInTime  # noqa: PLC0415
-
-            with Database() as database:
-                point_in_time = PointInTime(database, self.material.definitions, self.material.files)
-                return {"last_us": point_in_time.last_moment_us()}
-
-        parts = (self.brief.sources, self.brief.target, self._versions_early())
-        found = self.store.remembered(_key("last moment", *parts, _code("query")), "last moment", make)
-        return min(as_of_us, int(found["last_us"]))
-
-    def _versions_early(self) -> dict[str, str]:
-        return {source: snapshot.digest for source, snapshot in sorted(self.material.snapshots.items())}
+    reused: int
 
 
 def train(
@@ -357,35 +95,46 @@ def train(
     material: Material,
     *,
     as_of_us: int,
-    split: Split | None = None,
-    settings: tuple[str, Mapping[str, Setting]] | None = None,
     brief_text: str = "",
+    split: Split | None = None,
+    recipe: Recipe | None = None,
 ) -> RunResult:
-    """Run the whole way from snapshots to a packaged model.
+    """Take the whole way from snapshots to a packaged model.
+
+    Parameters
+    ----------
+    as_of_us
+        Now: nothing that became known later is seen.
+    brief_text
+        The brief as it was written, kept for the record.
+    split, recipe
+        Stretches of time instead of the brief's, and settings instead of a search: a retraining.
 
     Raises
     ------
     DataError
-        When a leak was found, or there is nothing to learn. The run is recorded as failed, with the reason.
+        When there is nothing to learn, or a feature holds the answer. The run is recorded as failed, with the reason.
     """
     began = time.monotonic()
-    training = Training(store, material, as_of_us=as_of_us, split=split, settings=settings)
-    brief = training.brief
-    run = "run-" + _key("run", brief.digest, training._versions(), training.as_of_us, settings or ())[:10]
-    text = store.blobs.put((brief_text or msgspec.json.encode(brief).decode()).encode())
-    started = RunStarted(
-        run=run, brief=brief.digest, as_of_us=training.as_of_us, seed=brief.search.seed, environment=environment()
-    )
-    finished = next((done for done in store.ledger.runs() if done.run == run and done.state == "finished"), None)
-    if finished is None:
-        store.record(BriefSeen(brief=brief.digest, text=text), started)
+    if split is not None:
+        material = material_of(store, msgspec.structs.replace(material.brief, split=split), material.snapshots)
+    experiment = _Experiment(store, material, as_of_us=as_of_us, recipe=recipe)
+    brief, run = experiment.brief, experiment.name
+    done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)
+    if done is None:
+        text = store.blobs.put((brief_text or msgspec.json.encode(brief).decode()).encode())
+        store.record(
+            BriefSeen(brief=brief.digest, text=text),
+            RunStarted(
+                run=run, brief=brief.digest, as_of_us=experiment.as_of_us, seed=brief.search.seed, environment=environment()
+            ),
+        )
     try:
-        result = _take_steps(training, run, settings)
+        result = dataclasses.replace(experiment.run(), seconds=time.monotonic() - began)
     except (Exception, KeyboardInterrupt) as error:
         store.record(RunFailed(run=run, error=str(error) or type(error).__name__))
         raise
-    result = msgspec_replace(result, seconds=time.monotonic() - began)
-    if finished is None:
+    if done is None:
         store.record(
             RunFinished(
                 run=run,
@@ -395,67 +144,325 @@ def train(
                 winner_reason=result.reason,
                 seconds=result.seconds,
                 fit_seconds=result.fit_seconds,
-                resumed_steps=result.resumed_steps,
+                resumed_steps=result.reused,
             )
         )
     return result
 
 
-def _take_steps(training: Training, run: str, settings: tuple[str, Mapping[str, Setting]] | None) -> RunResult:
-    dataset = training.dataset()
-    leaks = training.leaks(dataset)
-    fatal = [line for line in leaks["failed"] if "solves the target alone" in line]
-    if fatal:
-        raise DataError(
-            f"A feature is too good to be true: {fatal[0]}.",
-            where="features",
-            hint="It most likely holds what is known only afterwards. Say when its columns are known, or leave it out.",
+class _Experiment:
+    """The functions of the plan's steps, and what they hold in common: examples in memory, the last model fitted."""
+
+    def __init__(self, store: Store, material: Material, *, as_of_us: int, recipe: Recipe | None) -> None:
+        self.store = store
+        self.material = material
+        self.brief: Brief = material.brief
+        self.recipe = recipe
+        self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
+        self.as_of_us = min(as_of_us, self._last_moment_us())
+        self.fit_seconds = 0.0
+        self._held: tuple[str, Fitted] | None = None
+        self._examples: dict[tuple[str, ...], Examples] = {}
+
+    @property
+    def name(self) -> str:
+        """What the run is called: the same brief, data and moment are the same run."""
+        parts = (self.brief.digest, self.versions, self.as_of_us, self.recipe)
+        return "run-" + hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:10]
+
+    def run(self) -> RunResult:
+        result = self.store.engine.run(self._plan(), self.store.progress)
+        found = result.outputs
+        searched, judged, packaged = found["search"], found["judge"], found["package"]
+        return RunResult(
+            run=self.name,
+            brief=self.brief.digest,
+            as_of_us=self.as_of_us,
+            dataset=found["freeze"]["dataset"],
+            model=packaged["model"],
+            graph=packaged["graph"],
+            verdict=judged["verdict"],
+            tested_graph=judged["graph"],
+            cutoff=judged["cutoff"],
+            algorithm=searched["algorithm"],
+            settings=searched["settings"],
+            study=searched["study"],
+            reason=searched["reason"],
+            stopped=searched["stopped"],
+            trials=searched["trials"],
+            leaks_checked=found["leaks"]["checked"],
+            leaks_failed=tuple(found["leaks"]["failed"]),
+            seconds=0.0,
+            fit_seconds=self.fit_seconds,
+            steps=len(result.outputs),
+            reused=len(result.reused),
         )
-    winner, found = (None, {}) if settings is not None else training.search(dataset)
-    algorithm, chosen = settings if settings is not None else (winner.algorithm, winner.settings)  # type: ignore[union-attr]
-    judged = training.judge(dataset, algorithm, chosen)
-    packaged = training.package(dataset, algorithm, chosen)
-    if winner is None:
-        winner = Trial(
-            number=0, algorithm=algorithm, settings=dict(chosen), seed=training.brief.search.seed, scores={},
-            fit_seconds=training.fit_seconds, latency_us=0.0, complexity=0, size_bytes=0, interpretability="opaque",
-        )  # fmt: skip
-    return RunResult(
-        run=run,
-        brief=training.brief.digest,
-        as_of_us=training.as_of_us,
-        dataset=training.store.put(dataset),
-        model=packaged["model"],
-        graph=packaged["graph"],
-        verdict=judged["verdict"],
-        cutoff=judged["cutoff"],
-        winner=winner,
-        reason=found.get("reason", "the settings of the champion, fitted again on newer data"),
-        stopped=found.get("stopped", ""),
-        trials=found.get("trials", 1),
-        leaks=leaks["checked"],
-        leaks_failed=tuple(leaks["failed"]),
-        seconds=0.0,
-        fit_seconds=training.fit_seconds,
-        resumed_steps=training.reused,
-        steps=training.steps,
-    )
+
+    def _plan(self) -> Plan:
+        brief = self.brief
+        chosen_by = {"success": brief.success, "value": brief.value, "act_on": brief.target.act_on}
+        judged_by = {**chosen_by, "rule": brief.baseline.rule, "seed": brief.search.seed, "draws": DRAWS}
+        learning = ("headway.build", "headway.graph", "headway.nouns")
+        return Plan(
+            Step(
+                name="freeze",
+                function=self.freeze,
+                inputs=_plain(
+                    {
+                        "snapshots": self.versions,
+                        "as_of_us": self.as_of_us,
+                        **{part: getattr(brief, part) for part in ("sources", "target", "features", "split", "baseline", "serve")},
+                        "segments": brief.success.segments,
+                    }
+                ),
+                code=("headway.data", "headway.query", "headway.nouns"),
+                libraries=("duckdb", "pyarrow"),
+                time_zones=True,
+            ),
+            Step(
+                name="leaks",
+                function=self.leaks,
+                inputs={"seed": brief.search.seed},
+                needs=("freeze",),
+                code=("headway.validate.leaks", "headway.nouns.metric"),
+            ),
+            Step(
+                name="search",
+                function=self.search,
+                inputs=_plain({**chosen_by, "search": brief.search, "recipe": self.recipe}),
+                needs=("freeze",),
+                code=learning,
+                libraries=_LEARNING,
+            ),
+            Step(
+                name="judge",
+                function=self.judge,
+                inputs=_plain(judged_by),
+                needs=("freeze", "leaks", "search"),
+                code=(*learning, "headway.validate"),
+                libraries=_LEARNING,
+            ),
+            Step(
+                name="package",
+                function=self.package,
+                inputs=_plain({"seed": brief.search.seed, "refit": brief.split.refit}),
+                needs=("freeze", "leaks", "search"),
+                code=learning,
+                libraries=_LEARNING,
+            ),
+        )
+
+    # -- the steps
+
+    def freeze(self, _: Work) -> dict[str, Any]:
+        """Freeze the examples, with their features as known at each one's moment."""
+        from headway.data.freeze import freeze
+
+        material = self.material
+        dataset = freeze(
+            material.definitions, material.snapshots, material.files, as_of_us=self.as_of_us, store=self.store.blobs
+        )
+        return {"dataset": self.store.put(dataset), "digest": dataset.digest}
+
+    def leaks(self, work: Work) -> dict[str, Any]:
+        """Look for signs that the answer is among the features; refuse to go on where one alone gives it."""
+        from headway.validate.leaks import find_leaks
+
+        table, examples = self._load(work, "train", "validate", "test")
+        split = table["split"].to_numpy(zero_copy_only=False)
+        checks = find_leaks(examples.features, examples.label, split, key=examples.key, seed=self.brief.search.seed)
+        for check in checks:
+            if not check.passed and check.name == "solves the target alone":
+                raise DataError(
+                    f"Feature {check.subject!r} is too good to be true: alone it has {check.found}, wanted {check.wanted}.",
+                    where=f"features.{check.subject}",
+                    hint="It most likely holds what is known only afterwards. Say when its columns are known, or drop it.",
+                )
+        return {
+            "checked": len(checks),
+            "failed": [str(check) for check in checks if not check.passed],
+            "checks": msgspec.to_builtins(checks),
+        }
+
+    def search(self, work: Work) -> dict[str, Any]:
+        """Search for settings on train and validate; with a recipe there is nothing to search."""
+        if self.recipe is not None:
+            return {
+                "algorithm": self.recipe.algorithm,
+                "settings": self.recipe.settings,
+                "study": "",
+                "trials": 0,
+                "reason": f"{self.recipe.algorithm} with the champion's settings, fitted again on newer data.",
+                "stopped": "",
+            }
+        from headway.build.search import search
+
+        asked = (self.brief.search, self.brief.success, self.brief.value)
+        study = hashlib.sha256(msgspec.json.encode((work.outputs["freeze"]["digest"], *asked))).hexdigest()
+        book = _TrialBook(self.store)
+        train_part = self._load(work, "train")[1]
+        result = search(
+            train_part,
+            self._load(work, "validate")[1],
+            search=self.brief.search,
+            success=self.brief.success,
+            value=self.brief.value,
+            score=self._score,
+            book=book,
+            study=study,
+            progress=lambda trial, *, total: self._trial_done(work, trial, total=total),
+        )
+        self.fit_seconds += book.fit_seconds
+        if result.fitted is not None:
+            self._held = (_fit_name(("train",), result.winner.algorithm, result.winner.settings), result.fitted)
+        return {
+            "algorithm": result.winner.algorithm,
+            "settings": result.winner.settings,
+            "study": study,
+            "trials": len(result.trials),
+            "reason": result.reason,
+            "stopped": result.stopped_because,
+        }
+
+    def judge(self, work: Work) -> dict[str, Any]:
+        """Judge the chosen settings once, on examples that nothing was chosen on."""
+        from headway.build.package import package
+        from headway.build.parity import prove_parity
+        from headway.graph.scorer import GraphScorer
+        from headway.validate.judge import judge
+
+        test = self._load(work, "test")[1]
+        fitted = self._fitted(work, "train")
+        graph = package(fitted, signature=fitted.signature)
+        prove_parity(graph, fitted, test, act_on=self._act_on)
+        scorer = GraphScorer(graph)
+        score = scorer.score(test.features)
+        verdict = judge(
+            score,
+            test,
+            success=self.brief.success,
+            value=self.brief.value,
+            act_on=self._act_on,
+            rule_name=self.brief.baseline.rule,
+            latency_us=_latencies_us(scorer, test),
+            seed=self.brief.search.seed,
+            draws=DRAWS,
+        )
+        return {
+            "verdict": self.store.put(verdict),
+            "graph": self.store.blobs.put(graph),
+            "cutoff": _cutoff(score, test.day, self._act_on),
+        }
+
+    def package(self, work: Work) -> dict[str, Any]:
+        """Fit once more on all that the brief allows, package as one graph, and prove that it is the same model."""
+        from headway.build.learner import importance
+        from headway.build.package import OPSET, library_versions, package
+        from headway.build.parity import prove_parity
+
+        splits = ("train",) if self.brief.split.refit == "train only" else _EVERYTHING
+        examples = self._load(work, *splits)[1]
+        fitted = self._fitted(work, *splits)
+        graph = package(fitted, signature=fitted.signature)
+        model = Model(
+            graph=self.store.blobs.put(graph),
+            signature=fitted.signature,
+            algorithm=fitted.algorithm,
+            settings=dict(fitted.settings),
+            seed=fitted.seed,
+            rows=len(examples),
+            trained_from=int(examples.predict_at[0]),
+            trained_to=int(examples.predict_at[-1]),
+            parity=prove_parity(graph, fitted, self._load(work, "test")[1], act_on=self._act_on),
+            opset=dict(OPSET),
+            libraries=library_versions(),
+            importance=importance(fitted, examples.features),
+            interpretability=fitted.interpretability,
+            complexity=fitted.complexity,
+        )
+        return {"model": self.store.put(model), "graph": model.graph, "digest": model.digest}
+
+    # -- what the steps share
+
+    @property
+    def _act_on(self) -> Quota | Threshold:
+        return parse_act_on(self.brief.target.act_on)
+
+    def _load(self, work: Work, *splits: str) -> tuple[pa.Table, Examples]:
+        from headway.data.freeze import load, to_examples
+
+        dataset = self.store.get(work.outputs["freeze"]["dataset"], Dataset)
+        table = load(self.store.blobs.path(dataset.table), splits=splits)
+        if splits not in self._examples:
+            self._examples[splits] = to_examples(table, dataset.features)
+        return table, self._examples[splits]
+
+    def _fitted(self, work: Work, *splits: str) -> Fitted:
+        """Return the chosen settings fitted on some splits; what the search has just fitted is not fitted again."""
+        from headway.build.candidates import fit
+
+        algorithm, settings = work.outputs["search"]["algorithm"], work.outputs["search"]["settings"]
+        name = _fit_name(splits, algorithm, settings)
+        if self._held is None or self._held[0] != name:
+            began = time.monotonic()
+            self._held = (name, fit(algorithm, settings, self._load(work, *splits)[1], seed=self.brief.search.seed))
+            self.fit_seconds += time.monotonic() - began
+        return self._held[1]
+
+    def _score(self, examples: Examples, predictions: NDArray[np.float64]) -> Scored:
+        import numpy as np
+
+        from headway.nouns.metric import METRICS, day_draws, interval_of_draws
+
+        metric, label, day = self.brief.success.metric, examples.label, examples.day
+        drawn = day_draws(metric, predictions, label, day, draws=_TRIAL_DRAWS, seed=self.brief.search.seed)
+        found = interval_of_draws(METRICS[metric](predictions, label), drawn, days=len(np.unique(day)))
+        others = {name: float(METRICS[name](predictions, label)) for name in ("roc_auc", "log_loss")}
+        return Scored(scores={**others, metric: found}, replicates=tuple(drawn.tolist()))
+
+    def _trial_done(self, work: Work, trial: Trial, *, total: int) -> None:
+        if trial.number == 0:
+            work.expect(total)
+        work.advance(note=f"{trial.algorithm} {trial.score(self.brief.success.metric):.3f}")
+
+    def _last_moment_us(self) -> int:
+        """Return the last moment that the data speak of.
+
+        The moment of training is part of every step's key. Were it the reading of a clock, nothing could ever be
+        found unchanged; past the last moment in the data, waiting changes nothing that can be learned.
+        """
+        step = Step(
+            name="last moment",
+            function=self._find_last_moment,
+            inputs=_plain({"snapshots": self.versions, "sources": self.brief.sources, "target": self.brief.target}),
+            code=("headway.query",),
+            libraries=("duckdb",),
+            time_zones=True,
+        )
+        return int(self.store.engine.run(Plan(step)).outputs["last moment"]["last_us"])
+
+    def _find_last_moment(self, _: Work) -> dict[str, Any]:
+        from headway.query.database import Database
+        from headway.query.point_in_time import PointInTime
+
+        with Database() as database:
+            point_in_time = PointInTime(database, self.material.definitions, self.material.files)
+            return {"last_us": point_in_time.last_moment_us()}
 
 
-class _Book:
+class _TrialBook:
     """Trials in the ledger: each is there, with its resamples, as soon as it is done."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.fresh: set[int] = set()
+        self.fit_seconds = 0.0
 
     def get(self, study: str, number: int) -> Trial | None:
-        found = self._store.ledger.step(f"trial:{study}:{number}")
+        found = self._store.book.get(f"trial:{study}:{number}")
         return None if found is None else msgspec.convert(found, Trial)
 
     def put(self, study: str, trial: Trial) -> None:
-        from headway.nouns.event import StepFinished  # noqa: PLC0415
-
+        self.fit_seconds += trial.fit_seconds
         scores = {name: (s.value if isinstance(s, Interval) else float(s)) for name, s in trial.scores.items()}
         self._store.record(
             StepFinished(
@@ -474,22 +481,29 @@ class _Book:
                 note=trial.note,
             ),
         )
-        self.fresh.add(trial.number)
 
 
 def environment() -> dict[str, str]:
-    """Return what a run was made with: versions of the interpreter, of Headway and of the libraries that matter."""
-    names = ("duckdb", "pyarrow", "numpy", "scikit-learn", "lightgbm", "optuna", "onnx", "onnxruntime", "tzdata")
+    """Return what a run is made with: versions of the interpreter, of Headway, of the libraries and time-zone data."""
     return {
         "headway": headway.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        **{name: metadata.version(name) for name in names},
+        "time zones": time_zone_version(),
+        **{name: metadata.version(name) for name in ("duckdb", "pyarrow", *_LEARNING)},
     }
 
 
-def _latencies(scorer: Any, examples: Examples, *, rows: int = 300) -> list[float]:  # noqa: ANN401
-    columns = [examples.features[column.name].slice(0, rows).to_pylist() for column in scorer.columns]
+def _plain(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return msgspec.to_builtins(inputs, str_keys=True)  # type: ignore[no-any-return]
+
+
+def _fit_name(splits: tuple[str, ...], algorithm: str, settings: Mapping[str, Setting]) -> str:
+    return msgspec.json.encode((splits, algorithm, dict(settings)), order="sorted").decode()
+
+
+def _latencies_us(scorer: GraphScorer, examples: Examples) -> list[float]:
+    columns = [examples.features[column.name].slice(0, _TIMED_ROWS).to_pylist() for column in scorer.columns]
     taken = []
     for values in zip(*columns, strict=True):
         began = time.perf_counter_ns()
@@ -500,41 +514,9 @@ def _latencies(scorer: Any, examples: Examples, *, rows: int = 300) -> list[floa
 
 def _cutoff(score: NDArray[np.float64], day: NDArray[np.int64], act_on: Quota | Threshold) -> float:
     """Return the score above which a single prediction is acted on: of a quota, the k-th highest of a median day."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if isinstance(act_on, Threshold):
         return act_on.score
     lowest = [np.sort(score[day == one])[::-1][: act_on.k][-1] for one in np.unique(day)]
     return float(np.median(lowest))
-
-
-def _with_brief(material: Material, brief: Brief) -> Any:  # noqa: ANN401
-    from headway.loop.sources import definitions_of  # noqa: PLC0415
-
-    return material.definitions if brief is material.brief else definitions_of(brief, material.snapshots)
-
-
-def msgspec_replace(result: RunResult, **changes: Any) -> RunResult:  # noqa: ANN401
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(result, **changes)
-
-
-def _key(*parts: Any) -> str:  # noqa: ANN401
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted", enc_hook=str)).hexdigest()
-
-
-@lru_cache(maxsize=16)
-def _code(packages: str) -> str:
-    """Return a digest of the source code of some packages of Headway: a step made by other code is another step."""
-    root = Path(headway.__file__).parent
-    hasher = hashlib.sha256(headway.__version__.encode())
-    for package in packages.split():
-        for path in sorted((root / package).glob("*.py")):
-            hasher.update(path.read_bytes())
-    return hasher.hexdigest()
-
-
-def describe(result: RunResult) -> str:
-    """Return one line about a run."""
-    return f"{result.run} as of {format_moment(result.as_of_us)}: {result.reason}"
