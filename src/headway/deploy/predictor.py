@@ -1,0 +1,189 @@
+"""A release at work: the rows of a request in, answers out. One immutable object; a new release is a new one.
+
+The file hides how contract, look-ups, graph and cut-off come together. Nothing here waits, locks or touches a disk.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from headway.deploy.contract import Contract, Request
+from headway.errors import RequestError, StoreCorrupt
+from headway.nouns.brief import Threshold, parse_act_on
+from headway.nouns.prediction import Prediction
+from headway.query.row_form import Joined, RowForm, moment_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headway.nouns.examples import FeatureColumn
+    from headway.online.store import OnlineStore
+    from headway.query.definitions import Definitions
+
+__all__ = ["Predictor", "Scorer", "reply"]
+
+
+class Scorer(Protocol):
+    """A packaged model; ``graph.scorer.GraphScorer`` is one."""
+
+    @property
+    def columns(self) -> Sequence[FeatureColumn]:
+        """What it takes, in order."""
+
+    def score_row(self, values: Sequence[float | str | None]) -> float:
+        """Return the score of one row."""
+
+    def score_rows(self, rows: Sequence[Sequence[float | str | None]]) -> Any:
+        """Return the scores of a few rows, each the very bits that ``score_row`` gives."""
+
+
+class Predictor:
+    """Answers requests as one release.
+
+    Parameters
+    ----------
+    definitions
+        The resolved brief of the release.
+    scorer
+        Its graph.
+    store
+        Filled for its definitions.
+    release, model
+        What the log says has answered: the release's id, the model's digest.
+    cutoff, graph
+        As in ``Release``.
+
+    Raises
+    ------
+    StoreCorrupt
+        When the graph takes other columns than the definitions give.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        scorer: Scorer,
+        store: OnlineStore,
+        *,
+        release: str,
+        model: str,
+        cutoff: float,
+        graph: str = "",
+    ) -> None:
+        given = [(feature.name, feature.kind) for feature in definitions.features]
+        taken = [(column.name, column.kind) for column in scorer.columns]
+        if sorted(given) != sorted(taken):
+            other = sorted({name for name, _ in set(given) ^ set(taken)})
+            raise StoreCorrupt(
+                f"The graph of release {release} takes other columns than its brief gives: {', '.join(other)}.",
+                hint="Release the model again, with the brief it was built for.",
+            )
+        self.definitions = definitions
+        self.scorer = scorer
+        self.store = store
+        self.release = release
+        self.model = model
+        self.cutoff = cutoff
+        self.graph = graph
+        self.inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
+        self.contract = Contract(definitions)
+        self._row_form = RowForm(definitions, store)
+        # Usually None: the graph then takes the features in the order of the brief.
+        self._order = None if given == taken else [given.index(column) for column in taken]
+
+    def answer(
+        self, body: bytes, *, now_us: int, received_ns: int | None = None, idempotency: str = "", body_digest: str = ""
+    ) -> list[Prediction]:
+        """Return the answers to a request's body, in the order of its rows, to be logged.
+
+        Parameters
+        ----------
+        now_us
+            What the clock says.
+        received_ns
+            ``time.perf_counter_ns()`` when the request's last byte came; it makes the latency that is logged.
+
+        Raises
+        ------
+        RequestError
+            When the request breaks the contract.
+        """
+        request = self.contract.decode(body)
+        return self.predict(
+            request, now_us=now_us, received_ns=received_ns, idempotency=idempotency, body_digest=body_digest
+        )
+
+    def predict(
+        self,
+        request: Request,
+        *,
+        now_us: int,
+        received_ns: int | None = None,
+        idempotency: str = "",
+        body_digest: str = "",
+    ) -> list[Prediction]:
+        """Return the answers to a request that was checked already; as ``answer``."""
+        rows = request.rows
+        joined = [self._joined(row, position, request) for position, row in enumerate(rows)]
+        seen = [row.features for row in joined]
+        if self._order is not None:
+            seen = [tuple(features[i] for i in self._order) for features in seen]
+        scores = [self.scorer.score_row(seen[0])] if len(seen) == 1 else self.scorer.score_rows(seen).tolist()
+        latency_us = 0 if received_ns is None else (time.perf_counter_ns() - received_ns) // 1_000
+        return [
+            Prediction(
+                served_us=now_us,
+                predict_at_us=each.predict_at_us,
+                release=self.release,
+                model=self.model,
+                score=score,
+                act=self.acts_on(score),
+                key=each.key,
+                row=self.contract.to_json(row),
+                features=each.features,
+                stale=each.stale,
+                store=self.store.digest,
+                latency_us=latency_us,
+                idempotency=idempotency,
+                body_digest=body_digest,
+                row_number=position,
+                rows=len(rows),
+            )
+            for position, (row, each, score) in enumerate(zip(rows, joined, scores, strict=True))
+        ]
+
+    def acts_on(self, score: float) -> bool:
+        """Return whether a score is high enough to act on."""
+        return score >= self.cutoff if self.inclusive else score > self.cutoff
+
+    def _joined(self, row: dict[str, Any], position: int, request: Request) -> Joined:
+        try:
+            return self._row_form.join(row)
+        except RequestError as error:
+            error.at("row" if request.single else f"rows[{position}]")
+            raise
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    score: float
+    act: bool
+    release: str
+    predict_at: str
+
+
+def reply(predictions: Sequence[Prediction], *, single: bool) -> bytes:
+    """Return the body that answers a request: the same logged predictions give the same bytes.
+
+    Examples
+    --------
+    >>> logged = Prediction(id="000001-0000040-ab", served_us=2, predict_at_us=0, release="r1", model="9f", score=0.25,
+    ...                     act=False, key={}, row={}, features=())
+    >>> reply([logged], single=True)
+    b'{"id":"000001-0000040-ab","score":0.25,"act":false,"release":"r1","predict_at":"1970-01-01T00:00:00Z"}'
+    """
+    answers = [_Answer(p.id, p.score, p.act, p.release, moment_text(p.predict_at_us)) for p in predictions]
+    return msgspec.json.encode(answers[0] if single else {"predictions": answers})
