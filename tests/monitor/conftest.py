@@ -1,4 +1,4 @@
-"""A small world to watch: days that depend on one another, a model that half knows them, and a rule that hardly does."""
+"""A small world to watch: days that depend on one another, a model that half knows them, a rule that hardly does."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def watched(world: World, reference: Reference, days: range) -> tuple[Watch, lis
     return watch, found
 
 
-def make_world(  # noqa: PLR0913 - a world has many knobs
+def make_world(
     *,
     days: int,
     seed: int,

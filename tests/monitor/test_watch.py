@@ -124,7 +124,7 @@ def test_hours_merged_give_the_verdicts_of_the_day(world) -> None:
 
 
 def test_a_new_release_starts_the_model_anew_but_not_the_world(world) -> None:
-    """After a change of release the base rate goes on; what concerned the old model is gone, and its cohorts count not."""
+    """After a change of release the base rate goes on; what concerned the old model is gone."""
     here = world(days=20, seed=6)
     watch = Watch()
     for day in range(FIRST, FIRST + 10):
@@ -195,7 +195,7 @@ def test_outcomes_that_are_overdue_give_no_verdict(world) -> None:
 def test_a_reference_of_another_release_is_refused(world) -> None:
     """Comparing a day with the wrong release says which two met."""
     here = world(days=2, seed=1)
-    with pytest.raises(DataError, match="'r1'.*'r2'"):
+    with pytest.raises(DataError, match=r"'r1'.*'r2'"):
         observe(Watch(), here.reference("r2"), here.shown(FIRST))
 
 

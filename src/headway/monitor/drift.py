@@ -28,7 +28,7 @@ __all__ = ["FEWEST_ROWS", "push_drift"]
 FEWEST_ROWS = 50
 _TOLERATED_DISTANCE = 0.02
 _KOLMOGOROV_MEAN = math.sqrt(math.pi / 2) * math.log(2)
-_LOUD = math.log(20)
+_LOUD = math.log(100)
 
 
 class _Column(NamedTuple):
