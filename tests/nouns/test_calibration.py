@@ -82,9 +82,7 @@ def test_one_newton_step_is_close_to_a_full_refit():
     score, label, day = _world(5)
     found = calibration(score, label, day, seed=1, draws=400).slope
     rng = np.random.default_rng(0)
-    refits = [
-        recalibration(score, label, weight=rng.multinomial(30, np.full(30, 1 / 30))[day])[1] for _ in range(400)
-    ]
+    refits = [recalibration(score, label, weight=rng.multinomial(30, np.full(30, 1 / 30))[day])[1] for _ in range(400)]
     low, high = np.quantile(refits, [0.025, 0.975])
     assert found is not None
     assert found.low == pytest.approx(low, abs=0.15 * (high - low))

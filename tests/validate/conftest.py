@@ -32,7 +32,9 @@ def world():
         day = np.repeat(np.arange(15_000, 15_000 + days), per_day)
         x = rng.normal(size=size)
         odds = -2 + 1.2 * x
-        label = (rng.random(size) < 1 / (1 + np.exp(-odds - rng.normal(0, day_spread, days)[day - 15_000]))).astype(float)
+        label = (rng.random(size) < 1 / (1 + np.exp(-odds - rng.normal(0, day_spread, days)[day - 15_000]))).astype(
+            float
+        )
         share = 1 / np.arange(1, carriers + 1) ** 1.5
         carrier = rng.choice(carriers, size, p=share / share.sum())
         rule = rule_skill * x + rng.normal(size=size)

@@ -86,22 +86,22 @@ def test_too_little_evidence_keeps_the_champion(world, success, value):
 
 
 def test_the_rule_of_succession_holds_over_many_shadow_weeks(world, success, value):
-    """150 weeks of 1,050 examples for each of three challengers (standard error at most 4 %).
+    """100 weeks of 1,050 examples for each of three challengers (standard error at most 5 %).
 
     Measured: one with much noisier scores is promoted in no week, one with much cleaner ones in 93 %, and one
-    that is as noisy as the champion, with a noise of its own, in 13 %: it is then as good, and the week's luck.
+    that is as noisy as the champion, with a noise of its own, in 14 %: it is then as good, and the week's luck.
     """
     promoted = {"worse": 0, "better": 0, "equal": 0}
-    for seed in range(150):
+    for seed in range(100):
         _, examples, x = world(seed, days=7)
         mine = 1_000_000 + 3 * seed  # apart from the world's own seed, which would draw the very same noise
         clean, noisy, alike = _noisy(x, 0.1, mine), _noisy(x, 0.6, mine + 1), _noisy(x, 0.6, mine + 2)
         pairs = {"worse": (clean, noisy), "better": (noisy, clean), "equal": (noisy, alike)}
         for name, pair in pairs.items():
-            promoted[name] += _compared(*pair, examples, success, value, draws=200).promote
+            promoted[name] += _compared(*pair, examples, success, value, draws=150).promote
     assert promoted["worse"] == 0
-    assert promoted["better"] >= 130
-    assert promoted["equal"] <= 33
+    assert promoted["better"] >= 85
+    assert promoted["equal"] <= 25
 
 
 def test_less_is_better_where_the_metric_says_so(world, value):
@@ -128,6 +128,6 @@ def test_scores_of_the_wrong_model_are_named(world, success, value):
         _compared(score, score[:5], examples, success, value)
     with pytest.raises(DataError, match="The champion gave"):
         _compared(score + 2, score, examples, success, value)
+    ones = dataclasses.replace(examples, label=np.ones(len(score)))
     with pytest.raises(DataError, match="have the label 1"):
-        ones = dataclasses.replace(examples, label=np.ones(len(score)))
         _compared(score, score, ones, success, value)

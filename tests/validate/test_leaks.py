@@ -57,9 +57,7 @@ def test_pure_noise_of_any_cardinality_does_not_solve_the_target():
     label = (rng.random(2000) < 0.1).astype(float)
     for values in (2, 50, 600, 1500):
         noise = pa.table({"noise": pa.array([f"v{i}" for i in rng.integers(0, values, 2000)])})
-        check = next(
-            c for c in find_leaks(noise, label, np.full(2000, "train")) if c.name == "solves the target alone"
-        )
+        check = next(c for c in find_leaks(noise, label, np.full(2000, "train")) if c.name == "solves the target alone")
         assert check.passed
         assert float(check.found.split()[-1]) < 0.6
 
@@ -73,7 +71,9 @@ def test_a_feature_that_is_the_answer_in_disguise_is_found(kind):
     planted = {
         "rising": pa.array(delay),
         "falling": pa.array(-delay),
-        "nearness": pa.array(np.where(label > 0, rng.normal(0, 0.1, ROWS), rng.choice([-3, 3], ROWS)).astype(np.float32)),
+        "nearness": pa.array(
+            np.where(label > 0, rng.normal(0, 0.1, ROWS), rng.choice([-3, 3], ROWS)).astype(np.float32)
+        ),
         "category": pa.array(np.where(label > 0, "late", rng.choice(["early", "on time"], ROWS)).tolist()),
         "with gaps": pa.array((label * 9 + rng.normal(size=ROWS)).astype(np.float32), mask=rng.random(ROWS) < 0.4),
     }[kind]
@@ -150,7 +150,9 @@ def test_a_column_present_only_for_one_label_is_found():
     features, label, split, key = _honest(8)
     rng = np.random.default_rng(8)
     claim = pa.array(["yes"] * ROWS, mask=~((label > 0) & (rng.random(ROWS) < 0.6)))
-    assert ("missing tells the label", "claim") in _failed(find_leaks(_with(features, claim=claim), label, split, key=key))
+    assert ("missing tells the label", "claim") in _failed(
+        find_leaks(_with(features, claim=claim), label, split, key=key)
+    )
 
 
 def test_a_few_missing_values_say_nothing():

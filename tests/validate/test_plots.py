@@ -38,8 +38,12 @@ def pictures(world, success, value):
     }, (verdict, score, examples)
 
 
+def _parsed(svg):
+    return ET.fromstring(svg)  # noqa: S314  our own output, not a stranger's
+
+
 def _texts(svg):
-    return [" ".join(node.itertext()).strip() for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return [" ".join(node.itertext()).strip() for node in _parsed(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.mark.parametrize("kind", ["precision-recall", "calibration", "money", "segments"])
@@ -48,10 +52,10 @@ def test_a_picture_is_a_small_svg_with_the_same_bytes_each_time(pictures, kind):
     draw = pictures[0][kind]
     svg = draw()
     assert svg == draw()
-    assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert _parsed(svg).tag == "{http://www.w3.org/2000/svg}svg"
     assert len(svg) < 60_000
     assert "<dc:date>" not in svg
-    assert "href=\"http" not in svg
+    assert 'href="http' not in svg
 
 
 def test_the_lines_are_labelled_with_their_own_figures(pictures):
@@ -90,11 +94,13 @@ def test_pictures_without_a_rule_or_segments_are_drawn_all_the_same(world):
     assert "rule" not in " ".join(_texts(precision_recall_svg(score, None, examples.label)))
     one = Interval(value=0.7, low=0.6, high=0.8)
     assert "Is it as good for everyone?" in _texts(segments_svg((), one))
-    assert "model  0.70" in _texts(money_svg([1, 2, 3], np.array([1.0, 2, 3]), None, currency="EUR", mean=one, rule_mean=None))
+    assert "model  0.70" in _texts(
+        money_svg([1, 2, 3], np.array([1.0, 2, 3]), None, currency="EUR", mean=one, rule_mean=None)
+    )
 
 
 def test_threads_do_not_disturb_each_others_style(pictures):
-    """matplotlib's settings are global; a server draws in several threads."""
+    """Matplotlib's settings are global; a server draws in several threads."""
     draw, _ = pictures
     expected = {kind: each() for kind, each in draw.items()}
     with ThreadPoolExecutor(4) as threads:

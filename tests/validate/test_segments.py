@@ -62,26 +62,26 @@ def test_a_higher_base_rate_does_not_put_a_segment_below_the_bar(world):
 
 
 def test_segments_alike_are_rarely_accused(world, monkeypatch):
-    """Holm keeps the chance of even one false finding at 5 % (200 worlds of about 6 tested segments; s.e. 1.5 %).
+    """Holm keeps the chance of even one false finding at 5 % (120 worlds of about 6 tested segments; s.e. 2 %).
 
-    Measured: 4.0 % falsely 'harmed', where rule and model are the same score with noise of their own (equally
-    good, the hardest honest case); 3.5 % falsely 'below the bar' without the tolerance of 0.05, none with it.
+    Measured: 4.2 % falsely 'harmed', where rule and model are the same score with noise of their own (equally
+    good, the hardest honest case); 5.0 % falsely 'below the bar' without the tolerance of 0.05, none with it.
     """
     harmed = below = without_tolerance = 0
-    for seed in range(200):
+    for seed in range(120):
         score, examples, x = world(seed, days=14, per_day=120, carriers=6)
         rng = np.random.default_rng(1_000_000 + seed)
         examples.rule[:] = x + rng.normal(0, 0.5, len(x))
         model = 1 / (1 + np.exp(2 - x - rng.normal(0, 0.5, len(x))))
-        found = _judged(model, examples, metric="roc_auc", draws=100, seed=seed)
+        found = _judged(model, examples, metric="roc_auc", draws=80, seed=seed)
         harmed += any(result.harmed for result in found)
         below += any(result.below_bar for result in found)
         with monkeypatch.context() as patched:
             patched.setattr("headway.validate.segments.TOLERANCE", 0.0)
-            found = _judged(score, examples, metric="roc_auc", has_rule=False, draws=100, seed=seed)
+            found = _judged(score, examples, metric="roc_auc", has_rule=False, draws=80, seed=seed)
         without_tolerance += any(result.below_bar for result in found)
-    assert harmed / 200 <= 0.05 + 3 * 0.0154
-    assert without_tolerance / 200 <= 0.05 + 3 * 0.0154
+    assert harmed / 120 <= 0.05 + 3 * 0.02
+    assert without_tolerance / 120 <= 0.05 + 3 * 0.02
     assert below <= 2
 
 

@@ -275,7 +275,7 @@ def _average_precision_draws(score: Floats, label: Floats, day: Ints, drawn: Flo
     s, y, d = score[order], label[order], day[order]
     tie = np.cumsum(np.concatenate([[0], s[1:] != s[:-1]])).astype(np.int64)
     holds = np.bincount(tie, weights=y) > 0
-    slot = (np.cumsum(holds) - holds)[tie]
+    slot: Ints = (np.cumsum(holds) - holds)[tie]
     slots = int(holds.sum())
     total = drawn @ np.bincount(d, weights=y, minlength=days)
     area = np.zeros(len(drawn))
@@ -290,7 +290,9 @@ def _average_precision_draws(score: Floats, label: Floats, day: Ints, drawn: Flo
         new = _table(cell, shape, y[rows])
         hit = new.cumsum(axis=1) + hits
         weight = drawn @ count
-        area += np.sum((drawn @ new) * np.divide(drawn @ hit, weight, out=np.zeros_like(weight), where=weight > 0), axis=1)
+        area += np.sum(
+            (drawn @ new) * np.divide(drawn @ hit, weight, out=np.zeros_like(weight), where=weight > 0), axis=1
+        )
         seen, hits = count[:, -1:], hit[:, -1:]
     return area / total
 
@@ -305,25 +307,24 @@ def _roc_auc_draws(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Fl
     order = np.argsort(s, kind="stable")
     s, y, d = s[order], y[order], d[order]
     positive = y > 0
-    lose, win = s[~positive], s[positive]
-    won = np.zeros((days, days))
+    by_day = np.argsort(d[~positive], kind="stable")  # within a day still in the order of scores
+    lose, bounds = s[~positive][by_day], np.searchsorted(d[~positive][by_day], np.arange(days + 1))
+    win, its_day = s[positive], d[positive]
+    won: Floats = np.zeros((days, days))
     width = max(1, _BLOCK // days)
     for first in range(0, len(win), width):
-        part, its_day = win[first : first + width], d[positive][first : first + width]
-        below = _counts_below(lose, d[~positive], part, days)
-        won += np.stack([np.bincount(its_day, weights=row, minlength=days) for row in below], axis=1)
-    ahead = np.sum((drawn @ won) * drawn, axis=1)
-    pairs = (drawn @ np.bincount(d[positive], minlength=days)) * (drawn @ np.bincount(d[~positive], minlength=days))
+        part = win[first : first + width]
+        below = np.empty((days, len(part)))
+        for each in range(days):
+            mine = lose[bounds[each] : bounds[each + 1]]
+            below[each] = np.searchsorted(mine, part, side="left") + np.searchsorted(mine, part, side="right")
+        is_its_day = np.arange(days)[:, None] == its_day[first : first + width]
+        won += is_its_day.astype(np.float64) @ below.T / 2  # a tie counts half
+    ahead: Floats = np.sum((drawn @ won) * drawn, axis=1)
+    pairs: Floats = (drawn @ np.bincount(d[positive], minlength=days)) * (
+        drawn @ np.bincount(d[~positive], minlength=days)
+    )
     return ahead / pairs
-
-
-def _counts_below(lose: Floats, day: Ints, win: Floats, days: int) -> Floats:
-    """``(days, len(win))``: negatives of each day ranked below each positive, a tie counting half."""
-    out = np.empty((days, len(win)))
-    for each in range(days):
-        mine = lose[day == each]
-        out[each] = (np.searchsorted(mine, win, side="left") + np.searchsorted(mine, win, side="right")) / 2
-    return out
 
 
 def _mean_draws(loss: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats, Ints, Floats], Floats]:
@@ -392,5 +393,7 @@ def checked(
     if not np.all(w >= 0):
         raise DataError("Weights must be zero or more.")
     if probability and (s.min() < 0 or s.max() > 1):
-        raise DataError(f"Scores from {s.min():g} to {s.max():g} are no probabilities.", hint="They must lie in [0, 1].")
+        raise DataError(
+            f"Scores from {s.min():g} to {s.max():g} are no probabilities.", hint="They must lie in [0, 1]."
+        )
     return s, y, w

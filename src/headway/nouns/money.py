@@ -155,7 +155,7 @@ def worth_per_day(
     if (slot >= len(range_of_days)).any() or (range_of_days[slot] != d).any():
         raise DataError("Some examples lie on a day that is not among the days to answer for.")
     each = np.where(a, np.where(y > 0, value.true_positive, value.false_positive), 0.0)
-    return np.bincount(slot, weights=each, minlength=len(range_of_days))
+    return np.bincount(slot, weights=each, minlength=len(range_of_days)).astype(np.float64)
 
 
 def mean_per_day(per_day: Floats, *, draws: int = 1000, seed: int, level: float = 0.95) -> Interval:

@@ -157,8 +157,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     metric: str
-    champion: float | None
-    challenger: float | None
+    champion: float
+    challenger: float
     difference: Interval | None
     log_loss: Interval | None
     money: Interval | None

@@ -6,13 +6,15 @@ fields follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from headway.nouns.brief import Brief
-from headway.nouns.verdict import Gate, SegmentResult, Verdict
 from headway.validate.words import amount_words, metric_words, money_words, names
+
+if TYPE_CHECKING:
+    from headway.nouns.brief import Brief
+    from headway.nouns.verdict import Gate, SegmentResult, Verdict
 
 __all__ = ["CardFacts", "FeatureFact", "card", "card_markdown"]
 
@@ -148,10 +150,13 @@ def card_markdown(brief: Brief, verdict: Verdict, facts: CardFacts) -> str:
 
 
 def _summary(brief: Brief, verdict: Verdict) -> list[str]:
-    """The minute's read: may it go out, what is it worth, how good is it, for whom is it weak."""
+    """Return the minute's read: may it go out, what is it worth, how good is it, for whom is it weak."""
     stops = [gate for gate in verdict.gates if gate.blocking and not gate.passed]
     below = [segment.name for segment in verdict.segments_below_bar]
-    named, against = metric_words(verdict.metric), f"today's rule '{verdict.rule_name}'" if verdict.rule_name else "no skill"
+    named, against = (
+        metric_words(verdict.metric),
+        f"today's rule '{verdict.rule_name}'" if verdict.rule_name else "no skill",
+    )
     said = [
         "It may be released: every gate that can stop it is passed."
         if not stops
@@ -189,8 +194,7 @@ def _limits(brief: Brief, verdict: Verdict, facts: CardFacts) -> list[str]:
     said = [
         f"It answers for the decision above, at the moment {brief.target.predict_at}, and for no other.",
         "The intervals take days as independent and say nothing about a season that was not tested.",
-        "The figures of money hold for the worth of right and wrong calls that the brief assumes, and leave out that "
-        "an action may change what happens.",
+        "The figures of money hold for what the brief says a call is worth; an action may change what happens.",
     ]
     if small := [segment.name for segment in verdict.segments if segment.too_few]:
         said.append(f"Nothing is known about these segments; there are too few cases: {names(small, shown=20)}.")

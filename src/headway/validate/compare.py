@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from headway.nouns.interval import Interval
@@ -88,27 +89,26 @@ def compare(
     acted_old, acted_new = decide(old, day, act_on), decide(new, day, act_on)
     flips = acted_old != acted_new
     score = METRICS[success.metric]
-    facts = {
-        "metric": success.metric,
-        "champion": score(old, label),
-        "challenger": score(new, label),
-        "currency": value.currency,
-        "flip_rate": float(flips.mean()),
-        "flips_per_day": float(flips.sum() / days),
-        "examples": len(label),
-        "positives": int(label.sum()),
-        "days": days,
-    }
-    if reason := too_few(label, day, min_days=MIN_COMPARED_DAYS):
-        return Comparison(
-            **facts,
-            difference=None,
-            log_loss=None,
-            money=None,
-            segments=(),
-            decision="keep",
-            reason=f"Keep the champion: too little to say ({reason}).",
-        )
+    few = too_few(label, day, min_days=MIN_COMPARED_DAYS)
+    blank = Comparison(
+        metric=success.metric,
+        champion=score(old, label),
+        challenger=score(new, label),
+        difference=None,
+        log_loss=None,
+        money=None,
+        currency=value.currency,
+        flip_rate=float(flips.mean()),
+        flips_per_day=float(flips.sum() / days),
+        segments=(),
+        examples=len(label),
+        positives=int(label.sum()),
+        days=days,
+        decision="keep",
+        reason=f"Keep the champion: too little to say ({few}).",
+    )
+    if few:
+        return blank
     quality = paired_day_bootstrap(success.metric, new, old, label, day, draws=draws, seed=seed)
     loss = paired_day_bootstrap("log_loss", new, old, label, day, draws=draws, seed=seed)
     gained = worth_per_day(acted_new, label, day, value) - worth_per_day(acted_old, label, day, value)
@@ -121,18 +121,16 @@ def compare(
         quality=quality if higher_is_better(success.metric) else _turned(quality),
         log_loss=_turned(loss),
         money=money,
-        allowed_loss=margin * abs(score(old, label)),
+        allowed_loss=margin * abs(blank.champion),
         currency=value.currency,
     )
     decision, reason = _succession(evidence, segments)
-    return Comparison(
-        **facts, difference=quality, log_loss=loss, money=money, segments=segments, decision=decision, reason=reason
+    return msgspec.structs.replace(
+        blank, difference=quality, log_loss=loss, money=money, segments=segments, decision=decision, reason=reason
     )
 
 
-def _succession(
-    found: _Evidence, segments: tuple[SegmentComparison, ...]
-) -> tuple[Literal["promote", "keep"], str]:
+def _succession(found: _Evidence, segments: tuple[SegmentComparison, ...]) -> tuple[Literal["promote", "keep"], str]:
     """Return the decision with one sentence why; the intervals in it read 'above 0 is better'."""
     named = metric_words(found.metric)
     money = f"{money_words(found.money, found.currency)} a day"

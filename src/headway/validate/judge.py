@@ -86,7 +86,9 @@ def judge(
     found = interval_of_draws(own, drawn, days=days)
     others_found = interval_of_draws(others, rule_drawn, days=days)
     auc = day_bootstrap("roc_auc", s, label, day, draws=draws, seed=seed)
-    money = worth(s, examples.rule if has_rule else None, label, day, value=value, act_on=act_on, draws=draws, seed=seed)
+    money = worth(
+        s, examples.rule if has_rule else None, label, day, value=value, act_on=act_on, draws=draws, seed=seed
+    )
     segments = judge_segments(s, examples, metric=success.metric, has_rule=has_rule, draws=draws, seed=seed)
     calibrated = calibration(s, label, day, draws=draws, seed=seed)
     latency = _latency(latency_us)
@@ -322,7 +324,11 @@ def _reasons(
     said = [f"Not to be released: {gate.name} is {gate.found}; wanted: {gate.wanted}." for gate in stops]
     if not stops:
         said.append("All gates that may stop a release are passed.")
-    said += [f"Mind: {gate.name}: {gate.found}; wanted: {gate.wanted}." for gate in gates if not gate.blocking and not gate.passed]
+    said += [
+        f"Mind: {gate.name}: {gate.found}; wanted: {gate.wanted}."
+        for gate in gates
+        if not gate.blocking and not gate.passed
+    ]
     said += [f"Mind: {gate.name}: {gate.note}" for gate in gates if gate.passed and "reaches be" in gate.note]
     if small := [segment.name for segment in segments if segment.too_few]:
         said.append(f"Too small to say anything about (a segment needs {MIN_POSITIVES} positives): {names(small)}.")

@@ -41,8 +41,8 @@ class LeakCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     Examples
     --------
-    >>> print(LeakCheck(name="solves alone", subject="arr_delay", passed=False, found="ROC AUC 0.998", wanted="<= 0.95"))
-    FAILED: solves alone: arr_delay: ROC AUC 0.998, wanted <= 0.95
+    >>> print(LeakCheck(name="solves alone", subject="delay", passed=False, found="ROC AUC 0.998", wanted="<= 0.95"))
+    FAILED: solves alone: delay: ROC AUC 0.998, wanted <= 0.95
     """
 
     name: str
@@ -124,7 +124,7 @@ def _solves_alone(name: str, scores: list[Floats], label: Floats, present: Bools
 
 
 def _best_order(values: Floats, missing: Bools, label: Floats, fold: NDArray[np.int64]) -> list[Floats]:
-    """A number may solve the target by its order, or, read in bins, by being near some value."""
+    """Return the ways in which a number may solve the target: by its order, or, in bins, by nearness to a value."""
     if missing.all():
         return []
     edges = np.unique(np.quantile(values[~missing], np.arange(1, 64) / 64))

@@ -10,7 +10,7 @@ import datetime as dt
 import io
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ __all__ = ["calibration_svg", "money_svg", "precision_recall_svg", "segments_svg
 INK, FAINT, RULE_LINE = "#1f2933", "#8a94a0", "#d5dae0"
 MODEL, OTHER, ALARM = "#0b6e99", "#a5762c", "#b3362b"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar sign in a name is one
     "font.family": "sans-serif",
@@ -56,6 +56,7 @@ _STYLE = {
     "ytick.labelcolor": FAINT,
     "lines.solid_capstyle": "round",
 }
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STYLING = threading.Lock()  # matplotlib's settings are one for the process, and a server draws in threads
 _POINTS = 400  # of a line: more than a screen shows
 
@@ -157,9 +158,9 @@ def _money(
             labels.append((interval.value, f"{name}  {interval.value:,.{digits}f}", colour))
         axes.set_xlim(when[0], when[-1])
         _beside(axes, labels)
-        locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=7)
+        locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(lambda at, _: f"{(moment := matplotlib.dates.num2date(at)).day} {moment:%b}")
+        axes.xaxis.set_major_formatter(lambda at, _: _day_words(at))
         axes.yaxis.set_major_formatter(lambda amount, _: f"{amount:,.0f}")
         axes.yaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
         axes.set_title(f"What acting on it earns, {currency} a day")
@@ -227,6 +228,12 @@ def _precision_recall_points(score: Floats, label: Floats) -> tuple[Floats, Floa
         keep = np.unique(np.searchsorted(recall, np.linspace(0, 1, _POINTS)).clip(0, len(recall) - 1))
         recall, precision = recall[keep], precision[keep]
     return recall, precision
+
+
+def _day_words(at: float) -> str:
+    """Return a day as '7 Aug', whatever the machine's language; ``at`` counts days since 1970-01-01."""
+    day = np.datetime64(round(at), "D").astype(dt.date)
+    return f"{day.day} {_MONTHS[day.month - 1]}"
 
 
 def _beside(axes: Axes, labels: list[tuple[float, str, str]]) -> None:

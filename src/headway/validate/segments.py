@@ -71,7 +71,14 @@ def judge_segments(
     rule = silent_is_lowest(examples.rule)
     for segment in _segments(examples.segments):
         result, p_behind, p_harmed = _judge_one(
-            segment, score, rule if has_rule else None, examples, metric=metric, draws=draws, seed=seed, min_days=min_days
+            segment,
+            score,
+            rule if has_rule else None,
+            examples,
+            metric=metric,
+            draws=draws,
+            seed=seed,
+            min_days=min_days,
         )
         results.append(result)
         behind.append(p_behind)
@@ -92,7 +99,7 @@ def judge_segments(
 def compare_segments(
     champion: Floats, challenger: Floats, examples: Examples, *, tolerance: float, draws: int, seed: int, min_days: int
 ) -> tuple[SegmentComparison, ...]:
-    """Return, per segment, by how much the challenger's ROC AUC differs, and whether it is worse beyond ``tolerance``."""
+    """Return by how much the challenger's ROC AUC differs in each segment, and whether beyond ``tolerance``."""
     found: list[SegmentComparison] = []
     worse: list[float | None] = []
     for segment in _segments(examples.segments):
@@ -175,9 +182,7 @@ def _judge_one(
 
     def drawn(name: str, values: Floats, where: NDArray[np.bool_]) -> Floats:
         """Resample all days, so that the segment, the rest and the rule meet the same ones."""
-        return day_draws(
-            name, values[where], label[where], examples.day[where], days=all_days, draws=draws, seed=seed
-        )
+        return day_draws(name, values[where], label[where], examples.day[where], days=all_days, draws=draws, seed=seed)
 
     area, area_drawn = roc_auc(score[rows], label[rows]), drawn("roc_auc", score, rows)
     behind = harmed = rule_area = None
