@@ -6,20 +6,22 @@ never imported; an earlier one is migrated, a later one refused.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from headway import __version__
-from headway.errors import MissingExtra, NotFound, StoreError, StoreTooNew
+from headway.errors import MissingExtra, NotFound, StoreBusy, StoreError, StoreFull, StoreTooNew
 from headway.ledger.failures import speaking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["SCHEMA", "Place", "connected", "place_of", "prepared"]
 
@@ -115,11 +117,27 @@ def prepared(place: Place, engine: sa.Engine, *, create: bool) -> None:
         if place.path is None:
             _migrate(engine, place, create=create, lock=_lock_postgresql)
             return
-        place.leases.mkdir(parents=True, exist_ok=True)
         # Turning a new file to WAL cannot wait for a lock, so two that create it at once queue here.
-        with FileLock(place.leases / "schema.lock", timeout=_CREATING_TIMEOUT_S):
+        with _alone(place):
             _migrate(engine, place, create=create, lock=None)
         _sync_folder(place.path.parent)
+
+
+@contextlib.contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    lock = FileLock(place.leases / "schema.lock", timeout=_CREATING_TIMEOUT_S)
+    try:
+        place.leases.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise StoreBusy("Another process is preparing the ledger.", where=place.shown, hint="Try again.") from None
+    except OSError as error:
+        found = StoreFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StoreError
+        raise found(f"The ledger's folder cannot be written to: {error.strerror}.", where=place.shown) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _stored_schema(connection: sa.Connection) -> str | None:

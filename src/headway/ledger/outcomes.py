@@ -1,8 +1,9 @@
 """Outcomes in bulk: a batch is settled against what stands by a handful of statements, however many rows it has.
 
 What stands for a prediction is the outcome that was *known* last, not the one that arrived last: feeds deliver
-late and twice, and the order of delivery must not decide what is true. Everything that said something new is
-kept in ``outcome_history``, so that what was known at any earlier moment can still be asked.
+late and twice, and the order of delivery must not decide what is true. Every different (label, moment) that was
+ever said of a prediction is kept in ``outcome_history``, so that delivering it again changes nothing, and what
+was known at any earlier moment can still be asked.
 """
 
 from __future__ import annotations
@@ -45,6 +46,17 @@ _incoming = sa.Table(
     prefixes=["TEMPORARY"],
 )
 
+_judged = sa.Table(
+    "judged_outcomes",
+    sa.MetaData(),
+    sa.Column("place", Serial, primary_key=True, autoincrement=False),
+    sa.Column("prediction", sa.Text, nullable=False),
+    sa.Column("label", sa.Double),
+    sa.Column("known_us", sa.BigInteger, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
 
 def upsert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """Return an insert into ``table`` that can say what to do on a conflict, which standard SQL cannot."""
@@ -65,12 +77,12 @@ def checked_batch(batch: pa.Table) -> pa.Table:
             hint=f"Wanted: {', '.join(BATCH.names)}.",
         )
     try:
+        for name in ("prediction", "known_us"):
+            if nulls := batch[name].null_count:
+                raise OutcomeError(f"{nulls} of {len(batch)} outcomes have no {name}.")
         table = batch.select(BATCH.names).cast(BATCH).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise OutcomeError(f"A batch of outcomes does not fit: {str(error).splitlines()[0]}.") from error
-    for name in ("prediction", "known_us"):
-        if table[name].null_count:
-            raise OutcomeError(f"{table[name].null_count} outcomes have no {name}.")
     label = table["label"]
     if bad := pc.sum(pc.invert(pc.is_finite(label.drop_null()))).as_py():
         raise OutcomeError(f"{bad} labels are NaN or infinite.", hint="A label that will never come is null.")
@@ -103,14 +115,14 @@ def settled(connection: sa.Connection, table: pa.Table, *, batch: str, seq: int,
     turns = _turns(table)
     columns = (table["prediction"].to_pylist(), table["label"].to_pylist(), table["known_us"].to_pylist())
     _incoming.create(connection)
-    try:
-        rows = zip(range(len(table)), turns.tolist(), *columns, strict=True)
-        _load(connection, list(rows))
-        for turn in range(int(turns.max()) + 1):
-            for verdict, count in _settle_turn(connection, turn, batch=batch, seq=seq, received_us=received_us):
-                counts[verdict] += count
-    finally:
-        _incoming.drop(connection)
+    _judged.create(connection)
+    _load(connection, list(zip(range(len(table)), turns.tolist(), *columns, strict=True)))
+    for turn in range(int(turns.max()) + 1):
+        for verdict, count in _judge_turn(connection, turn):
+            counts["doubled" if verdict == "confirmed" else verdict] += count
+        _carry(connection, batch=batch, seq=seq, received_us=received_us)
+    _judged.drop(connection)  # after a failure there is nothing to drop: the transaction that made them is undone
+    _incoming.drop(connection)
     return counts
 
 
@@ -134,57 +146,55 @@ def _load(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
         connection.execute(sa.insert(_incoming), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _settle_turn(
-    connection: sa.Connection, turn: int, *, batch: str, seq: int, received_us: int
-) -> list[tuple[str, int]]:
-    void = _incoming.c.label.is_(None)
+def _judge_turn(connection: sa.Connection, turn: int) -> list[tuple[str, int]]:
+    """Say of each row of a turn what it is, before anything that it is compared with changes."""
     told = outcome_history.alias()
-    heard_before = sa.exists().where(
+    said_before = sa.exists().where(
         told.c.prediction == _incoming.c.prediction,
         told.c.known_us == _incoming.c.known_us,
         told.c.label.is_not_distinct_from(_incoming.c.label),
     )
     verdict = sa.case(
-        (outcomes.c.prediction.is_(None), sa.case((void, "void"), else_="accepted")),
-        (_incoming.c.label.is_not_distinct_from(outcomes.c.label), "doubled"),
-        (heard_before, "doubled"),  # a feed that delivers its past again changes nothing
-        (_incoming.c.known_us < outcomes.c.known_us, "stale"),
+        (outcomes.c.prediction.is_(None), sa.case((_incoming.c.label.is_(None), "void"), else_="accepted")),
+        (said_before, "doubled"),
+        (_incoming.c.label.is_not_distinct_from(outcomes.c.label), "confirmed"),
+        (_incoming.c.known_us < outcomes.c.confirmed_us, "stale"),
         else_="corrected",
     )
-    judged = (
-        sa.select(
-            _incoming.c.prediction,
-            _incoming.c.place,
-            _incoming.c.label,
-            _incoming.c.known_us,
-            verdict.label("verdict"),
-        )
-        .select_from(_incoming.outerjoin(outcomes, _incoming.c.prediction == outcomes.c.prediction))
-        .where(_incoming.c.turn == turn)
-        .subquery()
-    )
-    counted = sa.select(judged.c.verdict, sa.func.count()).group_by(judged.c.verdict)
-    counts = [(str(name), int(count)) for name, count in connection.execute(counted)]
+    both = _incoming.outerjoin(outcomes, _incoming.c.prediction == outcomes.c.prediction)
+    names = ("place", "prediction", "label", "known_us")
+    rows = sa.select(*(_incoming.c[name] for name in names), verdict).select_from(both)
+    connection.execute(sa.delete(_judged))
+    connection.execute(sa.insert(_judged).from_select([*names, "verdict"], rows.where(_incoming.c.turn == turn)))
+    counted = sa.select(_judged.c.verdict, sa.func.count()).group_by(_judged.c.verdict)
+    return [(str(name), int(count)) for name, count in connection.execute(counted)]
+
+
+def _carry(connection: sa.Connection, *, batch: str, seq: int, received_us: int) -> None:
+    """Write what was judged into the history and, where it is the last known, over what stands."""
     status = sa.case(
-        (judged.c.verdict == "stale", "stale"),
-        (judged.c.label.is_(None), "void"),
-        (judged.c.verdict == "corrected", "corrected"),
+        (_judged.c.verdict.in_(("stale", "confirmed")), _judged.c.verdict),
+        (_judged.c.label.is_(None), "void"),
+        (_judged.c.verdict == "corrected", "corrected"),
         else_="final",
     )
     new = [
-        judged.c.prediction,
-        judged.c.label,
-        judged.c.known_us,
+        _judged.c.prediction,
+        _judged.c.label,
+        _judged.c.known_us,
         status.label("status"),
         sa.literal(received_us, sa.BigInteger).label("received_us"),
         sa.literal(batch).label("batch"),
         sa.literal(seq, sa.BigInteger).label("seq"),
     ]
     names = [column.name for column in new]
-    heard = sa.select(*new, judged.c.place).where(judged.c.verdict != "doubled")
+    heard = sa.select(*new, _judged.c.place).where(_judged.c.verdict != "doubled")
     connection.execute(sa.insert(outcome_history).from_select([*names, "place"], heard))
-    standing = sa.select(*new).where(judged.c.verdict.in_(("accepted", "void", "corrected")))
-    insert = upsert(connection, outcomes).from_select(names, standing)
-    replaced = {name: insert.excluded[name] for name in names if name != "prediction"}
+    standing = sa.select(*new, _judged.c.known_us.label("confirmed_us"))
+    standing = standing.where(_judged.c.verdict.in_(("accepted", "void", "corrected")))
+    insert = upsert(connection, outcomes).from_select([*names, "confirmed_us"], standing)
+    replaced = {name: insert.excluded[name] for name in [*names, "confirmed_us"] if name != "prediction"}
     connection.execute(insert.on_conflict_do_update(index_elements=["prediction"], set_=replaced))
-    return counts
+    later = sa.update(outcomes).values(confirmed_us=_judged.c.known_us)
+    later = later.where(outcomes.c.prediction == _judged.c.prediction, _judged.c.verdict == "confirmed")
+    connection.execute(later.where(outcomes.c.confirmed_us < _judged.c.known_us))

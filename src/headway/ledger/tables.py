@@ -179,12 +179,14 @@ materialisations = sa.Table(
     sa.Column("made_us", Moment, nullable=False),
 )
 
+# What stands for each prediction since known_us, said for the last time at confirmed_us.
 outcomes = sa.Table(
     "outcomes",
     metadata,
     sa.Column("prediction", sa.Text, primary_key=True),
     sa.Column("label", sa.Double),
     sa.Column("known_us", Moment, nullable=False),
+    sa.Column("confirmed_us", Moment, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("received_us", Moment, nullable=False),
     sa.Column("batch", sa.Text, nullable=False),
@@ -192,6 +194,7 @@ outcomes = sa.Table(
     sa.Index("outcomes_since", "seq"),
 )
 
+# Everything that was ever said, each thing once.
 outcome_history = sa.Table(
     "outcome_history",
     metadata,

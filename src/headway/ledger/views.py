@@ -260,7 +260,11 @@ class Views:
             told = tables.outcome_history
             last = (told.c.known_us.desc(), told.c.seq.desc(), told.c.place.desc())
             rank = sa.func.row_number().over(partition_by=told.c.prediction, order_by=last)
-            plain = sa.case((told.c.label.is_(None), "void"), (told.c.status == "stale", "final"), else_=told.c.status)
+            plain = sa.case(
+                (told.c.label.is_(None), "void"),
+                (told.c.status.in_(("stale", "confirmed")), "final"),
+                else_=told.c.status,
+            )
             columns = (told.c[name] for name in _OUTCOMES.names if name != "status")
             ranked = (
                 sa.select(*columns, plain.label("status"), rank.label("rank"))

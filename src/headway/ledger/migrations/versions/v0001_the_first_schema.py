@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("prediction", sa.Text, primary_key=True),
         sa.Column("label", sa.Double),
         sa.Column("known_us", sa.BigInteger, nullable=False),
+        sa.Column("confirmed_us", sa.BigInteger, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("received_us", sa.BigInteger, nullable=False),
         sa.Column("batch", sa.Text, nullable=False),
