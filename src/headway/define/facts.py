@@ -1,0 +1,148 @@
+"""What the data say about a brief, before any model is trained: figures only, without judgement.
+
+The file is the noun between :mod:`headway.define.feasible`, which measures, and :mod:`headway.define.questions`,
+which judges. Figures that do not exist (a base rate of no labels) are ``None``, never a zero that looks like one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from headway.nouns.dataset import SplitCount
+
+__all__ = ["Facts", "FeatureFacts", "Signal", "SourceFacts", "WorthBounds"]
+
+
+class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One source.
+
+    Attributes
+    ----------
+    first_us, last_us
+        The span of its event times; ``None`` for a source without time.
+    unnamed_rows
+        Rows of which a key column is missing.
+    doubled_rows
+        Rows beyond the first of each key; ``None`` where the brief declares no key.
+    behind_us
+        How long before the last example its last event lies that was known by then; ``None`` without time, or where
+        nothing was.
+    """
+
+    name: str
+    rows: int
+    files: int
+    first_us: int | None = None
+    last_us: int | None = None
+    unnamed_rows: int = 0
+    doubled_rows: int | None = None
+    behind_us: int | None = None
+
+
+class FeatureFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature over all examples: the share where it is missing, and the share where what was found was too old."""
+
+    name: str
+    kind: str
+    missing: float
+    stale: float = 0.0
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the features say anything about the label, by a quick look that trains no model.
+
+    Attributes
+    ----------
+    rows, blocks
+        Labelled examples of train and validate that were used, and the stretches of time they were cut into.
+    best
+        The feature that ranks best on its own, and its average precision divided by the base rate.
+    lift, lift_together
+        Average precision over base rate, of ``best`` alone and of all features' log odds summed, each scored on
+        stretches of time that its rates were not counted on. 1 is no skill.
+    p_value
+        How often labels shifted in time do as well with *their* best feature.
+    by_feature
+        Lift of each feature alone, best first.
+    """
+
+    rows: int
+    blocks: int
+    best: str
+    lift: float
+    lift_together: float
+    p_value: float
+    by_feature: tuple[tuple[str, float], ...]
+
+
+class WorthBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What acting is worth a day between no skill and perfect foresight, before running cost; all in ``currency``.
+
+    Attributes
+    ----------
+    actions_per_day, positives_per_day
+        What ``act_on`` can carry on a mean day, and how many cases there are. With a threshold, as many actions are
+        assumed as there are cases.
+    random, perfect
+        The same number of actions, drawn by lot, and by perfect foresight.
+    rule
+        Today's rule with the same number of actions; ``None`` where the brief names none.
+    """
+
+    currency: str
+    actions_per_day: float
+    positives_per_day: float
+    random: float
+    perfect: float
+    rule: float | None = None
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it, as of one moment.
+
+    Attributes
+    ----------
+    rows
+        Rows of the examples' source.
+    examples
+        Those with a ``predict_at`` that is not in the future.
+    labelled, positives, void, unmatured
+        Of the examples: with a label that is known; of these true; whose outcome will never come (no
+        ``label_known_at``); whose label becomes known later than ``as_of_us``.
+    days, days_covered
+        Local days from the first to the last example, and the share of them that have one.
+    delay_median_us, delay_p90_us
+        From the prediction to its label being known; ``None`` where none is known.
+    splits
+        As the dataset will have them, after the embargo.
+    """
+
+    as_of_us: int
+    rows: int
+    examples: int
+    labelled: int
+    positives: int
+    void: int
+    unmatured: int
+    first_us: int | None
+    last_us: int | None
+    days: int
+    days_covered: float
+    delay_median_us: int | None
+    delay_p90_us: int | None
+    splits: tuple[SplitCount, ...]
+    sources: tuple[SourceFacts, ...]
+    features: tuple[FeatureFacts, ...]
+    request: tuple[str, ...]
+    looked_up: tuple[str, ...]
+    worth: WorthBounds | None = None
+    signal: Signal | None = None
+
+    @property
+    def base_rate(self) -> float | None:
+        """Share of labelled examples that are true."""
+        return self.positives / self.labelled if self.labelled else None
+
+    def split(self, name: str) -> SplitCount:
+        """Return the counts of one split."""
+        return next(split for split in self.splits if split.name == name)

@@ -1,0 +1,272 @@
+"""Is the problem feasible? One pass of the engine over the examples, from which all figures follow.
+
+The file hides which statements are asked. It computes the examples exactly as training will (the same component, the
+same cut-offs), so that what it counts is what a run will find; it trains nothing.
+"""
+# ruff: noqa: S608  (writing SQL is what it does: names go through quote(), moments are whole numbers)
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from headway.define.facts import Facts, FeatureFacts, Signal, SourceFacts, WorthBounds
+from headway.define.signal import find_signal
+from headway.nouns.brief import Quota, Split, parse_act_on
+from headway.nouns.dataset import SplitCount
+from headway.nouns.money import decide, decide_by_rule, worth_per_day
+from headway.query.compile import quote, quote_text
+from headway.query.database import Database
+from headway.query.definitions import PREDICT_AT, Definitions
+from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from headway.nouns.snapshot import Snapshot
+
+__all__ = ["gather"]
+
+_SPLITS = ("train", "validate", "test", "after")
+_SIGNAL_ROWS = 60_000
+
+
+def gather(
+    definitions: Definitions,
+    snapshots: Mapping[str, Snapshot],
+    files: Mapping[str, Sequence[Path]],
+    *,
+    as_of_us: int,
+) -> Facts:
+    """Return what the data say about a brief.
+
+    Parameters
+    ----------
+    definitions
+        The brief, resolved against the snapshots' columns.
+    snapshots, files
+        For each source its snapshot, and the Parquet files of that.
+    as_of_us
+        Now: later predictions do not count, and labels that became known later are not seen.
+
+    Raises
+    ------
+    DataError
+        When a feature looks into the future, or a look-up has two answers.
+    """
+    brief = definitions.brief
+    with Database() as database:
+        point_in_time = PointInTime(database, definitions, files)
+        rows = _count(database, point_in_time.table(definitions.examples.name))
+        table = point_in_time.examples(as_of_us=as_of_us, since_us=_start_us(brief.split))
+        view = database.create(_marked_sql(table, definitions), prefix="marked")
+        totals = _totals(database, view, as_of_us)
+        return Facts(
+            as_of_us=as_of_us,
+            rows=rows,
+            splits=_splits(database, view),
+            sources=tuple(
+                _source(database, point_in_time, definitions, snapshots, name, totals) for name in brief.sources
+            ),
+            features=_features(database, view, definitions, totals["examples"]),
+            request=tuple(field.name for field in definitions.request_fields),
+            looked_up=tuple(feature.name for feature in definitions.features if feature.timelines),
+            worth=_worth(database.table(_labelled_sql(view, definitions)), definitions) if totals["labelled"] else None,
+            signal=_signal(database, view, definitions),
+            **totals,
+        )
+
+
+def _start_us(split: Split) -> int | None:
+    return None if split.train_from is None else _midnight_us(split.train_from, split.zone)
+
+
+def _midnight_us(day: dt.date, zone: str) -> int:
+    local = dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+    return (local - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+def _marked_sql(table: str, definitions: Definitions) -> str:
+    """Return the examples with split, day and whether they can be used: labelled before their split ends."""
+    split, moment, known = definitions.brief.split, quote(PREDICT_AT), quote(KNOWN_AT)
+    bounds = zip(_SPLITS, (split.train_before, split.validate_before, split.test_before), strict=False)
+    ends = [(name, moment_sql(_midnight_us(day, split.zone))) for name, day in bounds]
+    names = " ".join(f"WHEN {moment} < {end} THEN '{name}'" for name, end in ends)
+    times = " ".join(f"WHEN {moment} < {end} THEN {end}" for _, end in ends)
+    local = f"timezone({quote_text(split.zone)}, timezone('UTC', {moment}))"
+    return (
+        f'SELECT *, {quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {known} < "@end") AS "@usable" FROM ('
+        f'SELECT *, CASE {names} ELSE \'after\' END AS "@split", CASE {times} END AS "@end", '
+        f"date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS \"@day\" FROM {table})"
+    )
+
+
+def _count(database: Database, table: str) -> int:
+    return int(database.rows(f"SELECT count(*) FROM {table}")[0][0])
+
+
+def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
+    label, known, moment = quote(LABEL), quote(KNOWN_AT), quote(PREDICT_AT)
+    delay = f"epoch_us({known}) - epoch_us({moment})"
+    (found,) = database.rows(
+        f"""
+        SELECT count(*), count({label}), count(*) FILTER (WHERE {label}), count(*) FILTER (WHERE {known} IS NULL),
+               count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}), epoch_us(min({moment})), epoch_us(max({moment})),
+               coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
+               quantile_disc({delay}, 0.5) FILTER (WHERE {label} IS NOT NULL),
+               quantile_disc({delay}, 0.9) FILTER (WHERE {label} IS NOT NULL)
+        FROM {view}
+        """
+    )
+    examples, labelled, positives, void, unmatured, first, last, days, covered, median, late = found
+    return {
+        "examples": examples,
+        "labelled": labelled,
+        "positives": positives,
+        "void": void,
+        "unmatured": unmatured,
+        "first_us": first,
+        "last_us": last,
+        "days": days,
+        "days_covered": covered / days if days else 0.0,
+        "delay_median_us": median,
+        "delay_p90_us": late,
+    }
+
+
+def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
+    found = {
+        row[0]: row[1:]
+        for row in database.rows(
+            f"""SELECT "@split", count(*) FILTER (WHERE "@usable"), count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
+                count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NULL),
+                count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NOT NULL AND NOT "@usable"),
+                count(DISTINCT "@day") FILTER (WHERE "@usable") FROM {view} GROUP BY "@split" """
+        )
+    }
+    return tuple(
+        SplitCount(name=name, examples=n, positives=p, void=void, embargoed=late, days=days)  # type: ignore[arg-type]
+        for name in _SPLITS
+        for n, p, void, late, days in [found.get(name, (0, 0, 0, 0, 0))]
+    )
+
+
+def _features(database: Database, view: str, definitions: Definitions, examples: int) -> tuple[FeatureFacts, ...]:
+    aging = [timeline for timeline in definitions.timelines if timeline.stale]
+    counts = [f"count(*) FILTER (WHERE {quote(f'feature:{f.name}')} IS NULL)" for f in definitions.features]
+    counts += [f"count(*) FILTER (WHERE {quote(timeline.stale)})" for timeline in aging]
+    (found,) = database.rows(f"SELECT {', '.join(counts)} FROM {view}")
+    old = dict(zip((t.name for t in aging), found[len(definitions.features) :], strict=True))
+    whole = max(examples, 1)
+    return tuple(
+        FeatureFacts(
+            name=feature.name,
+            kind=feature.kind,
+            missing=missing / whole,
+            stale=max((old.get(timeline.name, 0) for timeline in feature.timelines), default=0) / whole,
+        )
+        for feature, missing in zip(definitions.features, found, strict=False)
+    )
+
+
+def _source(
+    database: Database,
+    point_in_time: PointInTime,
+    definitions: Definitions,
+    snapshots: Mapping[str, Snapshot],
+    name: str,
+    totals: Mapping[str, Any],
+) -> SourceFacts:
+    relation, table = definitions.relations[name], point_in_time.table(name)
+    source, last = relation.source, totals["last_us"]
+    span = f"epoch_us(min({quote(source.time)})), epoch_us(max({quote(source.time)}))" if source.time else "NULL, NULL"
+    keys = ", ".join(map(quote, source.key))
+    whole = " AND ".join(f"{quote(column)} IS NOT NULL" for column in source.key) or "TRUE"
+    distinct = f"count(DISTINCT ({keys})) FILTER (WHERE {whole})" if keys else "NULL"
+    (found,) = database.rows(f"SELECT {span}, count(*) FILTER (WHERE NOT ({whole})), count(*), {distinct} FROM {table}")
+    first_us, last_us, unnamed, rows, names = found
+    behind = None
+    if source.time and last is not None:
+        ((seen,),) = database.rows(
+            f"SELECT epoch_us(max({quote(source.time)})) FROM {table} WHERE {quote(source.time)} <= {moment_sql(last)}"
+        )
+        behind = None if seen is None else last - seen
+    return SourceFacts(
+        name=name,
+        rows=rows,
+        files=len(snapshots[name].segments),
+        first_us=first_us,
+        last_us=last_us,
+        unnamed_rows=unnamed,
+        doubled_rows=None if names is None else rows - unnamed - names,
+        behind_us=behind,
+    )
+
+
+def _labelled_sql(view: str, definitions: Definitions) -> str:
+    """Return label, day and rule of all labelled examples, in the order in which they are predicted."""
+    named = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
+    rule = f"CAST({definitions.rule.sql} AS DOUBLE)" if definitions.rule is not None else "CAST(NULL AS DOUBLE)"
+    key = ", ".join(
+        f"{quote(column)} AS {quote(f'@key{i}')}" for i, column in enumerate(definitions.examples.source.key)
+    )
+    order = ", ".join(quote(f"@key{i}") for i in range(len(definitions.examples.source.key)))
+    return (
+        f'SELECT "@label", "@day", {rule} AS "@rule" FROM (SELECT CAST({quote(LABEL)} AS DOUBLE) AS "@label", "@day", '
+        f'{quote(PREDICT_AT)} AS "@moment", {key}, {named} FROM {view} WHERE {quote(LABEL)} IS NOT NULL) '
+        f'ORDER BY "@moment", {order}'
+    )
+
+
+def _worth(table: pa.Table, definitions: Definitions) -> WorthBounds:
+    value, act_on = definitions.brief.value, parse_act_on(definitions.brief.target.act_on)
+    label = table["@label"].to_numpy()
+    day = table["@day"].to_numpy().astype(np.int64)
+    slot = day - day.min()
+    days = int(slot.max()) + 1
+    cases = np.bincount(slot, weights=label, minlength=days)
+    seen = np.bincount(slot, minlength=days).astype(np.float64)
+    actions = np.minimum(seen, act_on.k) if isinstance(act_on, Quota) else cases
+    hits = np.minimum(actions, cases)
+    by_lot = actions * np.divide(cases, seen, out=np.zeros(days), where=seen > 0)
+    rule = None
+    if definitions.rule is not None:
+        score = table["@rule"].to_numpy(zero_copy_only=False).astype(np.float64)
+        best = decide(label, day, act_on)
+        rule = float(worth_per_day(decide_by_rule(score, day, act_on, acted=best), label, day, value).mean())
+
+    def mean(right: NDArray[np.float64]) -> float:
+        return float((right * value.true_positive + (actions - right) * value.false_positive).mean())
+
+    return WorthBounds(
+        currency=value.currency,
+        actions_per_day=float(actions.mean()),
+        positives_per_day=float(cases.mean()),
+        random=mean(by_lot),
+        perfect=mean(hits),
+        rule=rule,
+    )
+
+
+def _signal(database: Database, view: str, definitions: Definitions) -> Signal | None:
+    """Look for signal in train and validate; the test is for one judgement only, and is left alone."""
+    usable = "\"@usable\" AND \"@split\" IN ('train', 'validate')"
+    count = _count(database, f"(SELECT 1 FROM {view} WHERE {usable})")
+    if count == 0:
+        return None
+    step = -(-count // _SIGNAL_ROWS)
+    features = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
+    order = ", ".join([quote(PREDICT_AT), *map(quote, definitions.examples.source.key)])
+    table = database.table(
+        f"""SELECT {features}, {quote(LABEL)} AS "@y" FROM (
+            SELECT *, row_number() OVER (ORDER BY {order}) AS "@n"
+            FROM {view} WHERE {usable}) WHERE ("@n" - 1) % {step} = 0 ORDER BY "@n" """
+    )
+    label = table["@y"].to_numpy(zero_copy_only=False).astype(np.float64)
+    return find_signal(table.drop_columns(["@y"]), label, seed=definitions.brief.search.seed)

@@ -1,0 +1,504 @@
+"""The five questions that a brief has to answer before anything is built, each with its evidence, and the verdict.
+
+Pure: brief and figures go in, answers come out. The file hides what counts as an answer and which figures make one
+doubtful. A question about the decision, or about who receives the prediction, that nobody has answered closes a gate;
+so do data from which nothing can be learned, and money that not even perfect foresight would earn back. Whoever passes
+a closed gate does it under a name and with a reason; :attr:`Gate.digest` says on what evidence, so that the permission
+does not outlive what it was given for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from headway.define.facts import Facts
+from headway.nouns.brief import Brief, Value
+from headway.nouns.brief_text import unanswered
+from headway.nouns.canonical import canonical_json
+from headway.nouns.clock import format_moment
+from headway.nouns.money import DAYS_PER_MONTH
+from headway.nouns.span import DAY, HOUR, MINUTE, SECOND, parse_span
+
+__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "five_questions", "gate_of"]
+
+State = Literal["answered", "doubtful", "open"]
+
+QUESTIONS: dict[str, str] = {
+    "decision": "What decision does this improve?",
+    "data": "Is the data available, accessible and good enough?",
+    "production": "What is the way to production?",
+    "degradation": "How will we know that it degrades?",
+    "ownership": "Who owns it, and what is the retraining budget?",
+}
+"""The five, by the names that stay."""
+
+_PLACEHOLDERS = frozenset({"", "?", "...", "…", "todo", "tbd", "edit me", "n/a", "none", "unknown"})
+
+LEAST_CASES = 30
+"""Fewer positives in a split than this, and its average precision is anybody's guess: the standard error of a share of
+30 is at best a tenth."""
+MUCH_MISSING, MUCH_STALE, MUCH_VOID, MANY_DAYS = 0.5, 0.05, 0.2, 0.9
+LATE_LABEL_US = 60 * DAY
+SIGNIFICANT = 0.05
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed gate.
+
+    Attributes
+    ----------
+    name
+        Stable: ``decision``, ``receiver``, ``data`` or ``worth``.
+    why, todo
+        What closed it, and what opens it.
+    evidence
+        What it stands on; the same evidence has the same :attr:`digest`.
+    """
+
+    name: Literal["decision", "receiver", "data", "worth"]
+    why: str
+    todo: str
+    evidence: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The hash of name and evidence."""
+        return hashlib.sha256(canonical_json({"gate": self.name, "evidence": self.evidence}).encode()).hexdigest()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the five questions, answered as far as brief and data answer it.
+
+    Attributes
+    ----------
+    name
+        The key of :data:`QUESTIONS`.
+    words
+        One or two plain sentences.
+    evidence
+        What was looked at, and the figure.
+    doubts
+        What is doubtful or left open, each a sentence; none of them stops the way.
+    todo
+        What to do first; empty when there is nothing.
+    gates
+        The gates that this answer closes.
+    """
+
+    name: str
+    question: str
+    state: State
+    words: str
+    evidence: tuple[tuple[str, str], ...]
+    doubts: tuple[str, ...] = ()
+    todo: str = ""
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def blocking(self) -> bool:
+        """Whether this stops the way."""
+        return bool(self.gates)
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """Go or not: the verdict of the Define stage, in one sentence, with its conditions."""
+
+    state: Literal["go", "go with conditions", "no-go"]
+    words: str
+    conditions: tuple[str, ...] = ()
+
+
+def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
+    """Return the five answers, in the order in which the questions are asked."""
+    return (
+        _decision(brief, facts),
+        _data(brief, facts),
+        _production(brief, facts),
+        _degradation(brief, facts),
+        _ownership(brief),
+    )
+
+
+def gate_of(answers: tuple[Answer, ...]) -> tuple[Gate, ...]:
+    """Return the closed gates; an empty tuple means that the way is free."""
+    return tuple(gate for answer in answers for gate in answer.gates)
+
+
+def advice_of(answers: tuple[Answer, ...]) -> Advice:
+    """Return go, go with conditions, or no-go, and why."""
+    gates = gate_of(answers)
+    conditions = tuple(doubt for answer in answers for doubt in answer.doubts)
+    if gates:
+        return Advice(state="no-go", words=f"No-go: {_joined([gate.why for gate in gates])}", conditions=conditions)
+    if conditions:
+        count = f"{len(conditions)} conditions" if len(conditions) > 1 else "one condition"
+        return Advice(
+            state="go with conditions",
+            words=f"Go with {count}: nothing stops the way, and what is doubtful is listed.",
+            conditions=conditions,
+        )
+    return Advice(state="go", words="Go: all five questions are answered, and the data bear it out.")
+
+
+# -- 1
+
+
+def _decision(brief: Brief, facts: Facts) -> Answer:
+    decision, value, worth = brief.decision, brief.value, facts.worth
+    evidence, doubts, gates = [("acted on", brief.target.act_on)], [], []
+    if facts.base_rate is not None:
+        evidence.append(("base rate", f"{_percent(facts.base_rate)} of {facts.labelled:,} labelled examples"))
+    if worth is not None:
+        by_foresight, by_lot = _money(worth.perfect, worth.currency), _money(worth.random, worth.currency)
+        evidence += [
+            ("cases per day", f"{worth.positives_per_day:.1f} for {worth.actions_per_day:.1f} actions"),
+            ("worth per day", f"{by_lot} by lot, {by_foresight} with perfect foresight"),
+        ]
+        if worth.rule is not None:
+            evidence.append(("today's rule", f"{_money(worth.rule, worth.currency)} per day"))
+    silent = [name for name in ("improves", "action") if not _said(getattr(decision, name))]
+    if silent:
+        gates.append(
+            Gate(
+                name="decision",
+                why=f"nobody has said {_joined([_MEANT[name] for name in silent])}.",
+                todo=f"Fill in {_joined([f'decision.{name}' for name in silent])} in the brief.",
+                evidence={"improves": decision.improves, "action": decision.action},
+            )
+        )
+    if _is_default(value):
+        doubts.append("The money is still the default: set value.true_positive and value.false_positive.")
+    gates += _worthless(brief, facts)
+    words = (
+        f"{decision.improves} {_sentence(decision.action)}"
+        if not silent
+        else "The brief does not say which decision gets better."
+    )
+    return _answer("decision", words, evidence, doubts, gates, open_=bool(silent))
+
+
+_MEANT = {"improves": "which decision this improves", "action": "what is done differently when the prediction says so"}
+
+
+def _is_default(value: Value) -> bool:
+    plain = Value()
+    return (value.true_positive, value.false_positive) == (plain.true_positive, plain.false_positive)
+
+
+def _worthless(brief: Brief, facts: Facts) -> list[Gate]:
+    """Close the gate when even perfect foresight would not pay for the running."""
+    value, worth = brief.value, facts.worth
+    if worth is None or _is_default(value):
+        return []
+    daily = (value.monthly + (value.retraining_per_month or 0.0)) / DAYS_PER_MONTH
+    today = max(worth.rule or 0.0, 0.0)
+    if worth.perfect - today > daily:
+        return []
+    than = f", {_money(today, worth.currency)} of which today's rule earns already" if today else ""
+    return [
+        Gate(
+            name="worth",
+            why=f"even perfect foresight is worth {_money(worth.perfect, worth.currency)} per day{than}, and running "
+            f"costs {_money(daily, worth.currency)}.",
+            todo="Look at value and target.act_on, or choose another decision.",
+            evidence={"perfect": worth.perfect, "today": today, "daily_cost": daily},
+        )
+    ]
+
+
+# -- 2
+
+
+def _data(brief: Brief, facts: Facts) -> Answer:
+    evidence = _data_evidence(facts, zone=brief.split.zone)
+    gates = _unlearnable(facts)
+    doubts = [*_thin(facts), *_gaps(facts), *_source_doubts(brief, facts), *_signal_doubts(facts)]
+    if gates:
+        words = f"No: {gates[0].why}"
+    else:
+        rate = facts.base_rate or 0.0
+        words = (
+            f"There are {facts.labelled:,} labelled examples over {facts.days:,} days, {_percent(rate)} of them true."
+        )
+        if facts.signal is not None:
+            words += f" The features say {'something' if facts.signal.p_value <= SIGNIFICANT else 'nothing sure'} about the label."
+    return _answer("data", words, evidence, doubts, gates, open_=bool(gates))
+
+
+def _data_evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
+    evidence = [("examples", f"{facts.examples:,} of {facts.rows:,} rows")]
+    if facts.first_us is not None and facts.last_us is not None:
+        evidence.append(
+            (
+                "from, to",
+                f"{format_moment(facts.first_us, zone=zone)[:10]}, {format_moment(facts.last_us, zone=zone)[:10]}",
+            )
+        )
+    evidence.append(("void", f"{facts.void:,}, their outcome never comes"))
+    evidence.append(("not yet labelled", f"{facts.unmatured:,}"))
+    for split in facts.splits:
+        if split.name != "after":
+            late = f"; {split.embargoed:,} embargoed" if split.embargoed else ""
+            evidence.append(
+                (split.name, f"{split.examples:,} examples, {split.positives:,} true, {split.days} days{late}")
+            )
+    worst = max(facts.features, key=lambda feature: feature.missing, default=None)
+    if worst is not None and worst.missing:
+        evidence.append(("most often missing", f"{worst.name}, {_percent(worst.missing)}"))
+    if facts.signal is not None:
+        signal = facts.signal
+        evidence.append(
+            (
+                "signal",
+                f"{signal.best} alone ranks {signal.lift:.2f} times as well as chance (p = {signal.p_value:.3f}), "
+                f"all together {signal.lift_together:.2f} times",
+            )
+        )
+    return evidence
+
+
+def _unlearnable(facts: Facts) -> list[Gate]:
+    why, todo = "", ""
+    if not facts.examples:
+        why, todo = "there is no example.", "Look at target.predict_at, and at the moments of the examples' source."
+    elif not facts.labelled:
+        why, todo = "no example has a label that is known.", "Look at target.label and target.label_known_at."
+    else:
+        for split in facts.splits:
+            if split.name == "after":
+                continue
+            if not split.examples:
+                late = f" ({split.embargoed:,} are labelled only after it)" if split.embargoed else ""
+                why, todo = (
+                    f"the {split.name} period has no labelled example{late}.",
+                    f"Move split.{split.name}_before.",
+                )
+                break
+            if split.positives in {0, split.examples}:
+                one = "true" if split.positives else "false"
+                why, todo = (
+                    f"the label is {one} for every example of the {split.name} period.",
+                    "Look at target.label, or widen the period.",
+                )
+                break
+    if not why:
+        return []
+    counts = {split.name: [split.examples, split.positives] for split in facts.splits}
+    return [
+        Gate(
+            name="data",
+            why=why,
+            todo=todo,
+            evidence={"examples": facts.examples, "labelled": facts.labelled, "splits": counts},
+        )
+    ]
+
+
+def _thin(facts: Facts) -> list[str]:
+    doubts = [
+        f"The {split.name} period has only {min(split.positives, split.examples - split.positives)} examples of the rarer class: its score will be vague."
+        for split in facts.splits
+        if split.name != "after"
+        and split.examples
+        and 0 < min(split.positives, split.examples - split.positives) < LEAST_CASES
+    ]
+    if facts.examples and facts.void / facts.examples > MUCH_VOID:
+        doubts.append(f"{_percent(facts.void / facts.examples)} of the examples are void: is label_known_at right?")
+    if facts.days and facts.days_covered < MANY_DAYS:
+        doubts.append(f"Only {_percent(facts.days_covered)} of the days have an example.")
+    return doubts
+
+
+def _gaps(facts: Facts) -> list[str]:
+    missing = [feature.name for feature in facts.features if feature.missing > MUCH_MISSING]
+    stale = [feature.name for feature in facts.features if feature.stale > MUCH_STALE]
+    doubts = [f"Missing in more than half of the examples: {_listed(missing)}."] if missing else []
+    return doubts + (
+        [f"Too old in more than {_percent(MUCH_STALE)} of the look-ups: {_listed(stale)}."] if stale else []
+    )
+
+
+def _source_doubts(brief: Brief, facts: Facts) -> list[str]:
+    doubts = []
+    for source in facts.sources:
+        if source.doubled_rows:
+            doubts.append(f"Source {source.name!r} has {source.doubled_rows:,} rows whose key stands there already.")
+        if source.behind_us is not None and source.behind_us > 2 * DAY and source.name != brief.target.examples:
+            doubts.append(f"Source {source.name!r} ends {_span(source.behind_us)} before the last example.")
+        if silent := unanswered(brief.sources[source.name]):
+            doubts.append(f"Source {source.name!r} does not say: {_listed(silent)}.")
+    return doubts
+
+
+def _signal_doubts(facts: Facts) -> list[str]:
+    if facts.signal is None:
+        return ["Too few labelled examples to ask whether the features say anything."] if facts.labelled else []
+    if facts.signal.p_value > SIGNIFICANT:
+        return [
+            f"No feature tells the label better than chance would (p = {facts.signal.p_value:.2f}): better features may be "
+            "worth more than a better model."
+        ]
+    return []
+
+
+# -- 3, 4, 5
+
+
+def _production(brief: Brief, facts: Facts) -> Answer:
+    decision = brief.decision
+    evidence = [
+        ("a request carries", _listed(facts.request) or "nothing"),
+        ("looked up by the server", _listed(facts.looked_up) or "nothing"),
+        ("slowest answer in a hundred", brief.success.latency_p99),
+    ]
+    gates, doubts = [], []
+    if facts.looked_up:
+        evidence.append(("look-ups may lag", brief.serve.refresh))
+        if parse_span(brief.serve.refresh) == 0 and _moving(brief):
+            doubts.append("serve.refresh is 0: training looks up without any lag, which serving cannot promise.")
+    if not _said(decision.reaches):
+        gates.append(
+            Gate(
+                name="receiver",
+                why="nobody has said how the prediction reaches whoever decides.",
+                todo="Fill in decision.reaches in the brief.",
+                evidence={"reaches": decision.reaches},
+            )
+        )
+        words = "The brief does not say who receives the prediction."
+    else:
+        asked = f"{len(facts.request)} fields" if len(facts.request) != 1 else "one field"
+        words = f"It reaches: {_sentence(decision.reaches)} A request carries {asked}; {len(facts.looked_up)} features are looked up."
+    return _answer("production", words, evidence, doubts, gates, open_=bool(gates))
+
+
+def _moving(brief: Brief) -> bool:
+    """Whether a feature looks into a source that changes with time."""
+    specs = [spec for spec in brief.features.values() if not isinstance(spec, str)]
+    return any(spec.window or (spec.from_ and brief.sources[spec.from_].time) for spec in specs)
+
+
+def _degradation(brief: Brief, facts: Facts) -> Answer:
+    monitor, delay = brief.monitor, facts.delay_median_us
+    evidence = [
+        ("window", monitor.window),
+        ("a false page", f"at most {monitor.false_alarm}"),
+        ("alerts go to", monitor.alert.get("to") or "nobody"),
+    ]
+    doubts = []
+    if delay is None:
+        doubts.append("No label ever becomes known: performance cannot be watched, only drift.")
+        words = "Nobody will know: no outcome is ever known."
+    else:
+        evidence.append(
+            (
+                "a label is known after",
+                f"{_span(delay)} at the median, {_span(facts.delay_p90_us or delay)} for nine in ten",
+            )
+        )
+        words = f"Outcomes are joined as they become known, half of them within {_span(delay)}; each day is held against the days the model was judged on."
+        if delay > LATE_LABEL_US:
+            doubts.append(f"Half of the labels take longer than {_span(delay)}: until then only drift can be seen.")
+    if facts.labelled and facts.days:
+        cases = facts.positives / facts.days
+        evidence.append(("true labels per day", f"{cases:.1f}"))
+        if cases < 1:
+            doubts.append(f"There are {cases:.2f} true labels a day: a fall in quality takes weeks to show.")
+    if not monitor.alert.get("to"):
+        doubts.append("Alerts go nowhere: set monitor.alert.")
+    return _answer("degradation", words, evidence, doubts, [], open_=delay is None)
+
+
+def _ownership(brief: Brief) -> Answer:
+    owner, review = brief.decision.owner, brief.decision.review
+    value, retrain = brief.value, brief.retrain
+    budget = value.retraining_per_month
+    evidence = [
+        ("owner", owner if _said(owner) else "nobody"),
+        ("review", review if _said(review) else "never"),
+        ("retrained when", _listed(retrain.when) or "never"),
+        ("at most", f"{retrain.budget_per_month} times in 30 days"),
+        ("budget", "not said" if budget is None else f"{_money(budget, value.currency)} per month"),
+    ]
+    doubts = [] if _said(owner) else ["Nobody owns the decision: set decision.owner."]
+    doubts += [] if _said(review) else ["Nobody reviews it: set decision.review."]
+    doubts += [] if budget is not None else ["There is no budget for retraining: set value.retraining_per_month."]
+    if _said(owner):
+        spent = (
+            "without a budget for retraining"
+            if budget is None
+            else f"with {_money(budget, value.currency)} per month for retraining"
+        )
+        words = f"{owner} owns it, {spent}."
+    else:
+        words = "The brief does not say who owns it."
+    return _answer("ownership", words, evidence, doubts, [], open_=not _said(owner))
+
+
+# -- small ones
+
+
+def _answer(
+    name: str,
+    words: str,
+    evidence: list[tuple[str, str]],
+    doubts: list[str],
+    gates: list[Gate],
+    *,
+    open_: bool,
+) -> Answer:
+    return Answer(
+        name=name,
+        question=QUESTIONS[name],
+        state="open" if open_ else "doubtful" if doubts or gates else "answered",
+        words=words,
+        evidence=tuple(evidence),
+        doubts=tuple(doubts),
+        todo=gates[0].todo if gates else doubts[0] if doubts else "",
+        gates=tuple(gates),
+    )
+
+
+def _said(text: str) -> bool:
+    return text.strip().strip(".").lower() not in _PLACEHOLDERS
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text[-1:] in {".", "!", "?"} else f"{text}."
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+
+
+def _money(amount: float, currency: str) -> str:
+    return f"{amount:,.0f} {currency}" if abs(amount) >= 100 else f"{amount:,.2f} {currency}"
+
+
+def _span(us: int) -> str:
+    """Return a length in the unit that a person would choose.
+
+    Examples
+    --------
+    >>> _span(17_400_000_000), _span(30 * DAY)
+    ('4.8 hours', '30 days')
+    """
+    for unit, size in (("day", DAY), ("hour", HOUR), ("minute", MINUTE), ("second", SECOND)):
+        if us >= 2 * size or unit == "second":
+            return f"{us / size:.3g} {unit}s"
+    raise AssertionError
+
+
+def _listed(words: Any) -> str:
+    return ", ".join(words)
+
+
+def _joined(words: list[str]) -> str:
+    """Return words as one phrase; sentences keep only the last full stop."""
+    bare = [word.removesuffix(".") for word in words]
+    text = " and ".join([", ".join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
+    return text + ("." if words[-1].endswith(".") else "")
