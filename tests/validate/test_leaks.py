@@ -82,13 +82,22 @@ def test_a_feature_that_is_the_answer_in_disguise_is_found(kind):
 
 
 def test_a_strong_but_honest_feature_passes():
-    """A ROC AUC of 0.85 to 0.9 is what a very good feature has."""
+    """A ROC AUC of 0.85 to 0.9 is what a very good feature has at most."""
     features, label, split, key = _honest(2)
     strong = pa.array((label * 1.7 + np.random.default_rng(1).normal(size=ROWS)).astype(np.float32))
     checks = find_leaks(_with(features, strong=strong), label, split, key=key)
     assert _failed(checks) == set()
     found = next(c.found for c in checks if c.subject == "strong" and c.name == "solves the target alone")
-    assert 0.85 < float(found.split()[-1]) < 0.92
+    assert 0.85 < float(found.split()[-1]) < 0.9
+
+
+def test_a_leak_that_is_not_the_whole_answer_is_found():
+    """As a departure delay tells of the arrival: a ROC AUC of about 0.94, as measured on real flights."""
+    features, label, split, key = _honest(2)
+    delay = pa.array((label * 2.2 + np.random.default_rng(1).normal(size=ROWS)).astype(np.float32))
+    checks = find_leaks(_with(features, dep_delay=delay), label, split, key=key)
+    assert _failed(checks) == {("solves the target alone", "dep_delay")}
+    assert 0.92 < float(checks[0].found.split()[-1]) < 0.96
 
 
 def test_rows_copied_into_a_later_split_are_found():

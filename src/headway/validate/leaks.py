@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LeakCheck", "find_leaks"]
 
-SOLVED_ROC_AUC = 0.95  # one feature alone; the strongest honest ones of hard problems reach about 0.8
+# One feature alone. The departure delay, the leak that everybody falls for in flight data, has 0.942 for 'arrives
+# over 30 minutes late'; the best honest feature of the same flights has 0.65, and few anywhere pass 0.85.
+SOLVED_ROC_AUC = 0.90
 NEAR_UNIQUE = 0.5  # distinct values of a category over rows: it names rows, or moments
 TIME_ORDER = 0.99  # rank correlation of a near-unique number with the order of the rows
 UNSEEN = 0.5  # share of later rows whose category was never seen in training
