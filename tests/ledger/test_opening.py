@@ -159,6 +159,22 @@ def test_a_url_of_a_file_is_the_file(tmp_path: Path) -> None:
         assert ledger.brief_text("b") == "t"
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_store_whose_creation_was_killed_is_created_by_the_next(tmp_path: Path, begun: bool) -> None:  # noqa: FBT001
+    """What a kill can leave is an empty file, or one with a header and no table yet: neither is in the way."""
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    if begun:
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()
+        assert path.stat().st_size > 0
+    with pytest.raises(NotFound):
+        Ledger.open(path, create=False)
+    with Ledger.open(path) as ledger:
+        assert ledger.append(BriefSeen(brief="b", text="t"), now_us=1) == 1
+
+
 def test_acknowledged_events_are_synced_to_the_disk(ledger: Ledger) -> None:
     """A write-ahead log, synced at every commit: 2 is FULL."""
     with ledger._engine.connect() as connection:
