@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from headway.data.collect import collect
 from headway.loop.store import Store
@@ -95,3 +98,19 @@ def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitio
     """Return the brief's definitions over the columns that the snapshots have."""
     kinds = {name: {column.name: cast(Kind, column.kind) for column in s.columns} for name, s in snapshots.items()}
     return resolve(brief, kinds)
+
+
+def last_event_us(store: Store, material: Material, name: str, blob: str, path: Path) -> int:
+    """Return when the last event of a segment happens; remembered, since a segment never changes."""
+
+    def make() -> dict[str, int]:
+        from headway.query.database import Database
+        from headway.query.point_in_time import PointInTime
+
+        with Database() as database:
+            point_in_time = PointInTime(database, material.definitions, {**material.files, name: (path,)})
+            return {"last_us": point_in_time.last_event_us(name)}
+
+    source = material.brief.sources[name]
+    how = hashlib.sha256(msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")).hexdigest()[:16]
+    return int(store.remembered(f"last event:{blob}:{how}", "last event", make)["last_us"])

@@ -1,0 +1,484 @@
+"""The project: the one deep class that people, the command line and the HTTP server hold.
+
+It puts the parts together — folder, clock, store, progress — and hides all of them. Every method does one thing that a
+person would ask for by name and returns plain data; nothing here prints, and nothing here asks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import headway
+from headway.errors import BriefError, GateClosed, HeadwayError, NotFound
+from headway.nouns.brief import Brief
+from headway.nouns.clock import Clock, FileClock, FixedClock, SystemClock, parse_moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from headway.engine.progress import Progress
+    from headway.loop.sources import Material
+    from headway.loop.store import Store
+    from headway.loop.tend import Tended
+    from headway.loop.trace import Trace
+    from headway.loop.train import RunResult
+    from headway.nouns.verdict import Verdict
+
+__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport"]
+
+BRIEF_FILE = "headway.toml"
+
+CLOCK_VARIABLE = "HEADWAY_CLOCK"
+"""Names a clock file: a replay sets it for the processes that must live in its time."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``check`` found: the five questions with their evidence, and whether the way is open."""
+
+    verdict: str
+    answers: tuple[dict[str, Any], ...]
+    closed_gates: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``run`` came to, in figures to show."""
+
+    run: str
+    as_of_us: int
+    unchanged: bool
+    features: int
+    rows: dict[str, int]
+    void: int
+    leaks_checked: int
+    leaks_failed: tuple[str, ...]
+    trials: int
+    algorithm: str
+    reason: str
+    stopped: str
+    verdict: dict[str, Any]
+    passed: bool
+    gates: tuple[str, ...]
+    model: str
+    dataset: str
+    seconds: float
+    fit_seconds: float
+
+
+class Deployed(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``deploy`` and ``rollback`` put into service."""
+
+    release: str
+    model: str
+    replaces: str
+    store: str
+    store_rows: int
+
+
+class Project:
+    """A folder with a brief, and everything that has become of it.
+
+    Use it as a context manager, or close it.
+
+    Examples
+    --------
+    >>> with Project.open("flights") as project:            # doctest: +SKIP
+    ...     project.run()
+    ...     project.deploy(by="Ada")
+    ...     project.predict([{"carrier": "UA", "origin": "EWR"}])
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock, progress: Progress | None = None) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._progress = progress
+        self._store: Store | None = None
+
+    @classmethod
+    def open(
+        cls, folder: str | os.PathLike[str] = ".", *, as_of: str = "", clock: Clock | None = None, progress: Progress | None = None
+    ) -> Project:
+        """Open the project in ``folder``, or in the nearest folder above that has a brief.
+
+        Parameters
+        ----------
+        as_of
+            A day or a moment that counts as now; nothing that became known later is seen.
+        clock
+            What tells the time instead of the wall.
+
+        Raises
+        ------
+        NotFound
+            When no folder up to the root has a ``headway.toml``.
+        """
+        start = Path(folder).resolve()
+        found = next((each for each in (start, *start.parents) if (each / BRIEF_FILE).is_file()), None)
+        if found is None:
+            raise NotFound(
+                f"There is no {BRIEF_FILE} in {start} or above it.", hint="Begin one from your data: headway init --data FILE."
+            )
+        project = cls(found, clock=clock or SystemClock(), progress=progress)
+        if as_of:
+            project._clock = FixedClock(parse_moment(as_of, zone=project.brief.split.zone))
+        elif clock is None and os.environ.get(CLOCK_VARIABLE):
+            project._clock = FileClock(Path(os.environ[CLOCK_VARIABLE]))
+        return project
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is held open; the project opens it again when asked something."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    # -- Define
+
+    @property
+    def brief_text(self) -> str:
+        """The brief as written."""
+        path = self.folder / BRIEF_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BriefError(f"The brief is not UTF-8 text: {error.reason}.", where=str(path)) from None
+
+    @property
+    def brief(self) -> Brief:
+        """The problem definition, read anew each time: it may have been edited."""
+        from headway.nouns.brief_text import parse_brief
+
+        return parse_brief(self.brief_text, file=BRIEF_FILE)
+
+    def check(self) -> Checked:
+        """Hold the brief against the data, and answer the five questions with evidence.
+
+        Raises
+        ------
+        BriefError, SourceError, DataError
+            Naming the line of the brief, or the file, that cannot stand.
+        """
+        from headway.define.feasible import gather
+        from headway.define.questions import five_questions, gate_of, overall
+
+        with self._placed():
+            material = self._material()
+            facts = gather(material.definitions, material.snapshots, material.files, as_of_us=self.store.now_us())
+        answers = five_questions(material.brief, facts)
+        closed = [gate.name for gate in gate_of(answers) if gate.name not in self._overridden()]
+        return Checked(
+            verdict=overall(answers),
+            answers=tuple(msgspec.to_builtins(answer) for answer in answers),
+            closed_gates=tuple(closed),
+            facts=msgspec.to_builtins(facts),
+        )
+
+    def override(self, gate: str, *, by: str, why: str) -> None:
+        """Pass a closed gate under a name and with a reason, which the ledger keeps."""
+        from headway.nouns.event import GateOverridden
+
+        if not by.strip() or not why.strip():
+            raise GateClosed("An override needs a name and a reason.", where=gate, hint="Say who (--by) and why (--why).")
+        self.store.record(GateOverridden(gate=gate, by=by, why=why, evidence={"brief": self.brief.digest}))
+
+    # -- Data, Build, Validate
+
+    def run(self) -> RunReport:
+        """Take the whole way from the sources to a judged and packaged model; only what has changed is done.
+
+        Raises
+        ------
+        GateClosed
+            When a question about the decision is open.
+        StoreBusy
+            When another process is at it.
+        """
+        from headway.loop.train import train
+        from headway.nouns.dataset import Dataset
+        from headway.nouns.verdict import Verdict
+
+        self._refuse_closed_gates()
+        with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
+            material = self._material()
+            result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
+        self._remember(result)
+        return _report(result, self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict))
+
+    def _remember(self, result: RunResult) -> None:
+        """Keep the whole result of a run, so that a later command can deploy it."""
+        import dataclasses
+
+        self.store.remembered(f"run:{result.run}", "run", lambda: msgspec.to_builtins(dataclasses.asdict(result)))
+
+    # -- Deploy
+
+    def deploy(self, run: str = "", *, by: str = "", why: str = "", override: str = "") -> Deployed:
+        """Make a release of a run (the newest by default) and put it into service.
+
+        Raises
+        ------
+        NotFound
+            When there is no finished run.
+        GateClosed
+            When its verdict failed and nobody overrides it.
+        """
+        from headway.loop.releases import activate, make_release
+
+        self._refuse_closed_gates()
+        result = self._result(run)
+        material = self._material()
+        release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
+        return self._into_service(release.id, material, lambda: activate(
+            self.store, release.id, by=by or self.store.owner, why=why or result.reason
+        ))  # fmt: skip
+
+    def rollback(self, *, to: str = "", by: str = "", why: str = "") -> Deployed:
+        """Put the release before the present one back into service."""
+        from headway.loop.releases import roll_back
+
+        return self._into_service(
+            "", self._material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
+        )
+
+    def materialize(self) -> dict[str, Any]:
+        """Fill the online store with what is known now."""
+        from headway.loop.releases import materialise
+
+        with self._placed():
+            return materialise(self.store, self._material())
+
+    def _into_service(self, release: str, material: Material, change: Any) -> Deployed:  # noqa: ANN401
+        from headway.loop.releases import materialise
+
+        before = self.store.ledger.champion()
+        change()
+        filled = materialise(self.store, material)
+        after = self.store.ledger.champion()
+        assert after is not None
+        return Deployed(
+            release=after.release,
+            model=after.model,
+            replaces=before.release if before is not None and before.release != after.release else "",
+            store=filled["store"],
+            store_rows=filled["rows"],
+        )
+
+    def predict(self, rows: Any) -> pa.Table:  # noqa: ANN401  (Arrow, Polars, pandas, or dicts)
+        """Answer a table of requests with the release in service, and log the answers.
+
+        Parameters
+        ----------
+        rows
+            An Arrow table, a Polars or pandas frame, or a sequence of dicts, with the columns of a request.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of ``rows``.
+        """
+        from headway.deploy.batch import predict_table
+        from headway.deploy.serving import load_predictor, read_current
+
+        predictor = load_predictor(read_current(self.store.serving), self.store.blobs)
+        return predict_table(predictor, as_arrow(rows), log=self.store.predictions, now_us=self.store.now_us())
+
+    # -- Monitor, Loop
+
+    def outcomes(self, rows: str | os.PathLike[str] | Sequence[Mapping[str, Any]], *, strict: bool = True) -> dict[str, Any]:
+        """Join what really happened to what was predicted; a file, or rows.
+
+        Returns
+        -------
+        dict
+            How many were accepted, corrected, doubled, void, unknown.
+        """
+        from headway.loop.outcomes import read_outcomes, receive
+
+        if isinstance(rows, str | os.PathLike):
+            path = Path(rows)
+            found, where = read_outcomes(path), path.name
+        else:
+            found, where = [dict(row) for row in rows], ""
+        event = receive(self.store, self.brief, found, where=where, strict=strict)
+        return msgspec.to_builtins(event)  # type: ignore[no-any-return]
+
+    def tend(self) -> Tended:
+        """Take one round of keeping the model alive.
+
+        Raises
+        ------
+        StoreBusy
+            When another process is at it.
+        """
+        from headway.loop.tend import tend
+
+        with self._placed(), self.store.ledger.lease("tend", owner=self.store.owner):
+            return tend(self.store, self._material())
+
+    # -- what has become of it
+
+    def trace(self, prediction: str) -> Trace:
+        """Walk from a prediction back to the source rows behind it, and forward to outcome and money."""
+        from headway.loop.trace import trace
+
+        return trace(self.store, prediction)
+
+    def status(self) -> dict[str, Any]:
+        """Say how things stand, in figures that fit one screen."""
+        from headway.loop.status import status
+
+        return status(self.store, self.brief)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return what happened, oldest first, one plain line each."""
+        from headway.loop.status import history
+
+        return history(self.store)
+
+    def table(self, name: str) -> pa.Table:
+        """Return ``runs``, ``trials``, ``releases``, ``findings``, ``windows``, ``outcomes`` or ``snapshots`` as a table."""
+        return self.store.ledger.table(name)
+
+    def runs(self) -> pa.Table:
+        """Return all runs as a table."""
+        return self.table("runs")
+
+    def findings(self) -> pa.Table:
+        """Return all findings as a table."""
+        return self.table("findings")
+
+    def verdict(self, run: str = "") -> Verdict:
+        """Return what the test said of a run's model."""
+        from headway.nouns.verdict import Verdict
+
+        return self.store.get(self._result(run).verdict, Verdict)
+
+    # -- the parts
+
+    @property
+    def store(self) -> Store:
+        """The open store, opened when first asked for."""
+        if self._store is None:
+            from headway.loop.store import Store
+
+            self._store = Store.open(
+                self.folder, clock=self._clock, progress=self._progress, version=headway.__version__
+            )
+        return self._store
+
+    def _material(self) -> Material:
+        from headway.loop.sources import take_snapshots
+
+        return take_snapshots(self.store, self.brief)
+
+    def _result(self, run: str) -> RunResult:
+        from headway.loop.train import RunResult
+
+        done = [each for each in self.store.ledger.runs() if each.state == "finished"]
+        wanted = run or (done[-1].run if done else "")
+        found = self.store.book.get(f"run:{wanted}") if wanted else None
+        if found is None:
+            what = f"There is no finished run {run!r}." if run else "No run has finished."
+            raise NotFound(what, hint="Make one: headway run.")
+        return msgspec.convert(found, RunResult)
+
+    def _overridden(self) -> set[str]:
+        from headway.nouns.event import GateOverridden
+
+        return {entry.event.gate for entry in self.store.ledger.events(GateOverridden)}  # type: ignore[union-attr]
+
+    def _refuse_closed_gates(self) -> None:
+        from headway.define.questions import decision_gates
+
+        closed = [gate for gate in decision_gates(self.brief) if gate.name not in self._overridden()]
+        if closed:
+            raise GateClosed(
+                closed[0].why,
+                where=f"{BRIEF_FILE}, {closed[0].place}",
+                hint=f"{closed[0].todo} Or: headway override {closed[0].name} --by NAME --why REASON.",
+            )
+
+    def _placed(self) -> _Placed:
+        return _Placed(self)
+
+
+class _Placed:
+    """Gives errors that name a key of the brief the line at which the key stands."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, HeadwayError):
+            from headway.nouns.brief_text import place
+
+            place(error, self._project.brief_text, BRIEF_FILE)
+
+
+def as_arrow(rows: Any) -> pa.Table:  # noqa: ANN401  (Arrow, Polars, pandas, or dicts)
+    """Return rows as an Arrow table, whatever kind of frame they come in.
+
+    Raises
+    ------
+    BriefError
+        When they are none of the kinds that are understood.
+    """
+    import pyarrow as pa
+
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, pa.RecordBatch):
+        return pa.Table.from_batches([rows])
+    if hasattr(rows, "__arrow_c_stream__"):
+        # Polars frames, pandas frames since 2.2, and whatever else speaks Arrow's C interface.
+        return pa.table(rows)
+    if isinstance(rows, Mapping):
+        return pa.table(rows)
+    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+        return pa.Table.from_pylist([dict(row) for row in rows])
+    raise BriefError(
+        f"Rows of type {type(rows).__name__} are not understood.", hint="Pass an Arrow table, a frame, or a list of dicts."
+    )
+
+
+def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:  # noqa: ANN401
+    return RunReport(
+        run=result.run,
+        as_of_us=result.as_of_us,
+        unchanged=result.reused == result.steps,
+        features=len(dataset.features),
+        rows={split.name: split.examples for split in dataset.splits},
+        void=sum(split.void for split in dataset.splits),
+        leaks_checked=result.leaks_checked,
+        leaks_failed=result.leaks_failed,
+        trials=result.trials,
+        algorithm=result.algorithm,
+        reason=result.reason,
+        stopped=result.stopped,
+        verdict=json.loads(msgspec.json.encode(verdict)),
+        passed=verdict.passed,
+        gates=tuple(str(gate) for gate in verdict.gates),
+        model=result.model,
+        dataset=result.dataset,
+        seconds=result.seconds,
+        fit_seconds=result.fit_seconds,
+    )

@@ -1,0 +1,175 @@
+"""What really happened, joined to what was predicted: late, void, corrected, doubled, or about nothing we know.
+
+An outcome names its prediction by id, or its entity by the key's columns; then it belongs to every prediction of that
+entity. Its ``label`` is true or false (1, 0, yes, no), or empty where the outcome will never come. The file hides
+formats and the look-up of keys in the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headway.errors import NotFound, OutcomeError, did_you_mean
+from headway.nouns.clock import parse_moment
+from headway.predictions.reader import Reader
+
+if TYPE_CHECKING:
+    from headway.loop.store import Store
+    from headway.nouns.brief import Brief
+    from headway.nouns.event import OutcomesReceived
+
+__all__ = ["read_outcomes", "receive"]
+
+_IDS = ("prediction", "prediction_id", "id")
+_TRUE = frozenset({"1", "true", "yes", "t", "y", "1.0"})
+_FALSE = frozenset({"0", "false", "no", "f", "n", "0.0"})
+_VOID = frozenset({"", "void", "na", "null", "none"})
+
+
+def read_outcomes(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a CSV, JSON lines or Parquet file of outcomes, every value as text or missing.
+
+    Raises
+    ------
+    OutcomeError
+        When the file cannot be read.
+    """
+    if not path.is_file():
+        raise OutcomeError(f"There is no file {str(path)!r}.", where=str(path))
+    try:
+        if path.suffix.lower() in {".jsonl", ".ndjson"}:
+            with path.open(encoding="utf-8") as lines:
+                return [json.loads(line) for line in lines if line.strip()]
+        if path.suffix.lower() == ".parquet":
+            import pyarrow.parquet as pq
+
+            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            return rows
+        import pyarrow.csv as csv
+
+        text = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True, null_values=[""]))
+        rows = text.to_pylist()
+    except (pa.ArrowInvalid, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise OutcomeError(f"{path.name} cannot be read: {error}.", where=str(path)) from None
+    return rows
+
+
+def receive(
+    store: Store, brief: Brief, rows: Sequence[Mapping[str, Any]], *, where: str = "", strict: bool = True
+) -> OutcomesReceived:
+    """Join outcomes to predictions; all of them, or none where one is malformed.
+
+    Parameters
+    ----------
+    strict
+        Refuse the batch when an id is unknown; else unknown ones are counted and left out.
+
+    Raises
+    ------
+    OutcomeError
+        Naming the row (from 1), what was found and what was wanted.
+    """
+    if not rows:
+        raise OutcomeError("There are no outcomes in it.", where=where, hint="One row per outcome is wanted.")
+    named = next((name for name in _IDS if name in rows[0]), "")
+    key = brief.sources[brief.target.examples].key
+    if not named and not all(column in rows[0] for column in key):
+        raise OutcomeError(
+            f"The rows have {', '.join(rows[0])}; nothing in them names a prediction.",
+            where=where,
+            hint=f"Give 'prediction' (the id in the reply), or the key: {', '.join(key)}.",
+        )
+    if "label" not in rows[0]:
+        raise OutcomeError("The rows have no column 'label'.", where=where, hint=did_you_mean("label", rows[0]))
+    now_us = store.now_us()
+    reader = Reader(store.predictions)
+    found = _by_id(reader, rows, named) if named else _by_key(reader, rows, key)
+    ids, labels, moments, unknown = [], [], [], 0
+    for number, (row, predictions) in enumerate(zip(rows, found, strict=True), start=1):
+        place = f"{where or 'outcomes'}, row {number}"
+        label, known_us = _label(row["label"], place), _known_us(row.get("known_at"), now_us, place)
+        if not predictions:
+            if strict and named:
+                raise OutcomeError(f"There is no prediction {row[named]!r}.", where=place, hint="Ids stand in the replies.")
+            unknown += 1
+        for prediction in predictions:
+            ids.append(prediction)
+            labels.append(label)
+            moments.append(known_us)
+    batch = pa.table(
+        {
+            "prediction": pa.array(ids, pa.string()),
+            "label": pa.array(labels, pa.float64()),
+            "known_us": pa.array(moments, pa.int64()),
+        }
+    )
+    return store.ledger.receive_outcomes(
+        batch, put=store.blobs.put, now_us=now_us, effective_us=now_us, unknown=unknown
+    )
+
+
+def _by_id(reader: Reader, rows: Sequence[Mapping[str, Any]], named: str) -> Iterable[tuple[str, ...]]:
+    for row in rows:
+        try:
+            yield (reader.read(str(row[named])).id,)
+        except NotFound:
+            yield ()
+
+
+def _by_key(reader: Reader, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    wanted = {_key_text(row, key) for row in rows}
+    found: dict[str, list[str]] = {}
+    for batch in reader.scan():
+        for prediction in batch.predictions:
+            text = _key_text(prediction.key, key)
+            if text in wanted:
+                found.setdefault(text, []).append(prediction.id)
+    return (tuple(found.get(_key_text(row, key), ())) for row in rows)
+
+
+def _key_text(row: Mapping[str, Any], key: Sequence[str]) -> str:
+    """Return an entity's key as one text; moments written in any usual way are the same."""
+    return "\0".join(_moment_text(row.get(column)) for column in key)
+
+
+def _moment_text(value: Any) -> str:  # noqa: ANN401  (a value of any column)
+    if hasattr(value, "isoformat"):
+        value = value.isoformat()
+    text = str(value)
+    if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
+        try:
+            return str(parse_moment(text))
+        except ValueError:
+            return text
+    return text
+
+
+def _label(value: Any, place: str) -> float | None:  # noqa: ANN401  (a value of any file)
+    text = "" if value is None else str(value).strip().lower()
+    if text in _VOID:
+        return None
+    if text in _TRUE:
+        return 1.0
+    if text in _FALSE:
+        return 0.0
+    raise OutcomeError(
+        f"label is {value!r}.", where=place, hint="Wanted: true or false (1, 0, yes, no), or nothing for 'will never be known'."
+    )
+
+
+def _known_us(value: Any, now_us: int, place: str) -> int:  # noqa: ANN401  (a value of any file)
+    if value is None or value == "":
+        return now_us
+    try:
+        return parse_moment(_iso(value))
+    except ValueError as error:
+        raise OutcomeError(f"known_at is {value!r}: {error}", where=place) from None
+
+
+def _iso(value: Any) -> str:  # noqa: ANN401  (a value of any file)
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)

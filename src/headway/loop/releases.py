@@ -1,0 +1,299 @@
+"""Releases: made from a run, given a role, filled with what they look up, taken back.
+
+A release is data in the store; what a server answers with is the one that ``serving/current.json`` names. Making it
+current is the last and only visible step of a deployment, and undoing it is the same step backwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from headway.deploy.serving import publish
+from headway.errors import GateClosed, NotFound, did_you_mean
+from headway.loop.sources import Material, last_event_us, material_of
+from headway.nouns.brief import Quota, Threshold, false_alarm_windows, parse_act_on
+from headway.nouns.dataset import Dataset
+from headway.nouns.event import (
+    GateOverridden,
+    ReleaseActivated,
+    ReleaseMade,
+    ReleaseRolledBack,
+    ReleaseWithdrawn,
+    StoreMaterialised,
+)
+from headway.nouns.model import Model
+from headway.nouns.release import Release
+from headway.nouns.span import DAY, parse_span
+from headway.nouns.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from headway.loop.store import Store
+    from headway.loop.train import RunResult
+    from headway.monitor.reference import Reference
+    from headway.nouns.examples import Examples
+
+__all__ = ["activate", "facts_of", "make_release", "materialise", "release_of", "roll_back", "withdraw"]
+
+_KEPT_US = 2 * DAY
+"""How far back the online store answers: a client may ask late, but not about last week."""
+
+
+class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Blobs that belong to a release: itself, what monitoring holds it against, the verdict on it."""
+
+    release: str
+    reference: str
+    verdict: str
+    model: str
+
+
+def make_release(
+    store: Store,
+    material: Material,
+    result: RunResult,
+    *,
+    by: str,
+    override: str = "",
+    graph: str = "",
+    model: str = "",
+) -> Release:
+    """Make a release of a run; it serves nobody yet.
+
+    Parameters
+    ----------
+    override
+        Why a failed gate is passed all the same; kept under ``by``.
+    graph, model
+        Blobs to release instead of the run's own, as whoever tests the monitoring may want.
+
+    Raises
+    ------
+    GateClosed
+        When the verdict failed a gate that blocks, and nobody overrides it.
+    """
+    verdict = store.get(result.verdict, Verdict)
+    if not verdict.passed:
+        failed = [str(gate) for gate in verdict.gates if gate.blocking and not gate.passed]
+        if not override:
+            raise GateClosed(
+                f"The model may not be released: {'; '.join(failed)}.",
+                where=result.run,
+                hint="Better it, or take the responsibility: headway deploy --override 'why' --by 'name'.",
+            )
+        store.record(GateOverridden(gate="verdict", by=by, why=override, evidence={"run": result.run, "failed": failed}))
+    named = store.get(model or result.model, Model)
+    number = 1 + len(store.ledger.releases())
+    release = Release(
+        id=f"r{number}",
+        model=named.digest,
+        graph=graph or result.graph,
+        signature=named.signature.columns,
+        output=named.signature.output,
+        brief=material.brief,
+        columns={name: dict(relation.raw) for name, relation in material.definitions.relations.items()},
+        cutoff=result.cutoff,
+        made_us=store.now_us(),
+        run=result.run,
+        dataset=result.dataset,
+        by=by,
+    )
+    facts = ReleaseFacts(
+        release=store.blobs.put(release.to_json()),
+        reference=store.put(_reference(store, release, result, named)),
+        verdict=result.verdict,
+        model=model or result.model,
+    )
+    store.remembered(f"release:{release.id}", "release", lambda: msgspec.to_builtins(facts))
+    store.record(
+        ReleaseMade(
+            release=release.id,
+            model=release.model,
+            run=result.run,
+            brief=material.brief.digest,
+            dataset=result.dataset,
+            by=by,
+        )
+    )
+    return release
+
+
+def _reference(store: Store, release: Release, result: RunResult, model: Model) -> Reference:
+    """Freeze what live days will be held against: the test period, scored by the model that had not seen it."""
+    from headway.graph.scorer import GraphScorer
+    from headway.monitor.reference import Reference
+
+    examples = test_examples(store, result.dataset)
+    tested = GraphScorer(store.blobs.read(result.tested_graph)).score(examples.features)
+    champion = store.ledger.champion()
+    previous = None
+    if champion is not None:
+        before = release_of(store, champion.release)
+        if {c.name for c in before.signature} <= set(examples.features.column_names):
+            previous = GraphScorer(store.blobs.read(before.graph)).score(examples.features)
+    brief = release.brief
+    return Reference.freeze(
+        examples,
+        tested,
+        release=release.id,
+        act_on=parse_act_on(brief.target.act_on),
+        value=brief.value,
+        windows=false_alarm_windows(brief.monitor),
+        importance={share.feature: share.share for share in model.importance},
+        previous_scores=previous,
+        latency_p99_us=float(parse_span(brief.success.latency_p99)),
+    )
+
+
+def test_examples(store: Store, dataset: str) -> Examples:
+    """Return the test split of a dataset."""
+    from headway.data.freeze import load, to_examples
+
+    frozen = store.get(dataset, Dataset)
+    return to_examples(load(store.blobs.path(frozen.table), splits=("test",)), frozen.features)
+
+
+def facts_of(store: Store, release: str) -> ReleaseFacts:
+    """Return the blobs of a release.
+
+    Raises
+    ------
+    NotFound
+        When there is no such release.
+    """
+    found = store.book.get(f"release:{release}")
+    if found is None:
+        known = [made.release for made in store.ledger.releases()]
+        raise NotFound(f"There is no release {release!r}.", hint=did_you_mean(release, known))
+    return msgspec.convert(found, ReleaseFacts)
+
+
+def release_of(store: Store, release: str) -> Release:
+    """Return a release by its id."""
+    return Release.from_json(store.blobs.read(facts_of(store, release).release))
+
+
+def reference_of(store: Store, release: str) -> Reference:
+    """Return what monitoring holds a release against."""
+    from headway.monitor.reference import Reference
+
+    return store.get(facts_of(store, release).reference, Reference)
+
+
+def activate(store: Store, release: str, *, role: str = "champion", by: str, why: str) -> None:
+    """Give a release a role."""
+    release_of(store, release)
+    champion = store.ledger.champion()
+    replaces = champion.release if champion is not None and role == "champion" else ""
+    store.record(ReleaseActivated(release=release, role=role, by=by, why=why, replaces=replaces))
+
+
+def withdraw(store: Store, release: str, *, by: str, why: str) -> None:
+    """Take every role from a release."""
+    store.record(ReleaseWithdrawn(release=release, by=by, why=why))
+
+
+def predecessor(store: Store) -> str:
+    """Return the release that was champion before the present one and has not been rolled back; "" without one."""
+    champion = store.ledger.champion()
+    spans = [span for span in store.ledger.role_history() if span.role == "champion"]
+    bad = {entry.event.release for entry in store.ledger.events(ReleaseRolledBack)}  # type: ignore[union-attr]
+    for span in reversed(spans):
+        if champion is not None and span.release != champion.release and span.release not in bad:
+            return span.release
+    return ""
+
+
+def roll_back(store: Store, *, by: str, why: str, to: str = "") -> str:
+    """Put the release before the present one (or ``to``) back, and return its id.
+
+    Raises
+    ------
+    NotFound
+        When nothing stands behind the present release.
+    """
+    champion = store.ledger.champion()
+    if champion is None:
+        raise NotFound("Nothing is deployed, so nothing can be rolled back.", hint="Deploy a release: headway deploy.")
+    back_to = to or predecessor(store)
+    if not back_to:
+        raise NotFound(
+            f"No release stands behind {champion.release}.", hint="Name one: headway rollback --to r1; or deploy another."
+        )
+    release_of(store, back_to)
+    store.record(ReleaseRolledBack(release=champion.release, back_to=back_to, by=by, why=why))
+    return back_to
+
+
+def materialise(store: Store, material: Material, *, release: str = "") -> dict[str, Any]:
+    """Fill the online store with what is known now, and let servers answer from it as the champion.
+
+    Returns
+    -------
+    dict
+        ``store`` (its version), ``as_of_us``, ``rows``, ``release``.
+
+    Raises
+    ------
+    NotFound
+        When nothing is deployed.
+    """
+    from headway.online import fill
+    from headway.query.database import Database
+    from headway.query.point_in_time import PointInTime
+
+    champion = store.ledger.champion()
+    named = release or (champion.release if champion is not None else "")
+    if not named:
+        raise NotFound("Nothing is deployed, so nothing has to be looked up.", hint="Deploy first: headway deploy.")
+    live = release_of(store, named)
+    material = material_of_release(store, material, live)
+    now_us = store.now_us()
+    since_us = now_us - _KEPT_US
+    definitions = material.definitions
+    with Database() as database:
+        files = recent_files(store, material, since_us=since_us - definitions.lag_us)
+        point_in_time = PointInTime(database, definitions, files)
+        manifest = fill(definitions, point_in_time, as_of_us=now_us, since_us=since_us, blobs=store.blobs)
+    publish(store.serving, release=live, store=manifest)
+    store.record(StoreMaterialised(store=manifest.digest, as_of_us=now_us, rows=manifest.rows))
+    return {"store": manifest.digest, "as_of_us": now_us, "rows": manifest.rows, "release": live.id}
+
+
+def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Path, ...]]:
+    """Return the files of each source that can still matter to look-ups from ``since_us`` on.
+
+    A source is cut only if every look-up into it forgets: windows do, and so does "latest" with a ``max_age``.
+    """
+    files = dict(material.files)
+    for name, relation in material.definitions.relations.items():
+        timelines = [t for t in material.definitions.online_timelines if t.source == name]
+        if relation.static or not timelines:
+            continue
+        ages = [t.window_us if t.shape == "window" else t.max_age_us for t in timelines]
+        if any(age is None for age in ages):
+            continue
+        first_us = since_us - max(age for age in ages if age is not None)
+        kept = [
+            path
+            for segment, path in zip(material.snapshots[name].segments, files[name], strict=True)
+            if last_event_us(store, material, name, segment.blob, path) >= first_us
+        ]
+        # An engine's relation needs a file to take its columns from, even when every row is too old.
+        files[name] = tuple(kept) or files[name][-1:]
+    return files
+
+
+def quota_of(release: Release) -> Quota | Threshold:
+    """Return which predictions of a release are acted on."""
+    return parse_act_on(release.brief.target.act_on)
+
+
+def material_of_release(store: Store, material: Material, release: Release) -> Material:
+    """Return the sources as they are, seen through the brief of a release."""
+    return material if release.brief.digest == material.brief.digest else material_of(store, release.brief, material.snapshots)
+
