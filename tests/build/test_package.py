@@ -111,6 +111,43 @@ def test_rows_on_and_beside_every_threshold_take_the_trained_branch(name, graphs
     np.testing.assert_allclose(GraphScorer(graphs[name]).score(table), fitted[name].predict(table), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_values_next_to_zero_take_the_trained_branch(name, make, quick):
+    """LightGBM has thresholds at 1e-35 on both sides of 0, and reads what lies between as 0."""
+    around = np.round(np.random.default_rng(4).normal(size=2000), 1).astype(np.float32)
+    examples = make(2000, features=lambda table: pa.table({"x": around, "carrier": table["carrier"]}))
+    examples = dataclasses.replace(examples, label=(around < 0).astype(np.float64))
+    model = fit(name, quick[name], examples, seed=1, threads=1)
+    edge = np.float32(1e-35)
+    near = [
+        np.float32(0),
+        edge,
+        np.nextafter(edge, np.float32(1)),
+        np.nextafter(edge, np.float32(0)),
+        np.float32(1e-45),
+    ]
+    values = np.array([*near, *(-x for x in near)], dtype=np.float32)
+    table = pa.table({"x": values, "carrier": ["AA"] * len(values)})
+    scored = GraphScorer(package(model, signature=model.signature)).score(table)
+    np.testing.assert_allclose(scored, model.predict(table), atol=1e-6)
+
+
+def test_a_hole_where_training_had_none_is_read_as_the_median(make, quick):
+    """Not as what most examples of the branch do, which is where scikit-learn sends it."""
+    rng = np.random.default_rng(6)
+    z = rng.random(3000) < 0.3
+    x = np.where(z, rng.uniform(80, 100, 3000), rng.uniform(0, 100, 3000)).astype(np.float32)
+    rate = np.where(z, np.where(x <= 85, 0.5, 0.95), 0.05)
+    examples = make(3000, features=lambda _: pa.table({"z": z.astype(np.float32), "x": x}))
+    examples = dataclasses.replace(examples, label=(rng.random(3000) < rate).astype(np.float64))
+    hole = pa.table({"z": pa.array([1.0], pa.float32()), "x": pa.array([None], pa.float32())})
+    for name in ALL:
+        model = fit(name, quick[name], examples, seed=1, threads=1)
+        score = GraphScorer(package(model, signature=model.signature)).score(hole)[0]
+        assert abs(score - model.predict(hole)[0]) < 1e-6
+    assert fit("tree", quick["tree"], examples, seed=1).predict(hole)[0] == pytest.approx(0.5, abs=0.1)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(width=32, allow_nan=False))
 def test_rounding_a_threshold_down_changes_no_comparison(threshold, value):
     """For a float32 x, x <= t says the same for t and for the rounded t."""
@@ -138,15 +175,22 @@ def test_any_row_is_scored_as_the_trained_model_does(name, data, graphs, fitted)
     assert scorer.score_row(row) == scorer.score(table)[0]
 
 
-def test_a_number_lightgbm_never_sampled_missing_is_packaged_as_it_predicts(make, quick):
-    """One hole among many rows: whatever kind of missing LightGBM makes of it, the graph agrees."""
+def test_holes_that_lightgbm_did_not_sample_are_packaged_as_it_predicts(make, quick, monkeypatch):
+    """Making its bins from a sample of many rows it may meet no NaN, and then takes NaN for 0; the graph agrees."""
+    from headway.build import boosted
+
+    real = boosted.lgb.Dataset
+    few = {"bin_construct_sample_cnt": 60}
+    monkeypatch.setattr(boosted.lgb, "Dataset", lambda *a, params, **kw: real(*a, params={**params, **few}, **kw))
     examples = make(3000, seed=5)
-    wind = examples.features["nan"].to_numpy().copy()
-    wind[np.isnan(wind)] = 1.0
-    wind[17] = np.nan
-    features = examples.features.set_column(2, "nan", pa.array(wind))
+    balance = examples.features["hour"].to_numpy() - np.float32(14.5)
+    balance[17] = np.nan
+    features = pa.table({"balance": balance, "carrier": examples.features["carrier"]})
     examples = dataclasses.replace(examples, features=features)
     model = fit("lightgbm", quick["lightgbm"], examples, seed=1, threads=1)
+    assert np.isnan(model.learner.encoding.fills["balance"])
+    kinds = {line for line in model.learner.model.model_to_string().splitlines() if line.startswith("decision_type")}
+    assert not any(int(kind) & 8 for line in kinds for kind in line.split("=")[1].split()), "8: NaN has its own way"
     graph = package(model, signature=model.signature)
     assert prove_parity(graph, model, examples).max_abs_difference < 1e-6
 

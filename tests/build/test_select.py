@@ -169,6 +169,15 @@ def test_the_order_of_trials_does_not_matter(trials, data):
     )
 
 
+def test_a_beaten_trial_does_not_win_by_its_noise():
+    """It is tied with the best only because its own resamples scatter; what beats it is not tied."""
+    best, steady = _trial(0, 0.33, complexity=100), _trial(1, 0.30, "small", complexity=16)
+    noisy = _trial(2, 0.29, "small", complexity=17, spread=0.2)
+    assert standard_error_of_difference(best, noisy, "average_precision") > 0.04
+    assert select([best, steady], success=SUCCESS, value=Value())[0].number == 0
+    assert select([best, steady, noisy], success=SUCCESS, value=Value())[0].number == 0
+
+
 @given(trials=_trials(), data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_adding_a_dominated_trial_never_changes_the_choice(trials, data):

@@ -67,6 +67,8 @@ class BoostedLearner:
         return self.ensemble
 
 
+_ZERO = float(np.float32(1e-35))
+
 # One row per node, in the order of the fields of ``Ensemble``.
 _NODE = np.dtype([
     ("tree", np.int64), ("node", np.int64), ("column", np.int64), ("threshold", np.float64), ("yes", np.int64),
@@ -80,6 +82,8 @@ def _ensemble(model: lgb.Booster, encoding: Encoding) -> Ensemble:
         rows += _nodes(tree["tree_structure"], at)
     nodes = np.array(rows, dtype=_NODE)
     column, threshold = nodes["column"], nodes["threshold"]
+    # LightGBM reads all within 1e-35 of 0 as 0 (kZeroThreshold), so what lies on the lower edge is not below it.
+    threshold = np.where(threshold == -_ZERO, np.nextafter(threshold, -np.inf), threshold)
     fills = np.array([encoding.fills.get(c.name, np.nan) for c in encoding.signature.columns])[column]
     # A hole is what the encoder fills in; or NaN, which LightGBM sends the default way if it met NaN when it
     # made its bins, and else takes for 0 (Tree::NumericalDecision).

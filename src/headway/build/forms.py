@@ -92,7 +92,7 @@ def float32_at_most(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     """
     with np.errstate(over="ignore"):  # a threshold of 1e300 parts what is missing from all else
         nearest = threshold.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf), dtype=np.float32)
+        below = np.nextafter(nearest, np.float32(-np.inf), dtype=np.float32)
     return np.where(nearest.astype(np.float64) > threshold, below, nearest)
 
 
