@@ -206,3 +206,27 @@ def test_a_day_without_traffic_is_a_day(world) -> None:
     none = replace(shown.traffic, features=shown.traffic.features.slice(0, 0), scores=np.array([]))
     _, found = observe(Watch(), here.reference(), replace(shown, traffic=none))
     assert [(finding.signal, finding.level) for finding in found] == [("volume", "alert")]
+
+
+def test_scores_that_follow_their_inputs_are_no_serving_bug(world, watch_days) -> None:
+    """Inputs and scores shift together for sixty days: drift is reported, the server is not accused."""
+    here = world(days=60, seed=3, change=FIRST + 5, score_odds=6.0)
+    x = here.features.column("x").to_numpy() + np.where(here.day >= FIRST + 5, 2.0, 0.0)
+    moved = replace(here, features=here.features.set_column(0, "x", [x.astype(np.float32)]))
+    _, found = watch_days(moved, here.reference(), range(FIRST, FIRST + 60))
+    assert {"x", "(score)"} <= {finding.subject for finding in found if finding.signal == "drift"}
+    assert all(finding.signal != "serving-bug" for finding in found)
+
+
+def test_another_predecessor_starts_the_comparison_anew(world) -> None:
+    """Evidence against the release before last says nothing about the comparison with another one."""
+    here = world(days=12, seed=4, change=FIRST, skill=0.1, score_odds=2.5)
+    watch = Watch()
+    for day in range(FIRST, FIRST + 4):
+        watch, _ = observe(watch, here.reference(), here.shown(day))
+    shown = here.shown(FIRST + 4)
+    other = replace(shown, cohorts=(replace(shown.cohorts[0], previous="r-1"),))
+    same, _ = observe(watch, here.reference(), shown)
+    anew, _ = observe(watch, here.reference(), other)
+    assert anew.streams["ranking"] == same.streams["ranking"]
+    assert max(anew.streams["release-loss"].log_m) < max(same.streams["release-loss"].log_m)
