@@ -94,28 +94,6 @@ class Predictor:
         # Usually None: the graph then takes the features in the order of the brief.
         self._order = None if given == taken else [given.index(column) for column in taken]
 
-    def answer(
-        self, body: bytes, *, now_us: int, received_ns: int | None = None, idempotency: str = "", body_digest: str = ""
-    ) -> list[Prediction]:
-        """Return the answers to a request's body, in the order of its rows, to be logged.
-
-        Parameters
-        ----------
-        now_us
-            What the clock says.
-        received_ns
-            ``time.perf_counter_ns()`` when the request's last byte came; it makes the latency that is logged.
-
-        Raises
-        ------
-        RequestError
-            When the request breaks the contract.
-        """
-        request = self.contract.decode(body)
-        return self.predict(
-            request, now_us=now_us, received_ns=received_ns, idempotency=idempotency, body_digest=body_digest
-        )
-
     def predict(
         self,
         request: Request,
@@ -125,7 +103,22 @@ class Predictor:
         idempotency: str = "",
         body_digest: str = "",
     ) -> list[Prediction]:
-        """Return the answers to a request that was checked already; as ``answer``."""
+        """Return the answers to a request that keeps the contract, in the order of its rows, to be logged.
+
+        Parameters
+        ----------
+        now_us
+            What the clock says.
+        received_ns
+            ``time.perf_counter_ns()`` when the request's last byte came; it makes the latency that is logged.
+        idempotency, body_digest
+            As in ``Prediction``.
+
+        Raises
+        ------
+        RequestError
+            When a row does not say when it is to be predicted, or leads outside of what can be computed.
+        """
         rows = request.rows
         joined = [self._joined(row, position, request) for position, row in enumerate(rows)]
         seen = [row.features for row in joined]
@@ -175,15 +168,18 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
     predict_at: str
 
 
-def reply(predictions: Sequence[Prediction], *, single: bool) -> bytes:
-    """Return the body that answers a request: the same logged predictions give the same bytes.
+def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool) -> bytes:
+    """Return the body that answers a request: the same answers under the same ids give the same bytes.
 
     Examples
     --------
-    >>> logged = Prediction(id="000001-0000040-ab", served_us=2, predict_at_us=0, release="r1", model="9f", score=0.25,
-    ...                     act=False, key={}, row={}, features=())
-    >>> reply([logged], single=True)
+    >>> answer = Prediction(served_us=2, predict_at_us=0, release="r1", model="9f", score=0.25, act=False, key={}, row={},
+    ...                     features=())
+    >>> reply([answer], ["000001-0000040-ab"], single=True)
     b'{"id":"000001-0000040-ab","score":0.25,"act":false,"release":"r1","predict_at":"1970-01-01T00:00:00Z"}'
     """
-    answers = [_Answer(p.id, p.score, p.act, p.release, moment_text(p.predict_at_us)) for p in predictions]
+    answers = [
+        _Answer(name, p.score, p.act, p.release, moment_text(p.predict_at_us))
+        for name, p in zip(ids, predictions, strict=True)
+    ]
     return msgspec.json.encode(answers[0] if single else {"predictions": answers})
