@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -42,7 +42,7 @@ CLOCK_VARIABLE = "HEADWAY_CLOCK"
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What ``check`` found: the five questions with their evidence, and whether the way is open."""
 
-    verdict: str
+    advice: dict[str, Any]
     answers: tuple[dict[str, Any], ...]
     closed_gates: tuple[str, ...]
     facts: dict[str, Any]
@@ -173,7 +173,7 @@ class Project:
             Naming the line of the brief, or the file, that cannot stand.
         """
         from headway.define.feasible import gather
-        from headway.define.questions import five_questions, gate_of, overall
+        from headway.define.questions import advice_of, five_questions, gate_of
 
         with self._placed():
             material = self._material()
@@ -181,7 +181,7 @@ class Project:
         answers = five_questions(material.brief, facts)
         closed = [gate.name for gate in gate_of(answers) if gate.name not in self._overridden()]
         return Checked(
-            verdict=overall(answers),
+            advice=msgspec.to_builtins(advice_of(answers)),
             answers=tuple(msgspec.to_builtins(answer) for answer in answers),
             closed_gates=tuple(closed),
             facts=msgspec.to_builtins(facts),
@@ -242,16 +242,16 @@ class Project:
         result = self._result(run)
         material = self._material()
         release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
-        return self._into_service(release.id, material, lambda: activate(
-            self.store, release.id, by=by or self.store.owner, why=why or result.reason
-        ))  # fmt: skip
+        return self._into_service(
+            material, lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
+        )
 
     def rollback(self, *, to: str = "", by: str = "", why: str = "") -> Deployed:
         """Put the release before the present one back into service."""
         from headway.loop.releases import roll_back
 
         return self._into_service(
-            "", self._material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
+            self._material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
         )
 
     def materialize(self) -> dict[str, Any]:
@@ -261,7 +261,46 @@ class Project:
         with self._placed():
             return materialise(self.store, self._material())
 
-    def _into_service(self, release: str, material: Material, change: Any) -> Deployed:  # noqa: ANN401
+    def activate(self, release: str, *, by: str, why: str) -> Deployed:
+        """Put a release that was made before into service."""
+        from headway.loop.releases import activate
+
+        return self._into_service(self._material(), lambda: activate(self.store, release, by=by, why=why))
+
+    def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        token: str = "",
+        level: Literal["process", "disk"] = "process",
+        on_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Answer predictions over HTTP until told to stop.
+
+        Raises
+        ------
+        GateClosed
+            When it would listen to more than this machine, without a token.
+        NotFound
+            When nothing is deployed.
+        """
+        from headway.server.run import serve
+
+        serve(
+            serving=self.store.serving,
+            blobs=self.store.blobs,
+            log=self.store.predictions,
+            clock=self._clock,
+            host=host,
+            port=port,
+            token=token,
+            level=level,
+            management=_Management(self),
+            on_ready=on_ready,
+        )
+
+    def _into_service(self, material: Material, change: Callable[[], object]) -> Deployed:
         from headway.loop.releases import materialise
 
         before = self.store.ledger.champion()
@@ -407,13 +446,32 @@ class Project:
         closed = [gate for gate in decision_gates(self.brief) if gate.name not in self._overridden()]
         if closed:
             raise GateClosed(
-                closed[0].why,
-                where=f"{BRIEF_FILE}, {closed[0].place}",
+                f"The way is closed: {closed[0].why}",
+                where=BRIEF_FILE,
                 hint=f"{closed[0].todo} Or: headway override {closed[0].name} --by NAME --why REASON.",
             )
 
     def _placed(self) -> _Placed:
         return _Placed(self)
+
+
+class _Management:
+    """The project as a server sees it: JSON in, JSON out."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def outcomes(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+        return self._project.outcomes(outcomes)
+
+    def status(self) -> dict[str, Any]:
+        return self._project.status()
+
+    def activate(self, release: str, *, by: str, why: str) -> dict[str, Any]:
+        return msgspec.to_builtins(self._project.activate(release, by=by, why=why))  # type: ignore[no-any-return]
+
+    def rollback(self, *, by: str, why: str) -> dict[str, Any]:
+        return msgspec.to_builtins(self._project.rollback(by=by, why=why))  # type: ignore[no-any-return]
 
 
 class _Placed:

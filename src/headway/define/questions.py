@@ -22,7 +22,7 @@ from headway.nouns.clock import format_moment
 from headway.nouns.money import DAYS_PER_MONTH
 from headway.nouns.span import DAY, HOUR, MINUTE, SECOND, parse_span
 
-__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "five_questions", "gate_of"]
+__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "decision_gates", "five_questions", "gate_of"]
 
 State = Literal["answered", "doubtful", "open"]
 
@@ -122,6 +122,32 @@ def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
     )
 
 
+def decision_gates(brief: Brief) -> tuple[Gate, ...]:
+    """Return the gates that the brief alone closes: about the decision, and who receives the prediction."""
+    decision = brief.decision
+    gates = []
+    silent = [name for name in ("improves", "action") if not _said(getattr(decision, name))]
+    if silent:
+        gates.append(
+            Gate(
+                name="decision",
+                why=f"nobody has said {_joined([_MEANT[name] for name in silent])}.",
+                todo=f"Fill in {_joined([f'decision.{name}' for name in silent])} in the brief.",
+                evidence={"improves": decision.improves, "action": decision.action},
+            )
+        )
+    if not _said(decision.reaches):
+        gates.append(
+            Gate(
+                name="receiver",
+                why="nobody has said how the prediction reaches whoever decides.",
+                todo="Fill in decision.reaches in the brief.",
+                evidence={"reaches": decision.reaches},
+            )
+        )
+    return tuple(gates)
+
+
 def gate_of(answers: tuple[Answer, ...]) -> tuple[Gate, ...]:
     """Return the closed gates; an empty tuple means that the way is free."""
     return tuple(gate for answer in answers for gate in answer.gates)
@@ -161,14 +187,7 @@ def _decision(brief: Brief, facts: Facts) -> Answer:
             evidence.append(("today's rule", f"{_money(worth.rule, worth.currency)} per day"))
     silent = [name for name in ("improves", "action") if not _said(getattr(decision, name))]
     if silent:
-        gates.append(
-            Gate(
-                name="decision",
-                why=f"nobody has said {_joined([_MEANT[name] for name in silent])}.",
-                todo=f"Fill in {_joined([f'decision.{name}' for name in silent])} in the brief.",
-                evidence={"improves": decision.improves, "action": decision.action},
-            )
-        )
+        gates += [gate for gate in decision_gates(brief) if gate.name == "decision"]
     if _is_default(value):
         doubts.append("The money is still the default: set value.true_positive and value.false_positive.")
     gates += _worthless(brief, facts)
@@ -360,14 +379,7 @@ def _production(brief: Brief, facts: Facts) -> Answer:
         if parse_span(brief.serve.refresh) == 0 and _moving(brief):
             doubts.append("serve.refresh is 0: training looks up without any lag, which serving cannot promise.")
     if not _said(decision.reaches):
-        gates.append(
-            Gate(
-                name="receiver",
-                why="nobody has said how the prediction reaches whoever decides.",
-                todo="Fill in decision.reaches in the brief.",
-                evidence={"reaches": decision.reaches},
-            )
-        )
+        gates += [gate for gate in decision_gates(brief) if gate.name == "receiver"]
         words = "The brief does not say who receives the prediction."
     else:
         asked = f"{len(facts.request)} fields" if len(facts.request) != 1 else "one field"

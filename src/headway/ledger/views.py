@@ -29,6 +29,9 @@ __all__ = [
     "Window",
 ]
 
+_ASKED_AT_ONCE = 900
+"""Parameters in one query: SQLite before 3.32 takes 999."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -275,6 +278,16 @@ class Views:
         names = list(_OUTCOMES.names)
         query = sa.select(*(table.c[name] for name in names)).where(table.c.seq > since).order_by(table.c.prediction)
         return self._arrow(query, _OUTCOMES)
+
+    def outcomes_of(self, predictions: Sequence[str]) -> pa.Table:
+        """Return what stands for these predictions, in the columns of :meth:`outcomes`; unknown ones have no row."""
+        table = tables.outcomes
+        columns = [table.c[name] for name in _OUTCOMES.names]
+        parts = [
+            self._arrow(sa.select(*columns).where(table.c.prediction.in_(predictions[first : first + _ASKED_AT_ONCE])), _OUTCOMES)
+            for first in range(0, len(predictions), _ASKED_AT_ONCE)
+        ]
+        return pa.concat_tables(parts) if parts else _OUTCOMES.empty_table()
 
     def table(self, name: str) -> pa.Table:
         """Return a whole projection, such as ``"runs"`` or ``"trials"``; mappings come as JSON text.
