@@ -182,7 +182,7 @@ def test_trials_hold_what_selection_and_the_ledger_need(whole):
         assert trial.complexity > 1
         assert trial.fit_seconds > 0
         assert len(trial.replicates) == 50
-        assert trial.seed == seed_of(7, trial.number)
+        assert trial.seed == 7
 
 
 def test_progress_is_told_of_every_trial(train, later):

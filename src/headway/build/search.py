@@ -165,7 +165,7 @@ def algorithm_of(number: int, names: Sequence[str]) -> str:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Return the seed of one trial, from the search's and the trial's number."""
+    """Return the seed that one trial's settings are drawn from, by the search's seed and the trial's number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
@@ -215,10 +215,12 @@ def _tried(
     threads: int | None,
 ) -> tuple[Trial, Fitted]:
     """Propose, fit, package, score and time one trial."""
-    algorithm, seed = algorithm_of(number, names), seed_of(search.seed, number)
-    settings = proposed(algorithm, history, metric=success.metric, rows=len(train), seed=seed)
+    algorithm = algorithm_of(number, names)
+    drawn_from = seed_of(search.seed, number)
+    settings = proposed(algorithm, history, metric=success.metric, rows=len(train), seed=drawn_from)
     started = now()
-    fitted = fit(algorithm, settings, train, seed=seed, threads=threads)
+    # All are fitted from the search's own seed: what differs between trials is their settings, not their luck.
+    fitted = fit(algorithm, settings, train, seed=search.seed, threads=threads)
     fit_seconds = now() - started
     graph = package(fitted, signature=fitted.signature)
     scorer = GraphScorer(graph, output=fitted.signature.output)
@@ -231,7 +233,7 @@ def _tried(
         number=number,
         algorithm=algorithm,
         settings=settings,
-        seed=seed,
+        seed=search.seed,
         scores=scored.scores,
         replicates=scored.replicates,
         fit_seconds=fit_seconds,

@@ -44,7 +44,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     number
         Position in the search, from 0.
     seed
-        From which every random choice of the fit followed.
+        From which every random choice of the fit followed; the search's own, the same for all its trials.
     fit_seconds
         How long fitting took.
     latency_us
