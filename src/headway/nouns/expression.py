@@ -1,13 +1,16 @@
 """Expressions as the brief writes them, as a tree.
 
-``arr_delay > 30``, ``hour(sched_dep, 'America/New_York')``, ``sched_dep - interval 2 hours``. The file hides the
-grammar. What a function means, and which types it takes, is said in ``headway.query.functions``: the list there is
-closed, so that the engine's text and the one-row form of serving can be held equal.
+``arr_delay > 30``, ``hour(sched_dep, 'America/New_York')``, ``sched_dep - interval 2 hours``; a column whose name is no
+plain word stands in double quotes: ``"Order Date"``. The file hides the grammar. What a function means, and which types
+it takes, is said in ``headway.query.functions``: the list there is closed, so that the engine's text and the one-row
+form of serving can be held equal.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+import re
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from lark import Lark, Token, Tree
 
-__all__ = ["Call", "Column", "Expression", "Literal", "columns_of", "parse", "render", "rename"]
+__all__ = ["Call", "Column", "Expression", "Literal", "columns_of", "parse", "rename", "render"]
 
 
 class Literal(msgspec.Struct, frozen=True, tag="literal"):
@@ -55,8 +58,10 @@ _GRAMMAR = r"""
     | sum COMPARE sum -> compare
     | sum _IS _MISSING -> missing
     | sum _IS _NOT _MISSING -> present
-    | sum _IN "(" literal ("," literal)* ")" -> among
-    | sum _NOT _IN "(" literal ("," literal)* ")" -> not_among
+    | sum _IN "(" member ("," member)* ")" -> among
+    | sum _NOT _IN "(" member ("," member)* ")" -> not_among
+?member: literal
+    | SIGN literal -> signed
 ?sum: product
     | sum SIGN product -> binary
 ?product: unary
@@ -66,6 +71,7 @@ _GRAMMAR = r"""
 ?atom: literal
     | NAME "(" [disjunction ("," disjunction)*] ")" -> call
     | NAME -> column
+    | QUOTED -> quoted
     | "(" disjunction ")"
 literal: INTEGER -> integer
     | DECIMAL -> decimal
@@ -91,8 +97,11 @@ NAME: /[A-Za-z_][A-Za-z0-9_]*/
 DECIMAL.2: /\d+\.\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|\d+[eE][+-]?\d+/
 INTEGER: /\d+/
 STRING: /'([^']|'')*'/
+QUOTED: /"([^"]|"")+"/
 %ignore /\s+/
 """
+
+_DEEPEST = 150
 
 _SAME = {"==": "=", "<>": "!="}
 
@@ -114,28 +123,54 @@ def parse(text: str) -> Expression:
     ...
     headway.errors.ExpressionError: column 13: 'arr_delay > ' ends too early.
     """
-    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken  # noqa: PLC0415  (start-up time)
+    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
     try:
         tree = _parser().parse(text)
     except UnexpectedCharacters as error:
+        found = str(error.char)
+        hints = {"'": "A text ends with the ' it begins with.", '"': "A column's name ends with the \" it begins with."}
         raise ExpressionError(
-            f"{text!r} has {text[error.pos_in_stream]!r}, which means nothing here.", where=f"column {error.column}"
+            f"{_short(text)} has {found!r}, which means nothing here.",
+            where=f"column {error.column}",
+            hint=hints.get(found, ""),
         ) from None
     except UnexpectedToken as error:
         if error.token.type == "$END":
-            raise ExpressionError(f"{text!r} ends too early.", where=f"column {len(text) + 1}") from None
+            raise ExpressionError(f"{_short(text)} ends too early.", where=f"column {len(text) + 1}") from None
         raise ExpressionError(
-            f"{text!r} has {str(error.token)!r}, which cannot stand here.", where=f"column {error.column}"
+            f"{_short(text)} has {str(error.token)!r}, which cannot stand here.", where=f"column {error.column}"
         ) from None
     except UnexpectedInput as error:  # pragma: no cover - lark has no other kind today
-        raise ExpressionError(f"{text!r} is not an expression.", where=f"column {error.column}") from None
+        raise ExpressionError(f"{_short(text)} is not an expression.", where=f"column {error.column}") from None
+    if _depth(tree) > _DEEPEST:
+        raise ExpressionError(
+            f"{_short(text)} is nested more than {_DEEPEST} deep.", hint="Derive columns for its parts, and use those."
+        )
     return _build(tree)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 120 else f"{text[:117]}...")
+
+
+def _depth(tree: Tree[Token]) -> int:
+    """Return how deep a tree is, without going down it by calls: it may be deeper than those can go."""
+    deepest = 0
+    waiting: list[tuple[Any, int]] = [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        # A chain of 'and' is one flat node here, and is built as nested calls.
+        waiting += [
+            (part, depth + place) for place, part in enumerate(node.children, start=1) if hasattr(part, "children")
+        ]
+    return deepest
 
 
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
-    from lark import Lark  # noqa: PLC0415  (start-up time)
+    from lark import Lark
 
     return Lark(_GRAMMAR, parser="lalr", lexer="contextual", maybe_placeholders=False)
 
@@ -144,8 +179,9 @@ def _build(node: Tree[Token] | Token) -> Expression:
     rule, parts = str(node.data), node.children  # type: ignore[union-attr]
     if rule in {"integer", "decimal", "text", "interval", "interval_text", "true", "false"}:
         return _literal(rule, [str(part) for part in parts])
-    if rule == "column":
-        return Column(str(parts[0]))
+    if rule in {"column", "quoted"}:
+        name = str(parts[0])
+        return Column(name if rule == "column" else name[1:-1].replace('""', '"'))
     if rule == "call":
         return Call(str(parts[0]).lower(), tuple(_build(part) for part in parts[1:]))
     if rule in {"compare", "binary"}:
@@ -156,15 +192,19 @@ def _build(node: Tree[Token] | Token) -> Expression:
         return inner if str(parts[0]) == "+" else _negate(inner)
     if rule in {"disjunction", "conjunction"}:
         sign = "or" if rule == "disjunction" else "and"
-        first, *rest = (_build(part) for part in parts)
-        for other in rest:
-            first = Call(sign, (first, other))
-        return first
+        return reduce(lambda first, other: Call(sign, (first, other)), map(_build, parts))
     if rule in {"among", "not_among"}:
-        found = Call("in", tuple(_build(part) for part in parts))
+        found = _among(parts)
         return found if rule == "among" else Call("not", (found,))
     missing = {"missing": "missing", "present": "present", "not_": "not"}[rule]
     return Call(missing, (_build(parts[0]),))
+
+
+def _among(parts: list[Any]) -> Call:
+    value, *members = map(_build, parts)
+    if not all(isinstance(member, Literal) for member in members):
+        raise ExpressionError("Only constants can stand in the list of 'in'.")
+    return Call("in", (value, *members))
 
 
 def _negate(inner: Expression) -> Expression:
@@ -175,15 +215,25 @@ def _negate(inner: Expression) -> Expression:
 
 def _literal(rule: str, parts: list[str]) -> Literal:
     if rule == "integer":
-        return Literal(int(parts[0]), "int")
+        return Literal(_fitting(parts[0]), "int")
     if rule == "decimal":
-        return Literal(float(parts[0]), "float")
+        number = float(parts[0])
+        if math.isinf(number):
+            raise ExpressionError(f"{parts[0]} is too large a number.")
+        return Literal(number, "float")
     if rule == "text":
         return Literal(parts[0][1:-1].replace("''", "'"), "text")
     if rule in {"interval", "interval_text"}:
         words = " ".join(parts) if rule == "interval" else parts[0][1:-1]
         return Literal(parse_span(words), "span")
     return Literal(rule == "true", "bool")
+
+
+def _fitting(digits: str) -> int:
+    # Python refuses to read numbers of thousands of digits; nobody means them.
+    if len(digits.lstrip("0")) > 19 or int(digits) > 2**63 - 1:
+        raise ExpressionError(f"{_short(digits)[1:-1]} does not fit into 64 bits.", hint="Write it as 1e20 or so.")
+    return int(digits)
 
 
 def columns_of(expression: Expression) -> frozenset[str]:
@@ -209,7 +259,8 @@ def rename(expression: Expression, names: Mapping[str, Expression]) -> Expressio
 def render(expression: Expression) -> str:
     """Return ``expression`` as text that :func:`parse` reads back to the same tree."""
     if isinstance(expression, Column):
-        return expression.name
+        plain = _PLAIN.fullmatch(expression.name) and expression.name.lower() not in _WORDS
+        return expression.name if plain else '"' + expression.name.replace('"', '""') + '"'
     if isinstance(expression, Literal):
         return _render_literal(expression.value, expression.kind)
     name, texts = expression.function, [render(argument) for argument in expression.arguments]
@@ -226,10 +277,12 @@ def render(expression: Expression) -> str:
     return f"{name}({', '.join(texts)})"
 
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = frozenset({"or", "and", "not", "is", "in", "missing", "null", "interval", "true", "false"})
 _INFIX = frozenset({"or", "and", "=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%"})
 
 
-def _render_literal(value: Any, kind: str) -> str:  # noqa: ANN401  (a literal is any of five types)
+def _render_literal(value: Any, kind: str) -> str:
     if kind == "text":
         return "'" + str(value).replace("'", "''") + "'"
     if kind == "span":

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import available_timezones
 
 from headway.errors import ExpressionError, did_you_mean
 from headway.nouns.expression import Call, Column, Expression, Literal
 from headway.query.functions import AGGREGATES, FUNCTIONS, Function, Kind
+from headway.query.local_time import is_zone
 
 __all__ = ["Compiled", "Row", "Scope", "compile_expression", "quote", "quote_text"]
 
@@ -70,7 +72,7 @@ def compile_expression(expression: Expression, scope: Scope) -> Compiled:
     >>> from headway.nouns.expression import parse
     >>> late = compile_expression(parse("arr_delay > 30"), Scope.of("source 'flights'", {"arr_delay": "int"}))
     >>> late.kind, late.sql, late.row({"arr_delay": 31})
-    ('bool', '("arr_delay" > 30)', True)
+    ('bool', '("arr_delay" > CAST(30 AS BIGINT))', True)
     """
     if isinstance(expression, Literal):
         return _constant(expression)
@@ -90,8 +92,10 @@ def _constant(literal: Literal) -> Compiled:
     if kind == "text":
         sql = quote_text(str(value))
     elif kind == "float":
-        sql = f"CAST({value!r} AS DOUBLE)"
-    elif kind == "span":
+        # From its text: a bare 0.1 is a DECIMAL to the engine, and not always the nearest DOUBLE when cast.
+        sql = f"CAST('{value!r}' AS DOUBLE)"
+    elif kind in {"int", "span"}:
+        # A bare 5 is 32 bits wide to the engine, and 5 * 1000000000 too wide for them.
         sql = f"CAST({value} AS BIGINT)"
     else:
         sql = str(value)
@@ -114,6 +118,7 @@ def _call(call: Call, scope: Scope) -> Compiled:
             f"There is no function {call.function!r}.",
             hint=did_you_mean(call.function, [name for name in (*FUNCTIONS, *AGGREGATES) if name.isidentifier()]),
         )
+    _check_zone(call, function)
     arguments = [compile_expression(argument, scope) for argument in call.arguments]
     kinds = tuple(argument.kind for argument in arguments)
     wanted, result = _signature(call.function, function, kinds)
@@ -121,7 +126,18 @@ def _call(call: Call, scope: Scope) -> Compiled:
     texts = [argument.sql for argument in cast]
     template = function.sql_of.get(wanted, function.sql)
     sql = template.format(*texts, all=", ".join(texts), rest=", ".join(texts[1:]))
-    return Compiled(result, sql, _row_form(function, [argument.row for argument in cast]))
+    row = function.row_of.get(wanted, function.row)
+    return Compiled(result, sql, _row_form(row, [argument.row for argument in cast], strict=function.strict))
+
+
+def _check_zone(call: Call, function: Function) -> None:
+    """Raise where a zone is written out and does not exist: the data would otherwise have to show it."""
+    zone = call.arguments[-1] if call.arguments else None
+    takes_zone = any("time" in (result, *shape) and shape[-1] == "text" for shape, result in function.signatures)
+    if takes_zone and isinstance(zone, Literal) and zone.kind == "text" and not is_zone(str(zone.value)):
+        near = did_you_mean(str(zone.value), sorted(available_timezones()))
+        hint = near if near.startswith("Did") else "Write a name such as 'UTC' or 'America/New_York'."
+        raise ExpressionError(f"{zone.value!r} is not a time zone.", hint=hint)
 
 
 def _signature(name: str, function: Function, kinds: tuple[str, ...]) -> tuple[tuple[str, ...], Kind]:
@@ -156,20 +172,30 @@ def _cast(argument: Compiled, kind: str) -> Compiled:
     return Compiled("float", f"CAST({argument.sql} AS DOUBLE)", as_float)
 
 
-def _row_form(function: Function, arguments: list[RowForm]) -> RowForm:
-    call = function.row
-    if not function.strict:
+def _row_form(call: Callable[..., Any], arguments: list[RowForm], *, strict: bool) -> RowForm:
+    if not strict:
         return lambda row: call(*(argument(row) for argument in arguments))
     if len(arguments) == 1:
         (only,) = arguments
 
-        def of_one(row: Row) -> Any:  # noqa: ANN401
+        def of_one(row: Row) -> Any:
             value = only(row)
             return None if value is None else call(value)
 
         return of_one
+    if len(arguments) == 2:
+        left, right = arguments
 
-    def of_many(row: Row) -> Any:  # noqa: ANN401
+        def of_two(row: Row) -> Any:
+            first = left(row)
+            if first is None:
+                return None
+            second = right(row)
+            return None if second is None else call(first, second)
+
+        return of_two
+
+    def of_many(row: Row) -> Any:
         values = [argument(row) for argument in arguments]
         return None if None in values else call(*values)
 

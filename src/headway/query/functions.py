@@ -3,18 +3,22 @@
 A function may stand here only if both forms give the same bits for the same values; the tests hold every entry to
 that over random values. Conventions of the one-row form: a moment is an ``int`` of microseconds since 1970 in UTC,
 a span an ``int`` of microseconds, missing is ``None``. Unless said otherwise a missing argument makes the result
-missing, on both sides.
+missing, on both sides. Every function has an answer for all values of its kinds: what does not fit into 64 bits, or
+is no day of the calendar, is missing, so that neither training nor serving can be stopped by one odd row. The one
+exception is a zone that does not exist, which is an error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Literal
+
+from headway.query.local_time import IN_CALENDAR, LOCAL_TIME_SQL, NEXT_LOCAL_SQL, local_clock, local_time, next_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "SQL_TYPES", "Function", "Kind", "Signature"]
 
@@ -46,7 +50,7 @@ class Function:
     row
         The same for one row.
     sql_of
-        DuckDB text for the argument kinds that need one of their own.
+        DuckDB text for the argument kinds that need one of their own; ``row_of`` likewise.
     strict
         Whether a missing argument makes the result missing (then ``row`` never sees ``None``).
     doc
@@ -58,6 +62,7 @@ class Function:
     row: Callable[..., Any]
     doc: str
     sql_of: dict[tuple[str, ...], str] = field(default_factory=dict)
+    row_of: dict[tuple[str, ...], Callable[..., Any]] = field(default_factory=dict)
     strict: bool = True
 
 
@@ -68,59 +73,54 @@ AGGREGATES: dict[str, str] = {
 }
 """Aggregates over a window; the only functions that look at more than one row."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (UTC throughout; zone-less arithmetic is several times faster)
-_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
+_INT64 = 2**63
+# The engine's timestamps: from its first day to the last microsecond before its infinity.
+_FIRST_US, _LAST_US = -9_223_372_022_400_000_000, _INT64 - 2
 
 
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+def _whole(value: int) -> int | None:
+    """Return a whole number that fits 64 bits; others are missing, as the engine's ``try`` makes them."""
+    return value if -_INT64 <= value < _INT64 else None
 
 
-def _local(moment_us: int, zone: str) -> datetime:
-    return (_EPOCH_UTC + timedelta(microseconds=moment_us)).astimezone(_zone(zone))
+def _shifted(value: int) -> int | None:
+    return value if _FIRST_US <= value <= _LAST_US else None
 
 
-def _instant(local: datetime, zone: str) -> int:
-    """Return the moment at which a clock in ``zone`` reads ``local``.
-
-    A reading that comes twice (autumn) means the second one; a reading that never comes (spring) is taken as if the
-    clock had not been moved yet. That is what ICU does in the engine.
-    """
-    here = _zone(zone)
-    first, second = local.replace(tzinfo=here, fold=0), local.replace(tzinfo=here, fold=1)
-    early, late = first.utcoffset(), second.utcoffset()
-    assert early is not None
-    assert late is not None
-    offset = late if late < early else early
-    return (local - offset - _EPOCH) // _US
+def _number(value: float) -> float | None:
+    return _whole(value) if isinstance(value, int) else value
 
 
-def _local_time(year: int, month: int, day: int, hhmm: int, zone: str) -> int | None:
+def _span_of(count: float, size: int) -> int | None:
     try:
-        midnight = datetime(year, month, day)  # noqa: DTZ001  (a local clock's reading)
-    except ValueError:
+        return _whole(count * size if isinstance(count, int) else math.floor(count * size + 0.5))
+    except (OverflowError, ValueError):
         return None
-    return _instant(midnight + timedelta(hours=hhmm // 100, minutes=hhmm % 100), zone)
 
 
-def _next_local(after_us: int, hhmm: int, zone: str) -> int:
-    local = _local(after_us, zone).replace(tzinfo=None)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    reading = midnight + timedelta(hours=hhmm // 100, minutes=hhmm % 100)
-    return _instant(reading if reading > local else reading + timedelta(days=1), zone)
+def _among(value: Any, *choices: Any) -> bool | None:
+    if value is None:
+        return None
+    return True if value in choices else None if None in choices else False
+
+
+def _floor(value: float) -> float:
+    # The engine keeps the sign of a nought.
+    return math.copysign(float(math.floor(value)), value) if math.isfinite(value) else value
 
 
 def _remainder(a: float, b: float) -> float | None:
     if b == 0:
         return None
-    whole = isinstance(a, int) and isinstance(b, int)
-    return (abs(a) % abs(b)) * (-1 if a < 0 else 1) if whole else math.fmod(a, b)
+    if isinstance(a, int) and isinstance(b, int):
+        return (abs(a) % abs(b)) * (-1 if a < 0 else 1)
+    return math.fmod(a, b) if math.isfinite(a) else math.nan
 
 
-def _haversine_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+def _haversine_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float | None:
     """Great-circle distance on a sphere of radius 6371.0088 km (the mean radius of IUGG 1980; Sinnott 1984)."""
+    if not math.isfinite(lat1 + lon1 + lat2 + lon2):
+        return None
     p1, p2 = math.radians(lat1), math.radians(lat2)
     half_lat, half_lon = math.sin((p2 - p1) / 2.0), math.sin(math.radians(lon2 - lon1) / 2.0)
     inside = half_lat * half_lat + math.cos(p1) * math.cos(p2) * half_lon * half_lon
@@ -128,7 +128,8 @@ def _haversine_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
 
 
 def _lower(text: str) -> str:
-    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    # Letter by letter and one letter for each, as Unicode's simple mapping says: no final sigma, no combining dot.
+    return "".join("i" if letter == "\u0130" else letter.lower() for letter in text)
 
 
 _LOCAL = "timezone({1}, timezone('UTC', {0}))"
@@ -140,14 +141,14 @@ _KINDS: tuple[Kind, ...] = ("int", "float", "text", "time", "span", "bool")
 
 
 def _part(sql: str, row: Callable[[datetime], int], doc: str) -> Function:
-    """A part of a local clock's reading: ``hour(moment, zone)``."""
-    text = sql.replace("{0}", _LOCAL)
-    return Function(
-        signatures=((("time", "text"), "int"),),
-        sql=text,
-        row=lambda moment, zone: row(_local(moment, zone)),
-        doc=doc,
-    )
+    """Return a function that takes a part of a local clock's reading: ``hour(moment, zone)``."""
+    text = f"(CASE WHEN {IN_CALENDAR} THEN {sql.replace('{0}', _LOCAL)} END)"
+
+    def part(moment_us: int, zone: str) -> int | None:
+        clock = local_clock(moment_us, zone)
+        return None if clock is None else row(clock)
+
+    return Function(signatures=((("time", "text"), "int"),), sql=text, row=part, doc=doc)
 
 
 def _of_float(sql: str, row: Callable[[float], float | None], doc: str) -> Function:
@@ -157,8 +158,9 @@ def _of_float(sql: str, row: Callable[[float], float | None], doc: str) -> Funct
 def _length_of(unit: str, size: int) -> Function:
     return Function(
         signatures=((("int",), "span"), (("float",), "span")),
-        sql=f"CAST(floor({{0}} * {size} + 0.5) AS BIGINT)",
-        row=lambda count: math.floor(count * size + 0.5),
+        sql=f"try(CAST(floor({{0}} * {size} + 0.5) AS BIGINT))",
+        sql_of={("int",): f"try({{0}} * {size})"},
+        row=lambda count: _span_of(count, size),
         doc=f"A length of so many {unit}.",
     )
 
@@ -166,8 +168,8 @@ def _length_of(unit: str, size: int) -> Function:
 def _between(unit: str, size: int) -> Function:
     return Function(
         signatures=((("time", "time"), "float"),),
-        sql=f"(epoch_us({{1}}) - epoch_us({{0}})) / {size}.0",
-        row=lambda first, second: (second - first) / float(size),
+        sql=f"(try(epoch_us({{1}}) - epoch_us({{0}})) / {size}.0)",
+        row=lambda first, second: None if _whole(second - first) is None else (second - first) / float(size),
         doc=f"The {unit} from the first moment to the second; negative when it lies before.",
     )
 
@@ -176,8 +178,13 @@ FUNCTIONS: dict[str, Function] = {
     "+": Function(
         signatures=(*_NUMBERS, (("time", "span"), "time"), (("span", "span"), "span")),
         sql="({0} + {1})",
-        sql_of={("time", "span"): "({0} + to_microseconds({1}))"},
-        row=lambda a, b: a + b,
+        sql_of={
+            ("int", "int"): "try({0} + {1})",
+            ("span", "span"): "try({0} + {1})",
+            ("time", "span"): "try({0} + to_microseconds({1}))",
+        },
+        row=lambda a, b: _number(a + b),
+        row_of={("time", "span"): lambda a, b: _shifted(a + b)},
         doc="Sum; a moment plus a length is a moment.",
     ),
     "-": Function(
@@ -189,13 +196,22 @@ FUNCTIONS: dict[str, Function] = {
         ),
         sql="({0} - {1})",
         sql_of={
-            ("time", "span"): "({0} - to_microseconds({1}))",
-            ("time", "time"): "(epoch_us({0}) - epoch_us({1}))",
+            ("int", "int"): "try({0} - {1})",
+            ("span", "span"): "try({0} - {1})",
+            ("time", "span"): "try({0} + to_microseconds(-({1})))",
+            ("time", "time"): "try(epoch_us({0}) - epoch_us({1}))",
         },
-        row=lambda a, b: a - b,
+        row=lambda a, b: _number(a - b),
+        row_of={("time", "span"): lambda a, b: _shifted(a - b) if b > -_INT64 else None},
         doc="Difference; of two moments, the length between them.",
     ),
-    "*": Function(signatures=_NUMBERS, sql="({0} * {1})", row=lambda a, b: a * b, doc="Product."),
+    "*": Function(
+        signatures=_NUMBERS,
+        sql="({0} * {1})",
+        sql_of={("int", "int"): "try({0} * {1})"},
+        row=lambda a, b: _number(a * b),
+        doc="Product.",
+    ),
     "/": Function(
         signatures=((("float", "float"), "float"),),
         sql="(CAST({0} AS DOUBLE) / nullif(CAST({1} AS DOUBLE), 0))",
@@ -210,13 +226,16 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "negate": Function(
         signatures=((("int",), "int"), (("float",), "float"), (("span",), "span")),
-        sql="(-{0})",
-        row=lambda a: -a,
+        sql="(-({0}))",
+        sql_of={("int",): "try(-({0}))", ("span",): "try(-({0}))"},
+        row=lambda a: _number(-a),
         doc="The opposite.",
     ),
     "=": Function(signatures=_SAME_KINDS, sql="({0} = {1})", row=lambda a, b: a == b, doc="Equal."),
     "!=": Function(signatures=_SAME_KINDS, sql="({0} <> {1})", row=lambda a, b: a != b, doc="Different."),
-    "<": Function(signatures=_SAME_KINDS, sql="({0} < {1})", row=lambda a, b: a < b, doc="Less; of texts by code point."),
+    "<": Function(
+        signatures=_SAME_KINDS, sql="({0} < {1})", row=lambda a, b: a < b, doc="Less; of texts by code point."
+    ),
     "<=": Function(signatures=_SAME_KINDS, sql="({0} <= {1})", row=lambda a, b: a <= b, doc="Less or equal."),
     ">": Function(signatures=_SAME_KINDS, sql="({0} > {1})", row=lambda a, b: a > b, doc="Greater."),
     ">=": Function(signatures=_SAME_KINDS, sql="({0} >= {1})", row=lambda a, b: a >= b, doc="Greater or equal."),
@@ -252,7 +271,8 @@ FUNCTIONS: dict[str, Function] = {
     "in": Function(
         signatures=((("text", "text*"), "bool"), (("int", "int*"), "bool")),
         sql="({0} IN ({rest}))",
-        row=lambda a, *among: a in among,
+        row=_among,
+        strict=False,
         doc="One of the listed values; written 'x in (1, 2)'.",
     ),
     "if": Function(
@@ -270,14 +290,14 @@ FUNCTIONS: dict[str, Function] = {
         doc="The first value that is not missing.",
     ),
     "least": Function(
-        signatures=tuple(((kind, f"{kind}*"), kind) for kind in ("int", "float", "time")),  # type: ignore[misc]
+        signatures=tuple(((kind, f"{kind}*"), kind) for kind in ("int", "float", "time")),
         sql="least({all})",
         row=lambda *values: min((value for value in values if value is not None), default=None),
         strict=False,
         doc="The smallest of those that are there.",
     ),
     "greatest": Function(
-        signatures=tuple(((kind, f"{kind}*"), kind) for kind in ("int", "float", "time")),  # type: ignore[misc]
+        signatures=tuple(((kind, f"{kind}*"), kind) for kind in ("int", "float", "time")),
         sql="greatest({all})",
         row=lambda *values: max((value for value in values if value is not None), default=None),
         strict=False,
@@ -290,32 +310,48 @@ FUNCTIONS: dict[str, Function] = {
         doc="The later of two moments; missing if either is, unlike greatest.",
     ),
     "abs": Function(
-        signatures=((("int",), "int"), (("float",), "float")), sql="abs({0})", row=abs, doc="Without its sign."
+        signatures=((("int",), "int"), (("float",), "float")),
+        sql="abs({0})",
+        sql_of={("int",): "try(abs({0}))"},
+        row=lambda a: _number(abs(a)),
+        doc="Without its sign.",
     ),
     "floor": Function(
         signatures=((("float",), "float"),),
         sql="floor(CAST({0} AS DOUBLE))",
-        row=lambda a: float(math.floor(a)) if math.isfinite(a) else a,
+        row=_floor,
         doc="The whole number below.",
     ),
     "round": Function(
         signatures=((("float",), "float"),),
         sql="floor({0} + 0.5)",
-        row=lambda a: float(math.floor(a + 0.5)) if math.isfinite(a) else a,
+        row=lambda a: _floor(a + 0.5),
         doc="The nearest whole number; halves go up.",
     ),
     "sqrt": _of_float(
-        "(CASE WHEN {0} >= 0 THEN sqrt({0}) END)", lambda a: math.sqrt(a) if a >= 0 else None, "Square root; missing below 0."
+        "(CASE WHEN {0} >= 0 THEN sqrt({0}) END)",
+        lambda a: math.sqrt(a) if a >= 0 else None,
+        "Square root; missing below 0.",
     ),
     "ln": _of_float(
-        "(CASE WHEN {0} > 0 THEN ln({0}) END)", lambda a: math.log(a) if a > 0 else None, "Natural logarithm; missing at or below 0."
+        "(CASE WHEN {0} > 0 THEN ln({0}) END)",
+        lambda a: math.log(a) if a > 0 else None,
+        "Natural logarithm; missing at or below 0.",
     ),
-    "sin": _of_float("sin({0})", math.sin, "Sine of an angle in radians."),
-    "cos": _of_float("cos({0})", math.cos, "Cosine of an angle in radians."),
+    "sin": _of_float(
+        "(CASE WHEN isfinite({0}) THEN sin({0}) END)",
+        lambda a: math.sin(a) if math.isfinite(a) else None,
+        "Sine of an angle in radians.",
+    ),
+    "cos": _of_float(
+        "(CASE WHEN isfinite({0}) THEN cos({0}) END)",
+        lambda a: math.cos(a) if math.isfinite(a) else None,
+        "Cosine of an angle in radians.",
+    ),
     "haversine_km": Function(
         signatures=((("float", "float", "float", "float"), "float"),),
         sql=(
-            "(CASE WHEN ({0} + {1} + {2} + {3}) IS NOT NULL THEN 2.0 * 6371.0088 * asin(sqrt(least(1.0::DOUBLE, "
+            "(CASE WHEN isfinite({0} + {1} + {2} + {3}) THEN 2.0 * 6371.0088 * asin(sqrt(least(1.0::DOUBLE, "
             "sin((radians({2}) - radians({0})) / 2.0) * sin((radians({2}) - radians({0})) / 2.0) "
             "+ cos(radians({0})) * cos(radians({2})) "
             "* sin(radians({3} - {1}) / 2.0) * sin(radians({3} - {1}) / 2.0)))) END)"
@@ -325,11 +361,17 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "lower": Function(signatures=((("text",), "text"),), sql="lower({0})", row=_lower, doc="In small letters."),
     "trim": Function(
-        signatures=((("text",), "text"),), sql="trim({0}, ' ')", row=lambda a: a.strip(" "), doc="Without spaces at its ends."
+        signatures=((("text",), "text"),),
+        sql="trim({0}, ' ')",
+        row=lambda a: a.strip(" "),
+        doc="Without spaces at its ends.",
     ),
     "length": Function(signatures=((("text",), "int"),), sql="length({0})", row=len, doc="Number of code points."),
     "concat": Function(
-        signatures=((("text", "text"), "text"),), sql="({0} || {1})", row=lambda a, b: a + b, doc="One text after the other."
+        signatures=((("text", "text"), "text"),),
+        sql="({0} || {1})",
+        row=lambda a, b: a + b,
+        doc="One text after the other.",
     ),
     "starts_with": Function(
         signatures=((("text", "text"), "bool"),),
@@ -343,7 +385,9 @@ FUNCTIONS: dict[str, Function] = {
         row=lambda a, b: b in a,
         doc="Whether the second text stands in the first.",
     ),
-    "text": Function(signatures=((("int",), "text"),), sql="CAST({0} AS VARCHAR)", row=str, doc="A whole number as text."),
+    "text": Function(
+        signatures=((("int",), "text"),), sql="CAST({0} AS VARCHAR)", row=str, doc="A whole number as text."
+    ),
     "year": _part("year({0})", lambda local: local.year, "The calendar year of a moment in a zone."),
     "month": _part("month({0})", lambda local: local.month, "The month, 1 to 12."),
     "day": _part("day({0})", lambda local: local.day, "The day of the month, 1 to 31."),
@@ -353,23 +397,15 @@ FUNCTIONS: dict[str, Function] = {
     "day_of_year": _part("dayofyear({0})", lambda local: local.timetuple().tm_yday, "The day of the year, 1 to 366."),
     "local_time": Function(
         signatures=((("int", "int", "int", "int", "text"), "time"),),
-        sql=(
-            "timezone('UTC', timezone({4}, try(make_timestamp({0}, {1}, {2}, 0, 0, 0)) "
-            "+ to_minutes(({3} // 100) * 60 + {3} % 100)))"
-        ),
-        row=_local_time,
-        doc="The moment at which a clock in the zone reads year, month, day and hour*100 + minute (2400 is midnight).",
+        sql=LOCAL_TIME_SQL,
+        row=local_time,
+        doc="The moment at which a clock in the zone reads year, month, day and hour*100 + minute (2400 is midnight); "
+        "missing where there is no such day or time of day.",
     ),
     "next_local": Function(
         signatures=((("time", "int", "text"), "time"),),
-        sql=(
-            "timezone('UTC', timezone({2}, date_trunc('day', timezone({2}, timezone('UTC', {0}))) "
-            "+ to_minutes(({1} // 100) * 60 + {1} % 100) "
-            "+ (CASE WHEN date_trunc('day', timezone({2}, timezone('UTC', {0}))) "
-            "+ to_minutes(({1} // 100) * 60 + {1} % 100) > timezone({2}, timezone('UTC', {0})) "
-            "THEN INTERVAL 0 DAY ELSE INTERVAL 1 DAY END)))"
-        ),
-        row=_next_local,
+        sql=NEXT_LOCAL_SQL,
+        row=next_local,
         doc="The first moment after the given one at which a clock in the zone reads hour*100 + minute.",
     ),
     "minutes": _length_of("minutes", 60_000_000),

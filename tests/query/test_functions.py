@@ -1,0 +1,228 @@
+"""Every function means the same to the engine and to the one-row form, bit for bit."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+
+from headway.errors import ExpressionError
+from headway.nouns.expression import Call, Column, Literal, parse
+from headway.query.compile import Scope, compile_expression
+from headway.query.database import Database
+from headway.query.functions import FUNCTIONS, SQL_TYPES
+
+ARROW = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "text": pa.string(),
+    "time": pa.timestamp("us"),
+    "span": pa.int64(),
+}
+ZONES = ["America/New_York", "Pacific/Honolulu", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]
+INT64 = 2**63
+YEAR_US = 365 * 86_400_000_000
+
+
+def _moment(*parts: int) -> int:
+    return int(datetime(*parts, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+# The hours around which clocks are moved: forwards, backwards, and by half an hour on Lord Howe Island.
+CHANGES = [
+    _moment(2013, 3, 10, 7),
+    _moment(2013, 11, 3, 6),
+    _moment(2013, 3, 31, 1),
+    _moment(2013, 10, 27, 1),
+    _moment(2013, 4, 6, 15),
+    _moment(2013, 10, 5, 15, 30),
+    _moment(2012, 2, 29, 12),
+    _moment(1969, 12, 31, 23),
+]
+EXTREMES = {
+    "bool": [True, False],
+    "int": [0, 1, -1, INT64 - 1, -INT64, 2**53 + 1, 2400, -50],
+    "float": [0.0, -0.0, 0.1, 0.49999999999999994, 0.5, -0.5, 1e308, -1e308, 5e-324, 1e15 + 0.3, 2.5e12],
+    "text": ["", " ", "a", "A", "ÄΣİß", "'", '"', "\n", "🤦🏼", "a" * 300],
+    "time": [*CHANGES, 0, -1, -(INT64 - 2) + 36854775807000, INT64 - 2, _moment(9999, 12, 31, 23), _moment(1, 1, 1, 1)],
+    "span": [0, 1, -1, INT64 - 1, -INT64, 3_600_000_000],
+}
+
+
+def _value(kind: str, rnd: random.Random):
+    if rnd.random() < 0.12:
+        return None
+    if rnd.random() < 0.3:
+        return rnd.choice(EXTREMES[kind])
+    return {
+        "bool": lambda: rnd.random() < 0.5,
+        "int": lambda: rnd.randint(-60, 3000),
+        "float": lambda: rnd.choice([rnd.uniform(-90, 90), rnd.uniform(-1e6, 1e6), rnd.gauss(0, 1) ** 9]),
+        "text": lambda: "".join(rnd.choices("abAB éß ", k=rnd.randint(0, 5))),
+        "time": lambda: rnd.choice(CHANGES) + rnd.randint(-(10**10), 10**10),
+        "span": lambda: rnd.randint(-(10**11), 10**11),
+    }[kind]()
+
+
+def _zoned(rows: list[list], rnd: random.Random) -> list[list]:
+    return [[*row[:-1], None if rnd.random() < 0.05 else rnd.choice(ZONES)] for row in rows]
+
+
+def _rows(name: str, shape: tuple[str, ...], rnd: random.Random) -> list[list]:
+    rows = [[_value(kind, rnd) for kind in shape] for _ in range(600)]
+    if name == "local_time":
+        rows = [_clock(rnd) for _ in range(3000)]
+    elif name == "next_local":
+        rows = [[_value("time", rnd), _hhmm(rnd), ""] for _ in range(3000)]
+    takes_zone = shape[-1] == "text" and "time" in (shape[0], FUNCTIONS[name].signatures[0][1])
+    return _zoned(rows, rnd) if takes_zone else rows
+
+
+def _clock(rnd: random.Random) -> list:
+    if rnd.random() < 0.5:  # near a change, where a reading comes twice or never
+        near = datetime.fromtimestamp(rnd.choice(CHANGES) / 1e6, tz=ZoneInfo(rnd.choice(ZONES)))
+        return [near.year, near.month, near.day, rnd.randint(0, 4) * 100 + rnd.choice([0, 1, 29, 30, 59]), ""]
+    years = [rnd.randint(1900, 2037), 2012, 2013, 0, -1, 1, 2, 9998, 9999, 10_000, 99_999, 2**40]
+    return [rnd.choice(years), rnd.randint(-1, 14), rnd.randint(-1, 33), _hhmm(rnd), ""]
+
+
+def _hhmm(rnd: random.Random) -> int:
+    return rnd.choice(
+        [rnd.randint(0, 23) * 100 + rnd.randint(0, 59), 0, 2400, 2401, 2359, 1260, -1, -50, 9999, INT64 - 1]
+    )
+
+
+def _both(expression, kinds: dict[str, str], rows: list[list]) -> list[tuple]:
+    """Return (row, what the engine says, what the one-row form says)."""
+    compiled = compile_expression(expression, Scope.of("the row", kinds))
+    names = list(kinds)
+    columns = [pa.array([row[i] for row in rows], ARROW[kinds[name]]) for i, name in enumerate(names)]
+    with Database(threads=1) as database:
+        table = database.register(pa.table(columns, names=names))
+        typed = ", ".join(f'CAST("{name}" AS {SQL_TYPES[kind]}) AS "{name}"' for name, kind in kinds.items())
+        text = f"epoch_us({compiled.sql})" if compiled.kind == "time" else compiled.sql
+        engine = database.table(f"SELECT {text} AS x FROM (SELECT {typed} FROM {table})")["x"].to_pylist()  # noqa: S608  (names are ours)
+    return [
+        (row, said, compiled.row(dict(zip(names, row, strict=True)))) for row, said in zip(rows, engine, strict=True)
+    ]
+
+
+def _same(first, second) -> bool:
+    if isinstance(first, float) and isinstance(second, float):
+        return struct.pack("d", first) == struct.pack("d", second) or (math.isnan(first) and math.isnan(second))
+    return first == second and type(first) is type(second)
+
+
+SIGNATURES = [
+    pytest.param(name, shape, id=f"{name}({', '.join(shape)})")
+    for name, function in FUNCTIONS.items()
+    for shape, _ in function.signatures
+]
+
+
+@pytest.mark.parametrize(("name", "shape"), SIGNATURES)
+def test_the_engine_and_the_one_row_form_agree(name, shape) -> None:
+    """Each function under each signature, over random values, extremes and missing ones."""
+    rnd = random.Random(f"{name}{shape}")  # noqa: S311  (examples, not secrets)
+    repeated = shape[-1].endswith("*")
+    shape = (*(kind.rstrip("*") for kind in shape), *([shape[-1].rstrip("*")] * 2 if repeated else []))
+    kinds = {f"c{i}": kind for i, kind in enumerate(shape)}
+    answers = _both(Call(name, tuple(map(Column, kinds))), kinds, _rows(name, shape, rnd))
+    assert [answer for answer in answers if not _same(*answer[1:])][:3] == []
+    assert any(said is not None for _, said, _ in answers)
+
+
+def test_nested_expressions_agree_too() -> None:
+    """What one function gives, the next one takes: kinds are widened where they must be."""
+    rnd = random.Random(5)  # noqa: S311  (examples, not secrets)
+    kinds = {"i": "int", "f": "float", "t": "time", "z": "text"}
+    rows = [[_value("int", rnd), _value("float", rnd), _value("time", rnd), rnd.choice(ZONES)] for _ in range(500)]
+    for text in [
+        "if(i % 7 > f or i is missing, coalesce(i, f), f - 0.1)",
+        "days_between(t, next_local(t + minutes(f), 730, z)) * 0.30000000000000004",
+        "hour(t - interval 90 minutes, z) + weekday(t, 'Europe/Berlin') in (3, 4, 11)",
+        "least(i, 3) * 3000000000 - greatest(i, -5) * 3000000000",
+        "later(t, t + interval 1 day) > t and not (i = 3)",
+        "-(-(i)) - -5",
+    ]:
+        answers = _both(parse(text), kinds, rows)
+        assert [answer for answer in answers if not _same(*answer[1:])][:3] == [], text
+
+
+def test_every_letter_has_the_same_small_letter_on_both_sides() -> None:
+    """lower() of all of Unicode; one letter for one, whatever the context."""
+    letters = [[chr(code)] for code in range(1, 0x30000) if not 0xD800 <= code <= 0xDFFF]
+    answers = _both(parse("lower(x)"), {"x": "text"}, [*letters, ["ΑΣ"]])
+    different = [answer for answer in answers if answer[1] != answer[2]]
+    # The two carry tables of Unicode of different years; what differs may only be letters that are new to one.
+    assert len(different) <= 60
+    assert all(ord(row[0]) > 0x2C00 for row, _, _ in different)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_local_clocks_agree_hour_by_hour_through_two_years(zone) -> None:
+    """Every quarter of an hour around each change of the clock, and every seventh hour of 2012 and 2013."""
+    hours = [[_moment(2012, 1, 1, 0) + hour * 3_600_000_000] for hour in range(0, 17_500, 7)]
+    quarters = [[change + quarter * 900_000_000] for change in CHANGES for quarter in range(-20, 20)]
+    text = f"((day_of_year(t, '{zone}') * 24) + hour(t, '{zone}')) * 60 + minute(t, '{zone}')"
+    answers = _both(parse(text), {"t": "time"}, hours + quarters)
+    assert [answer for answer in answers if answer[1] != answer[2]] == []
+
+
+def test_a_reading_that_comes_twice_means_the_second_and_one_that_never_comes_the_clock_before() -> None:
+    """What the documentation promises about the two nights of the year, in the words of the one-row form."""
+    there = FUNCTIONS["local_time"].row
+    assert there(2013, 11, 3, 130, "America/New_York") == _moment(2013, 11, 3, 6, 30)
+    assert there(2013, 3, 10, 230, "America/New_York") == _moment(2013, 3, 10, 7, 30)
+    assert there(2013, 4, 7, 145, "Australia/Lord_Howe") == _moment(2013, 4, 6, 15, 15)
+
+
+@pytest.mark.parametrize("hhmm", [-1, -50, 1260, 2401, 9999])
+def test_a_time_of_day_that_does_not_exist_is_missing(hhmm) -> None:
+    """1260 is a slip of a keyboard, not 13:00."""
+    assert FUNCTIONS["local_time"].row(2013, 1, 1, hhmm, "UTC") is None
+    assert FUNCTIONS["next_local"].row(0, hhmm, "UTC") is None
+
+
+def test_a_day_that_does_not_exist_is_missing() -> None:
+    """29 February stands in leap years alone."""
+    there = FUNCTIONS["local_time"].row
+    assert there(2012, 2, 29, 0, "UTC") == _moment(2012, 2, 29)
+    assert there(2013, 2, 29, 0, "UTC") is None
+
+
+def test_midnight_may_be_written_as_2400() -> None:
+    """Schedules write the end of a day as 2400; it is the next day's beginning."""
+    there = FUNCTIONS["local_time"].row
+    assert there(2013, 12, 31, 2400, "UTC") == there(2014, 1, 1, 0, "UTC") == _moment(2014, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["hour(t, 'Berlin')", "local_time(1, 1, 1, 0, 'utc')", "next_local(t, 5, 'America/NewYork')"]
+)
+def test_a_zone_that_does_not_exist_is_refused_where_it_is_written(text) -> None:
+    """No row is needed to see that."""
+    with pytest.raises(ExpressionError, match="is not a time zone") as caught:
+        compile_expression(parse(text), Scope.of("the row", {"t": "time"}))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("value", [0.1, 0.30000000000000004, 1e-300, 123456789.123456789, 5e-324, 1.7e308])
+def test_a_number_is_the_same_double_on_both_sides(value) -> None:
+    """The engine takes a bare 0.1 for a decimal of its own."""
+    ((_, engine, row),) = _both(Literal(value, "float"), {"x": "int"}, [[1]])
+    assert _same(engine, value)
+    assert _same(row, value)
+
+
+def test_every_function_says_what_it_does() -> None:
+    """The reference page is made of these sentences."""
+    for name, function in FUNCTIONS.items():
+        assert function.doc.endswith("."), name
+        assert function.signatures, name
