@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -267,39 +267,6 @@ class Project:
 
         return self._into_service(self._material(), lambda: activate(self.store, release, by=by, why=why))
 
-    def serve(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 8000,
-        token: str = "",
-        level: Literal["process", "disk"] = "process",
-        on_ready: Callable[[str], None] | None = None,
-    ) -> None:
-        """Answer predictions over HTTP until told to stop.
-
-        Raises
-        ------
-        GateClosed
-            When it would listen to more than this machine, without a token.
-        NotFound
-            When nothing is deployed.
-        """
-        from headway.server.run import serve
-
-        serve(
-            serving=self.store.serving,
-            blobs=self.store.blobs,
-            log=self.store.predictions,
-            clock=self._clock,
-            host=host,
-            port=port,
-            token=token,
-            level=level,
-            management=_Management(self),
-            on_ready=on_ready,
-        )
-
     def _into_service(self, material: Material, change: Callable[[], object]) -> Deployed:
         from headway.loop.releases import materialise
 
@@ -355,8 +322,13 @@ class Project:
         event = receive(self.store, self.brief, found, where=where, strict=strict)
         return msgspec.to_builtins(event)  # type: ignore[no-any-return]
 
-    def tend(self) -> Tended:
+    def tend(self, *, refresh: bool = True) -> Tended:
         """Take one round of keeping the model alive.
+
+        Parameters
+        ----------
+        refresh
+            Whether to fill the online store anew, too.
 
         Raises
         ------
@@ -366,7 +338,7 @@ class Project:
         from headway.loop.tend import tend
 
         with self._placed(), self.store.ledger.lease("tend", owner=self.store.owner):
-            return tend(self.store, self._material())
+            return tend(self.store, self._material(), refresh=refresh)
 
     # -- what has become of it
 
@@ -407,6 +379,11 @@ class Project:
         return self.store.get(self._result(run).verdict, Verdict)
 
     # -- the parts
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time here."""
+        return self._clock
 
     @property
     def store(self) -> Store:
@@ -453,25 +430,6 @@ class Project:
 
     def _placed(self) -> _Placed:
         return _Placed(self)
-
-
-class _Management:
-    """The project as a server sees it: JSON in, JSON out."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    def outcomes(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
-        return self._project.outcomes(outcomes)
-
-    def status(self) -> dict[str, Any]:
-        return self._project.status()
-
-    def activate(self, release: str, *, by: str, why: str) -> dict[str, Any]:
-        return msgspec.to_builtins(self._project.activate(release, by=by, why=why))  # type: ignore[no-any-return]
-
-    def rollback(self, *, by: str, why: str) -> dict[str, Any]:
-        return msgspec.to_builtins(self._project.rollback(by=by, why=why))  # type: ignore[no-any-return]
 
 
 class _Placed:
