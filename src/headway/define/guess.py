@@ -1,0 +1,506 @@
+"""Honest guesses: which source holds the examples, what is predicted, when things are known, which features are safe.
+
+From looks to choices, pure. Where the data leave it open the careful side is taken: a label is known rather too late
+than too early, a column that may be filled in later is no feature of its row, and every such choice carries a note for
+whoever edits the brief.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from headway.define.toml import key as _key
+from headway.define.toml import text as _quoted
+from headway.define.words import calendar_part, identifier_score, tokens
+from headway.nouns.span import DAY, HOUR, MINUTE, format_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from headway.define.looks import ColumnLook, JoinLook, Look, Looks, TargetLook
+
+__all__ = ["FeatureGuess", "Guess", "SourceGuess", "SplitGuess", "guess"]
+
+_SPANS = tuple(
+    unit * count
+    for unit, counts in (
+        (MINUTE, (10, 30)),
+        (HOUR, (1, 2, 6, 12)),
+        (DAY, (1, 2, 3, 7, 14, 30, 45, 60, 90, 120, 180, 365, 730)),
+    )
+    for count in counts
+)
+_FEW_VALUES, _MANY_VALUES = 60, 200
+_LOOKED_UP, _MEASURED, _ENTITIES = 5, 12, 3
+_LATENESS = frozenset({"delay", "late", "lateness", "overdue"})
+_SLOW = frozenset({"churn", "churned", "attrition", "renew", "renewed", "default", "defaulted"})
+MOMENT = "happens_at"
+"""How a moment is called that is put together from the parts of a date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceGuess:
+    """What the brief will say of a source; ``notes`` are for whoever reads it."""
+
+    look: Look
+    time: str = ""
+    known: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    derive: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureGuess:
+    """One feature as TOML, and what to know of it."""
+
+    name: str
+    toml: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitGuess:
+    """Where the stretches of time end, exclusively."""
+
+    train_before: dt.date
+    validate_before: dt.date
+    test_before: dt.date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """All choices. ``open`` lists what nobody but a human can fill in before the brief holds."""
+
+    sources: tuple[SourceGuess, ...]
+    examples: str
+    moment: str
+    target: TargetLook | None
+    other_targets: tuple[TargetLook, ...]
+    label_known_at: str
+    label_note: str
+    features: tuple[FeatureGuess, ...]
+    skipped: tuple[tuple[str, str], ...]
+    split: SplitGuess | None
+    actions_per_day: int | None
+    rule: str
+    segments: tuple[str, ...]
+    moving: bool
+    open: tuple[str, ...]
+
+
+def guess(looks: Looks, *, target: str = "") -> Guess:
+    """Return the choices that look best.
+
+    Parameters
+    ----------
+    target
+        The condition, or the column, that somebody has chosen; the likeliest one by default.
+    """
+    examples, chosen, others = _target(looks, target)
+    moment, derive = _moment(examples)
+    delay_us, known_at, note = _label_known(examples, chosen, moment)
+    joins = [join for join in looks.joins if join.mine == examples.name]
+    known = _known(examples, chosen, moment, known_at)
+    sources = [
+        SourceGuess(
+            look=examples,
+            time=moment,
+            known=known,
+            types=_types(examples),
+            derive=derive,
+            notes=_source_notes(examples, joins),
+        )
+        if look.name == examples.name
+        else _other_source(look, joins)
+        for look in looks.sources
+    ]
+    features, skipped = _row_features(examples, chosen, moment, set(known) - {"*"})
+    windows = _windows(examples, chosen, moment, set(known) - {"*"}, delay_us)
+    looked_up = [feature for join in joins for feature in _lookups(looks, join, examples, joins)] if moment else []
+    distances = _distances(looks, joins)
+    every = _named_apart([*features, *windows, *looked_up, *distances])
+    return Guess(
+        sources=tuple(sources),
+        examples=examples.name,
+        moment=moment,
+        target=chosen,
+        other_targets=others,
+        label_known_at=known_at,
+        label_note=note,
+        features=tuple(every),
+        skipped=tuple(skipped),
+        split=_split(examples, delay_us) if examples.time else None,
+        actions_per_day=_actions(examples, chosen),
+        rule=next((feature.name for feature in every if "avg(" in feature.toml), ""),
+        segments=_segments(examples, set(known) - {"*"}, chosen),
+        moving=any("window" in feature.toml or "max_age" in feature.toml for feature in every),
+        open=_open(examples, chosen, moment, every),
+    )
+
+
+def careful(us: int) -> int:
+    """Return the round span that is at least ``us``.
+
+    Examples
+    --------
+    >>> careful(25 * DAY) // DAY
+    30
+    """
+    return next((span for span in _SPANS if span >= us), -(-us // DAY) * DAY)
+
+
+# -- what is predicted, and when that is known
+
+
+def _target(looks: Looks, wanted: str) -> tuple[Look, TargetLook | None, tuple[TargetLook, ...]]:
+    def place(look: Look, target: TargetLook) -> tuple[float, int]:
+        return (target.score + (0.5 if look.time else 0.0) - (0.0 if look.key else 0.5), look.rows)
+
+    every = [(look, target) for look in looks.sources for target in look.targets]
+    every.sort(key=lambda pair: place(*pair), reverse=True)
+    if wanted:
+        every.sort(key=lambda pair: wanted.strip() not in {pair[1].label, pair[1].column})
+    if not every:
+        return max(looks.sources, key=lambda look: (bool(look.time), look.rows)), None, ()
+    look, chosen = every[0]
+    return look, chosen, tuple(target for other, target in every[1:] if other.name == look.name)
+
+
+def _moment(look: Look) -> tuple[str, dict[str, str]]:
+    """Return the column of the event's moment, put together from the parts of a date where there is no other."""
+    if look.time:
+        return look.time, {}
+    by_name = {column.name.lower(): column for column in look.columns if column.kind == "int" and column.writable}
+    parts = [by_name[part].name for part in ("year", "month", "day") if part in by_name]
+    if len(parts) < 3:
+        return "", {}
+    clock = f"{by_name['hour'].name} * 100" if "hour" in by_name else "0"
+    return MOMENT, {MOMENT: f"local_time({', '.join(parts)}, {clock}, 'UTC')"}
+
+
+def _label_known(look: Look, target: TargetLook | None, moment: str) -> tuple[int, str, str]:
+    """Return how long a label takes, the expression of when it is known, and why that."""
+    if target is None or not moment:
+        return 30 * DAY, "", ""
+    if target.known_by:
+        return (
+            target.delay_us or 0,
+            target.known_by[0],
+            "the moment in the row that answers to it best; is it the right one?",
+        )
+    if target.only_when_true and target.delay_us is not None:
+        wait = careful(max(target.delay_us, HOUR))
+        return wait, f"{moment} + interval {format_span(wait)}", (
+            f"{target.only_when_true} is there only where it came true, for 19 of 20 within this time: after it, no means no"
+        )  # fmt: skip
+    words = set(tokens(target.column))
+    wait = DAY if words & _LATENESS else 90 * DAY if words & _SLOW else 30 * DAY
+    return (
+        wait,
+        f"{moment} + interval {format_span(wait)}",
+        "edit me: nothing in the data says when the outcome is known",
+    )
+
+
+def _known(look: Look, target: TargetLook | None, moment: str, known_at: str) -> dict[str, str]:
+    """Return when each column is known: the row's own moment, but for what is filled in later."""
+    if not moment:
+        return {}
+    late = {name: name if look.column(name).writable else known_at for name in look.later}
+    answers = {*look.outcomes, *((target.column, *_untimed(look, target)) if target else ())}
+    filled = {column.name: known_at for column in look.columns if column.name in answers and column.name not in late}
+    return {"*": moment, **{name: text for name, text in {**late, **filled}.items() if text}}
+
+
+def _untimed(look: Look, target: TargetLook) -> tuple[str, ...]:
+    return tuple(name for name in target.tells if name not in {look.time, *look.later, *look.earlier, *look.key})
+
+
+def _actions(look: Look, target: TargetLook | None) -> int | None:
+    """Return a daily quota: as many actions as there are cases, or ``None`` when that is less than one a day."""
+    if target is None or look.first_us is None or look.last_us is None:
+        return None
+    days = max((look.last_us - look.first_us) / DAY, 1.0)
+    cases = target.base_rate * look.rows / days
+    if cases < 1:
+        return None
+    size = 1 if cases < 10 else 5 if cases < 100 else 10 ** (len(str(int(cases))) - 2)
+    return max(int(cases / size + 0.5) * size, 1)
+
+
+def _split(look: Look, delay_us: int) -> SplitGuess | None:
+    """Return 60, 20 and 20 % of the time of which the outcomes are known."""
+    if look.first_us is None or look.last_us is None or look.last_seen_us is None:
+        return None
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    first = (epoch + dt.timedelta(microseconds=look.first_us)).date()
+    matured = max(min(look.last_us, look.last_seen_us - delay_us), look.first_us)
+    end = (epoch + dt.timedelta(microseconds=matured)).date() + dt.timedelta(days=1)
+    days = max((end - first).days, 3)
+    train = first + dt.timedelta(days=min(max(round(0.6 * days), 1), days - 2))
+    validate = first + dt.timedelta(days=min(max(round(0.8 * days), (train - first).days + 1), days - 1))
+    return SplitGuess(train_before=train, validate_before=validate, test_before=first + dt.timedelta(days=days))
+
+
+# -- sources
+
+
+def _types(look: Look) -> dict[str, str]:
+    """Return types for columns that text files hold and a table of plain values has no place for."""
+    text = re.search(r"\.(csv|tsv|txt|\*)(\.gz|\.zip|\.zst)?$", look.path, re.IGNORECASE)
+    return {column.name: "text" for column in look.columns if column.kind == "other" and text}
+
+
+def _source_notes(look: Look, joins: Iterable[JoinLook]) -> tuple[str, ...]:
+    notes = []
+    if look.sampled < look.rows:
+        notes.append(f"Looked at closely: the first {look.sampled:,} of {look.rows:,} rows.")
+    if not look.key:
+        notes.append("No one, two or three columns tell all rows apart: add a column that does, and name it as key.")
+    elif len(look.keys) > 1:
+        notes.append(f"Other keys: {'; '.join(' + '.join(key) for key in look.keys[1:])}.")
+    if look.time and not look.zoned and look.clock:
+        notes.append(f"The times in {look.time} carry no zone: say in 'zone' whose clock they show.")
+    others = [
+        column.name
+        for column in look.columns
+        if column.kind == "time" and column.name not in {look.time, *look.later, *look.earlier}
+    ]
+    if others:
+        notes.append(f"Other moments: {', '.join(others)}.")
+    odd = [column for column in look.columns if column.kind == "other" and column.name not in _types(look)]
+    if odd:
+        notes.append(f"Cannot be read, flatten or leave out: {', '.join(f'{c.name} ({c.engine_type})' for c in odd)}.")
+    if not list(joins) and not look.targets:
+        notes.append("Nothing looks into it yet.")
+    return tuple(notes)
+
+
+def _other_source(look: Look, joins: list[JoinLook]) -> SourceGuess:
+    mine = [join for join in joins if join.theirs == look.name]
+    notes = list(_source_notes(look, mine))
+    if any(join.shape == "static" for join in mine) or not look.time or not mine:
+        if look.time and mine:
+            notes.append(f"Taken as it is today: a value that changed after {look.time} would look into the future.")
+        return SourceGuess(look=look, types=_types(look), notes=tuple(notes))
+    late = {name: name for name in look.later if look.column(name).writable}
+    safe = {"*": look.time, **late}
+    if look.outcomes:
+        notes.append(f"Filled in later, perhaps: {', '.join(look.outcomes)}; say in 'known' when.")
+    notes.append(f'Is a row known as soon as it happens? If not: known = "{look.time} + interval 10 minutes".')
+    return SourceGuess(look=look, time=look.time, known=safe, types=_types(look), notes=tuple(notes))
+
+
+# -- features
+
+
+def _row_features(
+    look: Look, target: TargetLook | None, moment: str, late: set[str]
+) -> tuple[list[FeatureGuess], list[tuple[str, str]]]:
+    """Return features of the row itself that are known at the prediction, and what was left out, with the reason."""
+    features: list[FeatureGuess] = []
+    skipped: list[tuple[str, str]] = []
+    single = {key[0] for key in look.keys if len(key) == 1}
+    for column in look.columns:
+        if column.name == moment or (target and column.name == target.column):
+            continue
+        reason = _why_not(column, look, target, single, late)
+        if reason:
+            skipped.append((column.name, reason))
+        elif column.kind == "time":
+            features.append(
+                FeatureGuess(
+                    name=f"days_since_{column.name}", toml=_text(f"days_between({column.name}, {moment})", column)
+                )
+            )
+        else:
+            features.append(FeatureGuess(name=column.name, toml=_text(column.name, column)))
+    if moment:
+        hour = look.clock and (look.time or any(column.name.lower() == "hour" for column in look.columns))
+        parts = ["hour", "weekday"] if hour else ["weekday"]
+        features += [FeatureGuess(name=_free(part, look), toml=f"\"{part}({moment}, 'UTC')\"") for part in parts]
+    return features, skipped
+
+
+def _why_not(column: ColumnLook, look: Look, target: TargetLook | None, single: set[str], late: set[str]) -> str:
+    if column.kind == "other":
+        return f"is a {column.engine_type}"
+    if not column.writable:
+        return "cannot be written in an expression: rename it in the file (letters, digits and _)"
+    if column.name in late:
+        return "is filled in later"
+    if target and column.name in target.tells and column.name not in look.key:
+        return "almost gives the answer away: is it really known at predict_at?"
+    if column.distinct <= 1:
+        return "is always the same"
+    if column.name in single:
+        return "names one row"
+    if calendar_part(column.name):
+        return "is part of the date"
+    if column.kind == "time":
+        return "" if column.name in look.earlier else "lies sometimes before the event and sometimes after"
+    if column.kind in {"int", "text"} and (identifier_score(column.name) >= 1.0 and column.distinct > _FEW_VALUES):
+        return "is an identifier"
+    if column.kind == "text" and column.distinct > _MANY_VALUES:
+        return f"has {column.distinct:,} different values"
+    return ""
+
+
+def _text(expression: str, column: ColumnLook) -> str:
+    return f'{{ value = "{expression}", missing = "allow" }}' if column.missing else f'"{expression}"'
+
+
+def _free(name: str, look: Look) -> str:
+    return f"local_{name}" if any(column.name.lower() == name for column in look.columns) else name
+
+
+def _windows(look: Look, target: TargetLook | None, moment: str, late: set[str], delay_us: int) -> list[FeatureGuess]:
+    """Return how often it came true for others of the same entity, lately, as far as that was known."""
+    if target is None or not look.time or not look.key:
+        return []
+    entities = [
+        column
+        for column in look.columns
+        if column.kind in {"int", "text"}
+        and column.name not in {*late, target.column, moment, *target.tells}
+        and 2 <= column.distinct <= look.sampled / 3
+        and not calendar_part(column.name)
+        and (column.kind == "text" or identifier_score(column.name) >= 1.0)
+    ]
+    entities.sort(key=lambda column: (-identifier_score(column.name), -column.distinct))
+    # The rarest entity says most about a single one, the commonest has the most rows: both are worth a look.
+    chosen = entities[: _ENTITIES - 1] + entities[_ENTITIES - 1 :][-1:]
+    length = careful(max(4 * delay_us, DAY))
+    features = []
+    for column in chosen:
+        match = f"from = {_quoted(look.name)}, match = [{_quoted(column.name)}]"
+        name = re.sub(r"\W", "_", column.name, flags=re.ASCII)
+        features.append(
+            FeatureGuess(
+                name=f"{target.column}_rate_by_{name}",
+                toml=f'{{ {match}, window = "{format_span(length)}", value = "avg({target.label})" }}',
+            )
+        )
+        if identifier_score(column.name) >= 1.0:
+            features.append(
+                FeatureGuess(
+                    name=f"seen_by_{name}", toml=f'{{ {match}, window = "{format_span(length)}", value = "count()" }}'
+                )
+            )
+    return features
+
+
+def _lookups(looks: Looks, join: JoinLook, examples: Look, joins: list[JoinLook]) -> list[FeatureGuess]:
+    theirs = looks.source(join.theirs)
+    match = _match(join)
+    if join.shape == "events":
+        return [
+            FeatureGuess(
+                name=f"{theirs.name}_30d",
+                toml=f'{{ from = {_quoted(theirs.name)}, match = {match}, window = "30 days", value = "count()" }}',
+            )
+        ]
+    if join.shape == "static" and all(examples.column(mine).distinct <= _FEW_VALUES for mine, _ in join.pairs):
+        return []  # what few values name, the values themselves already say
+    several = sum(other.theirs == join.theirs for other in joins) > 1
+    prefix = re.sub(r"\W", "_", join.pairs[0][0], flags=re.ASCII) if several else theirs.name
+    keys = {name for key in theirs.keys for name in key} | {other for _, other in join.pairs}
+    usable = [
+        column
+        for column in theirs.columns
+        if column.name not in {*keys, theirs.time, *theirs.later, *theirs.outcomes}
+        and column.kind in {"int", "float", "bool", "text"}
+        and column.distinct > 1
+        and not (join.shape == "asof" and calendar_part(column.name))
+        and not (column.kind == "text" and column.distinct > _FEW_VALUES)
+        and not (column.kind == "int" and identifier_score(column.name) >= 2.0)
+        and column.name.lower() not in {"lat", "lon", "latitude", "longitude"}
+    ]
+    age = ""
+    if join.shape == "asof":
+        age = f', max_age = "{format_span(careful(6 * max(theirs.step_us or HOUR, 10 * MINUTE)))}"'
+    return [
+        FeatureGuess(
+            name=re.sub(r"\W", "_", f"{prefix}_{column.name}", flags=re.ASCII),
+            toml=f"{{ from = {_quoted(theirs.name)}, match = {match}, take = {_quoted(column.name)}{age} }}",
+        )
+        for column in usable[: _MEASURED if join.shape == "asof" else _LOOKED_UP]
+    ]
+
+
+def _match(join: JoinLook) -> str:
+    if all(mine == theirs for mine, theirs in join.pairs):
+        return "[" + ", ".join(_quoted(mine) for mine, _ in join.pairs) + "]"
+    return "{ " + ", ".join(f"{_key(mine)} = {_quoted(theirs)}" for mine, theirs in join.pairs) + " }"
+
+
+def _distances(looks: Looks, joins: list[JoinLook]) -> list[FeatureGuess]:
+    """Return the distance between two places that the row names, where a source says where they are."""
+    found = []
+    for name in dict.fromkeys(join.theirs for join in joins):
+        ends = [join for join in joins if join.theirs == name and join.shape == "static" and len(join.pairs) == 1]
+        theirs = looks.source(name)
+        floats = {column.name.lower(): column.name for column in theirs.columns if column.kind == "float"}
+        lat = next((floats[word] for word in ("lat", "latitude") if word in floats), "")
+        lon = next((floats[word] for word in ("lon", "lng", "longitude") if word in floats), "")
+        if len(ends) >= 2 and lat and lon and len(theirs.key) == 1:
+            first, second = (join.pairs[0][0] for join in ends[:2])
+            found.append(
+                FeatureGuess(
+                    name=f"km_{first}_{second}",
+                    toml=f"{{ distance = [{_quoted(first)}, {_quoted(second)}], from = {_quoted(name)}, lat = {_quoted(lat)}, "
+                    f"lon = {_quoted(lon)} }}",
+                )
+            )
+    return found
+
+
+def _named_apart(features: list[FeatureGuess]) -> list[FeatureGuess]:
+    from dataclasses import replace
+
+    taken: set[str] = set()
+    apart = []
+    for feature in features:
+        name, number = feature.name, 2
+        while name.lower() in taken:
+            name, number = f"{feature.name}_{number}", number + 1
+        taken.add(name.lower())
+        apart.append(replace(feature, name=name))
+    return apart
+
+
+def _segments(look: Look, late: set[str], target: TargetLook | None) -> tuple[str, ...]:
+    few = [
+        column.name
+        for column in look.columns
+        if column.kind == "text"
+        and 2 <= column.distinct <= 12
+        and column.name not in late
+        and (target is None or column.name not in {target.column, *target.tells})
+    ]
+    return tuple(few[:2])
+
+
+def _open(look: Look, target: TargetLook | None, moment: str, features: list[FeatureGuess]) -> tuple[str, ...]:
+    missing = []
+    if target is None:
+        missing.append(
+            f"target.label: nothing in {look.name!r} looks like an outcome (two values, a status, a delay). "
+            'Write a condition such as "returned = \'yes\'" or "days_late > 3".'
+        )
+    if not moment:
+        missing.append(
+            f"target.predict_at: {look.name!r} has no column of moments, and examples are split by time. Add one to the "
+            f"file, or derive it: derive = {{ {MOMENT} = \"local_time(year, month, day, 0, 'UTC')\" }}."
+        )
+    if not look.key:
+        missing.append(
+            f"sources.{look.name}.key: no one, two or three columns tell all rows apart. Add a column that does."
+        )
+    if not features:
+        missing.append("features: no column could be used safely.")
+    return tuple(missing)
