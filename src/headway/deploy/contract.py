@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from headway.query.definitions import Definitions, RequestField
 
-__all__ = ["MAX_TEXT_CHARS", "Contract", "NotJson", "Request"]
+__all__ = ["MAX_TEXT_CHARS", "WANTED", "Contract", "NotJson", "Request"]
 
 MAX_TEXT_CHARS = 1_000
 _INT64 = 2**63
@@ -36,13 +36,14 @@ _TYPES: dict[str, Any] = {
     "text": Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)],
     "time": Annotated[datetime, Meta(tz=True)],
 }
-_WANTED = {
+WANTED = {
     "bool": "true or false",
     "int": "a whole number of at most 64 bits",
     "float": "a finite number",
     "text": f"a text of 1 to {MAX_TEXT_CHARS:,} characters",
     "time": "a moment with its zone, such as '2013-10-01T12:00:00Z'",
 }
+"""What is wanted of a value, by kind, as errors say it."""
 
 
 class NotJson(RequestError):
@@ -102,7 +103,17 @@ class Contract:
             frozen=True,
         )
         self._decoder = msgspec.json.Decoder(body)
-        self._lines = msgspec.json.Decoder(row)
+        # A line of a file may also hold what its source holds and the model does not take; that is passed over.
+        late = [(f"x{position}", msgspec.Raw, None) for position in range(len(self._late))]
+        line = msgspec.defstruct(
+            "Line",
+            late,
+            bases=(row,),
+            rename=dict(zip((name for name, *_ in late), sorted(self._late), strict=True)),
+            forbid_unknown_fields=True,
+            frozen=True,
+        )
+        self._lines = msgspec.json.Decoder(line)
         self._row_type = row
         self._values = attrgetter(*inner) if len(inner) > 1 else lambda row: (getattr(row, inner[0]),)
 
@@ -141,6 +152,52 @@ class Contract:
         for position, row in enumerate(plain):
             self._check_row(row, where=f"row {position + 1}")
         return Request(rows=[self._plain(msgspec.convert(row, self._row_type)) for row in plain], single=False)
+
+    def decode_lines(self, lines: Sequence[bytes], *, first: int, where: str) -> dict[str, list[Any]]:
+        """Return rows of JSON, one a line, as columns.
+
+        Raises
+        ------
+        RequestError
+            When one breaks the contract; ``first`` is the number of the first, ``where`` the file.
+        """
+        rows = []
+        for number, line in enumerate(lines, start=first):
+            try:
+                rows.append(self._plain(self._lines.decode(line)))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise self._explained_line(line, error, where=f"{where}, row {number}") from None
+        return {name: [row[name] for row in rows] for name in self._names}
+
+    def check_columns(self, names: Sequence[str], *, where: str) -> tuple[str, ...]:
+        """Return which of a file's columns are passed over: its source has them, and the model does not take them.
+
+        Raises
+        ------
+        RequestError
+            When a column is unknown or doubled, or one is missing that must be there.
+        """
+        for name in names:
+            if name not in self._by_name and name not in self._late:
+                raise RequestError(
+                    f"The column {_shown(name)} is unknown.", where=where, hint=did_you_mean(name[:100], self._names)
+                )
+        for field in self.fields:
+            if names.count(field.name) > 1:
+                raise RequestError(f"The column {field.name!r} stands there twice.", where=where)
+            if field.required and field.name not in names:
+                raise RequestError(
+                    f"The column {field.name!r} is missing; wanted: {WANTED[field.kind]}.",
+                    where=where,
+                    hint=f"The model takes: {', '.join(self._names)}.",
+                )
+        return tuple(name for name in names if name in self._late)
+
+    def misfit(self, name: str, value: Any, *, where: str) -> RequestError:
+        """Return the error that says that a field's value breaks the contract."""
+        wanted = WANTED[self._by_name[name].kind]
+        found = "is missing" if value is None else f"is {_shown(value)}"
+        return RequestError(f"{name!r} {found}; wanted: {wanted}.", where=where)
 
     def to_json(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row as the log keeps it and as a client would send it: moments as ISO 8601 text."""
@@ -185,6 +242,19 @@ class Contract:
             return explained
         return RequestError(f"The request breaks the contract: {error}.")
 
+    def _explained_line(self, line: bytes, error: Exception, *, where: str) -> RequestError:
+        try:
+            decoded = json.loads(line)
+        except (ValueError, RecursionError):
+            return NotJson(f"This line is no JSON: {error}.", where=where, hint="Write one object a line.")
+        if isinstance(decoded, dict):
+            decoded = {name: value for name, value in decoded.items() if name not in self._late}
+        try:
+            self._check_row(decoded, where=where)
+        except RequestError as explained:
+            return explained
+        return RequestError(f"The row breaks the contract: {error}.", where=where)
+
     def _check_body(self, body: Any) -> None:
         if not isinstance(body, dict):
             raise _shape(f"{_shown(body)}")
@@ -216,13 +286,13 @@ class Contract:
             if value is None:
                 found = "is null" if field.name in row else "is missing"
                 raise RequestError(
-                    f"{field.name!r} {found}; wanted: {_WANTED[field.kind]}.",
+                    f"{field.name!r} {found}; wanted: {WANTED[field.kind]}.",
                     where=f"{where}.{field.name}",
                     hint="The model has no policy for its absence: features.….missing = 'allow' makes one.",
                 )
             if not _fits(value, field.kind):
                 raise RequestError(
-                    f"{field.name!r} is {_shown(value)}; wanted: {_WANTED[field.kind]}.", where=f"{where}.{field.name}"
+                    f"{field.name!r} is {_shown(value)}; wanted: {WANTED[field.kind]}.", where=f"{where}.{field.name}"
                 )
 
     def _unknown(self, name: Any, where: str) -> RequestError:
