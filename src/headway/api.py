@@ -176,7 +176,7 @@ class Project:
         from headway.define.questions import advice_of, five_questions, gate_of
 
         with self._placed():
-            material = self._material()
+            material = self.material()
             facts = gather(material.definitions, material.snapshots, material.files, as_of_us=self.store.now_us())
         answers = five_questions(material.brief, facts)
         closed = [gate.name for gate in gate_of(answers) if gate.name not in self._overridden()]
@@ -213,7 +213,7 @@ class Project:
 
         self._refuse_closed_gates()
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
-            material = self._material()
+            material = self.material()
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
         self._remember(result)
         return _report(result, self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict))
@@ -240,7 +240,7 @@ class Project:
 
         self._refuse_closed_gates()
         result = self._result(run)
-        material = self._material()
+        material = self.material()
         release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
         return self._into_service(
             material, lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
@@ -251,7 +251,7 @@ class Project:
         from headway.loop.releases import roll_back
 
         return self._into_service(
-            self._material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
+            self.material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
         )
 
     def materialize(self) -> dict[str, Any]:
@@ -259,13 +259,13 @@ class Project:
         from headway.loop.releases import materialise
 
         with self._placed():
-            return materialise(self.store, self._material())
+            return materialise(self.store, self.material())
 
     def activate(self, release: str, *, by: str, why: str) -> Deployed:
         """Put a release that was made before into service."""
         from headway.loop.releases import activate
 
-        return self._into_service(self._material(), lambda: activate(self.store, release, by=by, why=why))
+        return self._into_service(self.material(), lambda: activate(self.store, release, by=by, why=why))
 
     def _into_service(self, material: Material, change: Callable[[], object]) -> Deployed:
         from headway.loop.releases import materialise
@@ -338,7 +338,7 @@ class Project:
         from headway.loop.tend import tend
 
         with self._placed(), self.store.ledger.lease("tend", owner=self.store.owner):
-            return tend(self.store, self._material(), refresh=refresh)
+            return tend(self.store, self.material(), refresh=refresh)
 
     # -- what has become of it
 
@@ -396,7 +396,8 @@ class Project:
             )
         return self._store
 
-    def _material(self) -> Material:
+    def material(self) -> Material:
+        """Read the sources as they are now, and resolve the brief against them."""
         from headway.loop.sources import take_snapshots
 
         return take_snapshots(self.store, self.brief)

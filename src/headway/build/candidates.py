@@ -193,7 +193,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         defaults=lambda rows: {
             "trees": 300,
             "learning_rate": 0.05,
-            "num_leaves": 63 if rows >= 20_000 else 31,
+            "num_leaves": 31,
             "min_child_samples": _leaf_size(rows),
             "feature_fraction": 0.8,
             "lambda_l2": 1.0,

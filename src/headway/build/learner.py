@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fitted", "Learner", "importance"]
 
-_SAMPLE = 512  # rows that importance is averaged over: SHAP values of many trees take milliseconds a row
+_SAMPLE = 256  # rows that importance is averaged over: SHAP values of many trees take milliseconds a row
 
 
 class Learner(Protocol):

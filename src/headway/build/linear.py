@@ -148,7 +148,7 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
     if not design.width:  # no number, and every category is rare: rare ones are better than nothing
         design = _design(examples.features, rare=1)
     blocks = design.blocks(examples.features)
-    model = LogisticRegression(C=1 / float(settings["penalty"]), max_iter=500, tol=1e-5, random_state=seed)
+    model = LogisticRegression(C=1 / float(settings["penalty"]), max_iter=500, tol=1e-3, random_state=seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(sp.hstack(blocks, format="csr"), examples.label)

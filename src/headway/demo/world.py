@@ -7,6 +7,7 @@ time, and at the end it is the offline recomputation that every served feature i
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,13 @@ class World:
         first, after = np.searchsorted(self.predict_at_us, [first_us, after_us])
         return range(int(first), int(after))
 
+    def rows(self, positions: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the fields of some requests; missing ones are left out, as a client would."""
+        return [
+            {name: value for name, value in row.items() if value is not None}
+            for row in self.requests.take(list(positions)).to_pylist()
+        ]
+
     def row(self, position: int) -> dict[str, Any]:
-        """Return one request's fields; missing ones are left out, as a client would."""
-        (row,) = self.requests.slice(position, 1).to_pylist()
-        return {name: value for name, value in row.items() if value is not None}
+        """Return one request's fields."""
+        return self.rows([position])[0]

@@ -242,7 +242,7 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
     NotFound
         When nothing is deployed.
     """
-    from headway.online import fill
+    from headway.online.fill import fill
     from headway.query.database import Database
     from headway.query.point_in_time import PointInTime
 

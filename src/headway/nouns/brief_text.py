@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from headway.errors import BriefError, did_you_mean
+from headway.errors import BriefError, HeadwayError, did_you_mean
 from headway.nouns.brief import Brief, FeatureSpec, Source, false_alarm_windows, parse_act_on
 from headway.nouns.span import parse_span
 
-__all__ = ["line_of", "parse_brief"]
+__all__ = ["line_of", "parse_brief", "place"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -77,6 +77,24 @@ def line_of(text: str, path: tuple[str, ...]) -> int | None:
         if path[:length] in where:
             return where[path[:length]]
     return None
+
+
+def place(error: HeadwayError, text: str, file: str) -> None:
+    """Give an error whose ``where`` begins with a key of the brief the line at which that key stands.
+
+    Examples
+    --------
+    >>> error = BriefError("No.", where="target.label, column 3")
+    >>> place(error, '[target]\\nlabel = "x"\\n', "headway.toml")
+    >>> error.where
+    'headway.toml:2, target.label, column 3'
+    """
+    key = error.where.split(",", 1)[0].strip()
+    path = tuple(key.split("."))
+    if path[0] in {field.encode_name for field in msgspec.structs.fields(Brief)}:
+        line = line_of(text, path)
+        if line is not None:
+            error.where = f"{file}:{line}, {error.where}"
 
 
 def _keys(dotted: str) -> tuple[str, ...]:
