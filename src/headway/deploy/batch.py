@@ -8,6 +8,8 @@ read, checked and scored, into a scratch file; only when no row is at fault is a
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headway.deploy.contract import Contract
+from headway.deploy.contract import Contract, Request
 from headway.deploy.results import ResultFile
 from headway.deploy.rows import ROW, Rows, format_of
 from headway.errors import RequestError
 from headway.nouns.brief import Threshold, parse_act_on
 from headway.nouns.prediction import Prediction
+from headway.predictions.writer import Writer
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions
@@ -31,15 +34,17 @@ from headway.query.point_in_time import PointInTime
 from headway.query.row_form import moment_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from headway.deploy.predictor import Predictor
     from headway.nouns.release import Release
 
-__all__ = ["Batch", "BatchReport", "Log", "TableScorer"]
+__all__ = ["Batch", "BatchReport", "Log", "TableScorer", "predict_table"]
 
 _CHUNK_ROWS = 16_384
+_LOGGED_AT_ONCE = 4_096
 _ALL_TIME_US = 2**62  # later than any moment that a row can name
 _SCRATCH = "scored.parquet"
 
@@ -119,7 +124,7 @@ class Batch:
         source: Path,
         out: Path,
         *,
-        log: Log | None,
+        log: Log | Path | None,
         now_us: int,
         name: str = "",
         progress: Callable[[int], None] | None = None,
@@ -132,7 +137,7 @@ class Batch:
         Parameters
         ----------
         log
-            Where the answers are logged; None for nowhere, and then they have no ids.
+            Where the answers are logged, or the folder of the log; None for nowhere, and then they have no ids.
         name
             What the log calls the batch; the name of the file by default.
         progress
@@ -155,14 +160,14 @@ class Batch:
             chunks = rows.read(source, rows=_CHUNK_ROWS)
             count = self._score_all(database, chunks, scored, progress=progress)
             ignored = rows.ignored
-            with ResultFile(out, self._schema(scored)) as file:
+            with _opened(log) as opened, ResultFile(out, self._schema(scored)) as file:
                 report = BatchReport(rows=0, acted=0, stale=0, ignored=ignored)
-                for answers in self._answers(scored, log=log, now_us=now_us, name=name or source.name, count=count):
+                for answers in self._answers(scored, log=opened, now_us=now_us, name=name or source.name, count=count):
                     file.write(answers.drop_columns(["stale"]))
                     report = _added(report, answers)
         return report
 
-    def predict_table(self, table: pa.Table, *, log: Log | None, now_us: int, name: str = "table") -> pa.Table:
+    def predict_table(self, table: pa.Table, *, log: Log | Path | None, now_us: int, name: str = "table") -> pa.Table:
         """Return the answers to the rows of a table; the columns are those of ``predict_file``.
 
         Raises
@@ -176,8 +181,9 @@ class Batch:
             scored = Path(scratch) / _SCRATCH
             chunks = self._rows(database).of_table(table, rows=_CHUNK_ROWS)
             count = self._score_all(database, chunks, scored, progress=None)
-            answers = self._answers(scored, log=log, now_us=now_us, name=name, count=count)
-            return pa.concat_tables(list(answers)).drop_columns(["stale"])
+            with _opened(log) as opened:
+                answers = list(self._answers(scored, log=opened, now_us=now_us, name=name, count=count))
+        return pa.concat_tables(answers).drop_columns(["stale"])
 
     def _rows(self, database: Database) -> Rows:
         source = self._definitions.examples.source
@@ -262,7 +268,7 @@ class Batch:
 
     def _answers(self, scored: Path, *, log: Log | None, now_us: int, name: str, count: int) -> Iterator[pa.Table]:
         with pq.ParquetFile(scored) as file:
-            for batch in file.iter_batches(batch_size=4_096):
+            for batch in file.iter_batches(batch_size=_LOGGED_AT_ONCE):
                 predictions = self._predictions(pa.Table.from_batches([batch]), now_us=now_us, name=name, count=count)
                 ids = log.append_many(predictions) if log is not None else [""] * len(predictions)
                 yield self._answer_table(pa.Table.from_batches([batch]), predictions, ids)
@@ -334,6 +340,60 @@ class Batch:
                 "stale": pa.array([bool(p.stale) for p in predictions], pa.bool_()),
             }
         )
+
+
+def predict_table(
+    predictor: Predictor, table: pa.Table, *, log: Log | Path | None, now_us: int, name: str = "table"
+) -> pa.Table:
+    """Return the answers of a server to the rows of a table, without the server.
+
+    What is looked up comes from the online store, as for a request; for rows older than that use :class:`Batch`.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of the rows.
+
+    Raises
+    ------
+    RequestError
+        When a row breaks the contract; nothing was logged then.
+    """
+    source = predictor.definitions.examples.source
+    fields = [field.name for field in predictor.contract.fields]
+    predictions: list[Prediction] = []
+    with Database(threads=1) as database:
+        rows = Rows(predictor.contract, database, nulls=source.nulls, zone=source.zone)
+        for chunk in rows.of_table(table, rows=_CHUNK_ROWS):
+            some = chunk.select(fields).to_pylist()
+            answers = predictor.predict(Request(rows=some, single=False), now_us=now_us)
+            predictions += [
+                msgspec.structs.replace(each, batch=name, row_number=number, rows=table.num_rows)
+                for number, each in enumerate(answers, start=len(predictions))
+            ]
+    ids = []
+    with _opened(log) as opened:
+        for first in range(0, len(predictions), _LOGGED_AT_ONCE):
+            part = predictions[first : first + _LOGGED_AT_ONCE]
+            ids += opened.append_many(part) if opened is not None else [""] * len(part)
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.string()),
+            "score": pa.array([p.score for p in predictions], pa.float64()),
+            "act": pa.array([p.act for p in predictions], pa.bool_()),
+            "release": pa.array([p.release for p in predictions], pa.string()),
+            "predict_at": pa.array([moment_text(p.predict_at_us) for p in predictions], pa.string()),
+        }
+    )
+
+
+@contextmanager
+def _opened(log: Log | Path | None) -> Iterator[Log | None]:
+    if not isinstance(log, Path):
+        yield log
+        return
+    with Writer(log) as writer:
+        yield writer
 
 
 def _plain(name: str, kind: str) -> str:

@@ -1,6 +1,6 @@
-"""A project behind a server: what is served is in its folder, and what is managed goes to its one class.
+"""A project behind a server: what it serves, and its management port.
 
-The file hides how a project's plain methods become the port that the server asks for.
+The file hides that the project works in one thread of the server's own, where its ledger may take its time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from headway.api import Project
 
-__all__ = ["serve_project"]
+__all__ = ["ProjectManagement", "serve_project"]
 
 
 def serve_project(
@@ -28,57 +28,45 @@ def serve_project(
     level: Literal["process", "disk"] = "process",
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Answer predictions over HTTP, as the release in service, until told to stop.
-
-    Parameters
-    ----------
-    token
-        What every caller must send; needed on any address but this machine's own.
-    level
-        When an answer counts as logged: once written, or once it is on the disk.
-    on_ready
-        Called with the address once connections are taken.
-
-    Raises
-    ------
-    GateClosed
-        When it would listen to more than this machine, without a token.
-    NotFound
-        When nothing is deployed.
-    """
+    """Answer for a project until told to stop; as ``server.run.serve``."""
+    store = project.store
     serve(
-        serving=project.store.serving,
-        blobs=project.store.blobs,
-        log=project.store.predictions,
+        serving=store.serving,
+        blobs=store.blobs,
+        log=store.predictions,
         clock=project.clock,
         host=host,
         port=port,
         token=token,
         level=level,
-        management=_Management(project),
+        management=ProjectManagement(project),
         on_ready=on_ready,
     )
 
 
-class _Management:
-    """The project as a server sees it: JSON in, JSON out."""
+class ProjectManagement:
+    """A project as ``server.manage.Management`` wants it."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
 
     def outcomes(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join outcomes to predictions."""
         return self._project.outcomes(outcomes)
 
     def status(self) -> dict[str, Any]:
+        """Return what ``headway status`` says."""
         return self._project.status()
 
     def activate(self, release: str, *, by: str, why: str) -> dict[str, Any]:
+        """Put a release into service."""
         return _plain(self._project.activate(release, by=by, why=why))
 
     def rollback(self, *, by: str, why: str) -> dict[str, Any]:
+        """Put the release back into service that was champion before."""
         return _plain(self._project.rollback(by=by, why=why))
 
 
-def _plain(result: msgspec.Struct) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(result)
-    return plain
+def _plain(done: msgspec.Struct) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(done)
+    return found
