@@ -24,6 +24,8 @@ __all__ = ["LOOK_AT", "PREDICT_AT", "Definitions", "Feature", "Relation", "Reque
 
 PREDICT_AT = "predict_at"
 LOOK_AT = "@look_at"
+OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void")
+"""What a table of examples holds beside the source's columns and the features."""
 
 Kinds = Mapping[str, Kind]
 T = TypeVar("T")
@@ -149,6 +151,37 @@ class Definitions:
         return self.relations[self.brief.target.examples]
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """The columns of the examples' source that stay with an example: its key, its segments, what a client sends."""
+        relation = self.examples
+        wanted = {*relation.source.key, *self.brief.success.segments, *(field.name for field in self.request_fields)}
+        return tuple(name for name in relation.kinds if name in wanted)
+
+    def reads(self, name: str) -> frozenset[str]:
+        """Return the columns of source ``name``, raw and derived, that anything here is computed from."""
+        relation = self.relations[name]
+        moments = {column for known in relation.known.values() for column in columns_of(known)}
+        used = {*relation.source.key, relation.source.time, *moments} - {""}
+        static = (timeline for other in self.relations.values() for column in other.derived for timeline in column.timelines)
+        for timeline in (*self.timelines, *static):
+            if timeline.source == name:
+                used |= {*timeline.theirs, *timeline.reads, *(column for column, _ in timeline.columns)}
+        if name == self.examples.name:
+            target = self.brief.target
+            used |= {*self.carried, *self.row_known, *(mine for timeline in self.timelines for mine in timeline.mine)}
+            used |= {column for feature in self.features for column in feature.row_columns}
+            for text in (target.predict_at, target.label, target.label_known_at):
+                used |= columns_of(parse(text))
+        return frozenset(used & set(relation.kinds))
+
+    def rule_sql(self, prefix: str = "") -> str:
+        """Return the engine's text of the rule's score over columns named as the features are, after ``prefix``."""
+        if self.rule is None:
+            return "CAST(NULL AS DOUBLE)"
+        kinds = {feature.name: feature.compiled.kind for feature in self.features}
+        return f"CAST({compile_expression(parse(self.brief.baseline.rule), _feature_scope(kinds, prefix)).sql} AS DOUBLE)"
+
+    @property
     def request_fields(self) -> tuple[RequestField, ...]:
         """What a client sends: the raw columns, known by ``predict_at``, that key, moment and features need."""
         relation = self.examples
@@ -204,6 +237,13 @@ class Definitions:
         )
 
 
+def _feature_scope(kinds: Kinds, prefix: str) -> Scope:
+    """Return the scope of an expression over features as the model sees them: a condition as 1 or 0."""
+    texts = {"bool": "({} <> 0)", "int": "CAST({} AS BIGINT)", "float": "CAST({} AS DOUBLE)"}
+    columns = {name: (kind, texts.get(kind, "{}").format(quote(f"{prefix}{name}"))) for name, kind in kinds.items()}
+    return Scope("the features", columns, {})
+
+
 def resolve(brief: Brief, raw: Mapping[str, Kinds]) -> Definitions:
     """Return the definitions of ``brief`` over sources with the columns ``raw``.
 
@@ -240,25 +280,33 @@ class _Resolver:
         known_at = self._moment(target.label_known_at, examples.scope(), "target.label_known_at")
         features = self._features(examples)
         self._check_columns(examples)
-        row_known = {}
-        for column in sorted({column for feature in features for column in feature.row_columns}):
-            moment = examples.known_at([column])
-            assert moment is not None
-            row_known[column] = compile_expression(moment, examples.scope())
         known = examples.known.get("*")
-        return Definitions(
+        timelines = tuple(self._joined(features))
+        definitions = Definitions(
             brief=self.brief,
             relations=self.relations,
-            timelines=tuple(self._joined(features)),
+            timelines=timelines,
             features=features,
             predict_at=predict_at,
             label=label,
             label_known_at=known_at,
             rule=self._rule(features),
             examples_known=compile_expression(known, examples.scope()) if known is not None else None,
-            row_known=row_known,
+            row_known=self._row_known(examples, features),
             lag_us=parse_span(self.brief.serve.refresh),
         )
+        self._refuse_taken(definitions)
+        return definitions
+
+    def _row_known(self, examples: Relation, features: tuple[Feature, ...]) -> dict[str, Compiled]:
+        """Return when each column is known that must be known by ``predict_at``: to be a feature, to look one up by
+        it, or to say when that moment is.
+        """
+        columns = {column for feature in features for column in feature.row_columns}
+        columns |= {column for feature in features for timeline in feature.timelines for column in timeline.mine}
+        # Where nothing says when the moment itself is known, it is taken to be known when it comes.
+        columns |= columns_of(parse(self.brief.target.predict_at)) & set(examples.known)
+        return {column: compile_expression(examples.known[column], examples.scope()) for column in sorted(columns)}
 
     # -- sources
 
@@ -274,8 +322,13 @@ class _Resolver:
         partial = Relation(name=name, source=source, raw=raw, derived=(), known={})
         derived: list[Derived] = []
         for column, spec in source.derive.items():
-            if column in partial.kinds:
-                raise BriefError(f"Source {name!r} has a column {column!r} already.", where=f"{where}.derive.{column}")
+            twin = next((other for other in partial.kinds if other.casefold() == column.casefold()), None)
+            if twin is not None:
+                raise BriefError(
+                    f"Source {name!r} has a column {twin!r} already.",
+                    where=f"{where}.derive.{column}",
+                    hint="Give the derived column another name; small and capital letters count as the same.",
+                )
             derived.append(self._derived(partial, column, spec, f"{where}.derive.{column}"))
             partial = Relation(name=name, source=source, raw=raw, derived=tuple(derived), known={})
         for role, columns in (("key", source.key), ("time", (source.time,) if source.time else ())):
@@ -306,14 +359,20 @@ class _Resolver:
             expression = self._parse(spec.value, where)
             compiled = self._compile(expression, partial.scope(), where)
             return Derived(name=name, compiled=compiled, inputs=columns_of(expression), timelines=())
-        timeline, value = self._lookup(spec, partial, where)
+        if spec.distance or spec.window or spec.max_age:
+            raise BriefError(
+                "A derived column is an expression of the row, or a look-up in a source without time.",
+                where=where,
+                hint="Make it a feature: features may be windows, distances and look-ups as of predict_at.",
+            )
+        timeline, value = self._lookup(spec, partial, where, now=False)
         if timeline.shape != "static":
             raise BriefError(
                 "A derived column may look into a source without time only.",
                 where=where,
                 hint="Make it a feature: features look up as of predict_at.",
             )
-        compiled = self._compile(value, self._joined_scope(partial, (timeline,)), where)
+        compiled = self._compile(value, Scope.of(f"source {timeline.source!r}", dict(timeline.outputs)), where)
         return Derived(name=name, compiled=compiled, inputs=frozenset(timeline.mine), timelines=(timeline,))
 
     def _known(self, partial: Relation, where: str) -> dict[str, Expression]:
@@ -348,17 +407,22 @@ class _Resolver:
 
     def _features(self, examples: Relation) -> tuple[Feature, ...]:
         prepared = []
+        seen: dict[str, str] = {}
         for name, spec in self.brief.features.items():
             where = f"features.{name}"
-            if name in {PREDICT_AT}:
+            if name.casefold() == PREDICT_AT:
                 raise BriefError(f"{name!r} is taken: it names the moment of the prediction.", where=where)
+            if name.casefold() in seen:
+                twin = seen[name.casefold()]
+                raise BriefError(f"{name!r} and {twin!r} differ in small and capital letters alone.", where=where)
+            seen[name.casefold()] = name
             long = FeatureSpec(value=spec) if isinstance(spec, str) else spec
             prepared.append((name, long, *self._shape(long, examples, where), where))
         # Look-ups of one source by one key are one timeline: merged before anything is compiled against its columns.
         merged = _merge([timeline for *_, timelines, _, _ in prepared for timeline in timelines])
         features = []
         for name, spec, timelines, value, where in prepared:
-            own = tuple(merged[timeline.name] for timeline in timelines)
+            own = tuple(merged[_identity(timeline)] for timeline in timelines)
             renamed = _renamed(value, {old.name: new.name for old, new in zip(timelines, own, strict=True)})
             features.append(self._feature(name, spec, examples, own, renamed, where))
         return tuple(features)
@@ -397,6 +461,8 @@ class _Resolver:
             for column in examples.kinds
             if column not in examples.known
         }
+        for column in (column for timeline in timelines for column in timeline.mine):
+            self._compile(Column(column), examples.scope(refused=refused), where)
         scope = self._joined_scope(examples, timelines, refused=refused)
         compiled = self._compile(value, scope, where)
         if compiled.kind in {"time", "span"}:
@@ -439,16 +505,16 @@ class _Resolver:
         return tuple(timelines), Call("haversine_km", tuple(arguments))
 
     def _lookup(
-        self, spec: FeatureSpec, mine: Relation, where: str, *, carry: tuple[str, ...] = ()
+        self, spec: FeatureSpec, mine: Relation, where: str, *, carry: tuple[str, ...] = (), now: bool = True
     ) -> tuple[Timeline, Expression]:
         theirs = self._relation(spec.from_)
         pairs = self._match(spec, mine, theirs, where)
         if bool(spec.take) == bool(spec.value):
             raise BriefError("A look-up takes one column ('take') or an expression ('value').", where=where)
-        text = spec.take or spec.value
-        expression: Expression = Column(spec.take) if spec.take else self._parse(text, where)
-        self._compile(expression, theirs.scope(extra={PREDICT_AT: "time"}), where)
-        carried = sorted({*(columns_of(expression) - {PREDICT_AT}), *carry})
+        expression: Expression = Column(spec.take) if spec.take else self._parse(spec.value, where)
+        moment: Kinds = {PREDICT_AT: "time"} if now and not spec.take else {}
+        self._compile(expression, theirs.scope(extra=moment), where)
+        carried = sorted({*(columns_of(expression) - set(moment)), *carry})
         for column in carried:
             if column not in theirs.kinds:
                 raise BriefError(
@@ -458,9 +524,11 @@ class _Resolver:
         shape: Literal["static", "asof"] = "static" if theirs.static else "asof"
         known = event = ""
         order: tuple[str, ...] = ()
+        reads: tuple[str, ...] = ()
         if shape == "asof":
-            known, event = self._moments(theirs, carried, where)
+            known, event = self._moments(theirs, (*carried, *(other for _, other in pairs)), where)
             order = tuple(column for column in theirs.source.key if column != theirs.source.time)
+            reads = self._reads(theirs, (*carried, *(other for _, other in pairs)))
         elif spec.max_age:
             raise BriefError(
                 f"Source {theirs.name!r} has no time, so nothing in it has an age.", where=where, hint="Leave out max_age."
@@ -476,6 +544,7 @@ class _Resolver:
             order=order,
             columns=columns,
             max_age_us=parse_span(spec.max_age) if spec.max_age else None,
+            reads=reads,
         )
         names = {column: f"{timeline.name}.{column}" for column in carried}
         return timeline, _prefixed(expression, names)
@@ -500,7 +569,7 @@ class _Resolver:
             raise BriefError(
                 f"Source {theirs.name!r} has no time to make a window of.", where=where, hint="Declare its time and known."
             )
-        used = columns_of(inner) if inner is not None else frozenset({theirs.source.time})
+        used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
         known, event = self._moments(theirs, used, where)
         aggregate = Aggregate(
             name=render(expression),
@@ -518,6 +587,7 @@ class _Resolver:
             event=event,
             aggregates=(aggregate,),
             window_us=parse_span(spec.window),
+            reads=self._reads(theirs, used),
         )
         return timeline, Column(f"{timeline.name}.{aggregate.name}")
 
@@ -528,15 +598,23 @@ class _Resolver:
             raise BriefError(
                 f"Source {theirs.name!r} does not say when its rows happen.", where=where, hint=f"Set sources.{theirs.name}.time."
             )
-        moment = theirs.known_at(columns)
+        # That a row is there at all, when it happens and whom it is about must be known too, not its values alone.
+        used = {*columns, time}
+        moment = theirs.known_at(used)
         if moment is None:
-            silent = sorted(column for column in columns if column not in theirs.known)
+            silent = sorted(column for column in used if column not in theirs.known)
             raise BriefError(
                 f"Nothing says when {', '.join(silent)} of source {theirs.name!r} is known.",
                 where=where,
                 hint=f"Set sources.{theirs.name}.known, such as \"{time} + interval 10 minutes\".",
             )
         return compile_expression(moment, theirs.scope()).sql, quote(time)
+
+    def _reads(self, theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
+        """Return the columns, raw and derived, that steps over ``columns`` are computed from."""
+        used = {*columns, theirs.source.time, *theirs.source.key}
+        used |= {column for name in used & set(theirs.known) for column in columns_of(theirs.known[name])}
+        return tuple(sorted(used))
 
     def _match(self, spec: FeatureSpec, mine: Relation, theirs: Relation, where: str) -> list[tuple[str, str]]:
         pairs = list(spec.match.items()) if isinstance(spec.match, dict) else [(name, name) for name in spec.match]
@@ -576,13 +654,34 @@ class _Resolver:
             found |= {(examples.name, column) for column in examples.raw_inputs(timeline.mine)}
             theirs = self.relations[timeline.source]
             used = {name for name, _ in timeline.columns} | set(timeline.theirs)
-            texts = [aggregate.sql or "" for aggregate in timeline.aggregates] + [timeline.known, timeline.event]
-            used |= {column for column in theirs.kinds for text in texts if quote(column) in text}
+            used |= set(timeline.reads) - set(theirs.source.key) if timeline.reads else set()
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
         return tuple(sorted(found))
 
     def _joined(self, features: tuple[Feature, ...]) -> list[Timeline]:
         return list(dict.fromkeys(timeline for feature in features for timeline in feature.timelines))
+
+    def _refuse_taken(self, definitions: Definitions) -> None:
+        """Raise where a source's column bears a name that the engine's tables need for something else."""
+        examples, target = definitions.examples, self.brief.target
+        here = {PREDICT_AT, LOOK_AT, *OWN_COLUMNS, *(f"feature:{feature.name}" for feature in definitions.features)}
+        here |= {name for timeline in definitions.timelines for name, _ in timeline.outputs}
+        here |= {timeline.stale for timeline in definitions.timelines} - {""}
+        # A table of examples that brings the moment of its predictions along calls it that, and means the same.
+        own = {PREDICT_AT} if parse(target.predict_at) == Column(PREDICT_AT) else set()
+        there = {"@at", "@event", "@rank", "@best"}
+        places = [(examples.name, [*definitions.carried, *definitions.row_known], here - own)]
+        places += [(t.source, [name for name, _ in t.columns], there | set(t.keys)) for t in definitions.timelines]
+        for source, columns, taken in places:
+            names = {name.casefold() for name in taken}
+            for column in columns:
+                if column.casefold() in names and column not in own:
+                    raise BriefError(
+                        f"Source {source!r} has a column {column!r}, and that name is taken"
+                        + (": it names the moment of the prediction." if column.casefold() == PREDICT_AT else "."),
+                        where=f"sources.{source}",
+                        hint="Give it another name in the file, or do without it.",
+                    )
 
     def _check_columns(self, examples: Relation) -> None:
         if not examples.source.key:
@@ -602,7 +701,7 @@ class _Resolver:
         if not text:
             return None
         kinds: dict[str, Kind] = {feature.name: feature.compiled.kind for feature in features}
-        compiled = self._expression(text, Scope.of("the features", kinds), "baseline.rule")
+        compiled = self._expression(text, _feature_scope(kinds, ""), "baseline.rule")
         if compiled.kind not in {"bool", "int", "float"}:
             raise BriefError(f"rule = {text!r} is a {compiled.kind}; a score is wanted.", where="baseline.rule")
         return compiled
@@ -665,28 +764,26 @@ def _renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
     return _prefixed(expression, columns)
 
 
-def _merge(timelines: list[Timeline]) -> dict[str, Timeline]:
-    """Return, for each provisional name, the one timeline that carries all columns asked of it."""
-    groups: dict[str, list[Timeline]] = {}
+def _identity(timeline: Timeline) -> Timeline:
+    """Return what two look-ups must share to be one timeline: all but what is taken from the row that is found."""
+    return replace(timeline, name="", columns=(), aggregates=(), reads=())
+
+
+def _merge(timelines: list[Timeline]) -> dict[Timeline, Timeline]:
+    """Return, for each identity, the one timeline that carries all columns asked of it."""
+    groups: dict[Timeline, list[Timeline]] = {}
     for timeline in timelines:
-        groups.setdefault(timeline.name, []).append(timeline)
+        groups.setdefault(_identity(timeline), []).append(timeline)
     merged = {}
-    for position, (name, group) in enumerate(groups.items()):
+    for position, (identity, group) in enumerate(groups.items()):
         first = group[0]
         columns = dict(column for timeline in group for column in timeline.columns)
         aggregates = dict.fromkeys(aggregate for timeline in group for aggregate in timeline.aggregates)
-        merged[name] = Timeline(
+        merged[identity] = replace(
+            first,
             name=f"{first.source}_{position}",
-            source=first.source,
-            shape=first.shape,
-            mine=first.mine,
-            theirs=first.theirs,
-            known=first.known,
-            event=first.event,
-            order=first.order,
             columns=tuple(sorted(columns.items())),
             aggregates=tuple(aggregates),
-            window_us=first.window_us,
-            max_age_us=first.max_age_us,
+            reads=tuple(sorted({column for timeline in group for column in timeline.reads})),
         )
     return merged

@@ -212,6 +212,12 @@ class PointInTime:
         ((last,),) = self._database.rows(f"SELECT epoch_us(max({moments})) FROM {self.table(definitions.examples.name)}")
         return int(last or 0)
 
+    def last_event_us(self, name: str) -> int:
+        """Return when the last event of source ``name`` happens; 0 where none does."""
+        time = self._definitions.relations[name].source.time
+        ((last,),) = self._database.rows(f"SELECT epoch_us(max({quote(time)})) FROM {self.table(name)}")
+        return int(last or 0)
+
     def kinds_sql(self, name: str) -> str:
         """Return an empty relation with the raw columns of source ``name``, to hold the rows of a batch."""
         columns = ", ".join(

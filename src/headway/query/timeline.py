@@ -8,6 +8,7 @@ read the same steps.
 
 * **As of** ("latest"): among the rows known by ``t``, the one with the greatest event time, ties broken by key. Ordered
   by known time, only rows that beat every earlier-known row are ever the answer, so the steps are the running records.
+  Of two rows with the same event time and key (a correction), the one that became known later counts.
 * **Window**: rows with event time in ``(t - w, t]`` that are known by ``t``. A row enters at ``max(known, event)`` and
   leaves at ``max(known, event + w)``; the aggregate at ``t`` is what has entered minus what has left, a running sum of
   whole numbers. Whole numbers add exactly, so the result does not depend on the order, the thread or the partition.
@@ -93,6 +94,10 @@ class Timeline:
         What is aggregated (``window``).
     max_age_us
         Older events count as missing (``asof``).
+    order
+        Columns that break ties between events of one moment (``asof``), before the moment they became known.
+    reads
+        Every column of the source, raw or derived, that the steps are computed from (``asof`` and ``window``).
     """
 
     name: str
@@ -107,6 +112,7 @@ class Timeline:
     aggregates: tuple[Aggregate, ...] = ()
     window_us: int = 0
     max_age_us: int | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -147,7 +153,9 @@ class Timeline:
     def _asof_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
         names = ", ".join(map(quote, self.keys))
         carried = "".join(f", {quote(name)}" for name, _ in self.columns)
-        order = ", ".join([self.event, *map(quote, self.order)])
+        # A total order but for rows that are alike in everything carried: threads may not choose between rows.
+        order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._ranked_by)
+        theirs = ", ".join(map(quote, self.theirs))
         recent = ""
         if since_us is not None and self.max_age_us is not None:
             recent = f" AND {self.event} >= make_timestamp({since_us - self.max_age_us}::BIGINT)"
@@ -155,15 +163,20 @@ class Timeline:
         return f"""
             WITH known AS (
                 SELECT {keys}, {self.known} AS "{AT}", {self.event} AS "{EVENT}"{carried},
-                       row_number() OVER (ORDER BY {order}) AS "@rank"
+                       row_number() OVER (PARTITION BY {theirs} ORDER BY {order}) AS "@rank"
                 FROM {relation} WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
             ), best AS (
                 SELECT *, max("@rank") OVER (PARTITION BY {names} ORDER BY "{AT}"
                                              RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS "@best"
                 FROM known
             )
-            SELECT {names}, "{AT}", "{EVENT}"{carried} FROM best WHERE "@rank" = "@best" ORDER BY {names}, "{AT}"
+            SELECT {names}, "{AT}", "{EVENT}"{carried} FROM best WHERE "@rank" = "@best"
         """
+
+    @property
+    def _ranked_by(self) -> tuple[str, ...]:
+        """The terms by which the latest of two rows is told, the weightiest first."""
+        return (self.event, *map(quote, self.order), self.known, *(quote(name) for name, _ in self.columns))
 
     def _window_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
         names = ", ".join(map(quote, self.keys))
@@ -177,6 +190,8 @@ class Timeline:
         columns = [f"{letter}{position}" for letter in "ns" for position in range(len(self.aggregates))]
         plus, minus = ", ".join(columns), ", ".join(f"-{column} AS {column}" for column in columns)
         added = ", ".join(f"sum({column}) AS {column}" for column in columns)
+        # All that has entered a key's window leaves it again, so a running sum over all keys begins each at nought: one
+        # sort of everything, which the engine streams, instead of a partition for each key.
         running = ", ".join(f"CAST(sum({column}) OVER steps AS BIGINT) AS {column}" for column in columns)
         recent = "" if since_us is None else f" AND {self.event} > make_timestamp({since_us - self.window_us}::BIGINT)"
         length = f"to_microseconds({self.window_us}::BIGINT)"
@@ -193,8 +208,7 @@ class Timeline:
                 SELECT {names}, "{AT}", {added} FROM changes GROUP BY {names}, "{AT}"
             )
             SELECT {names}, "{AT}", {running} FROM moments
-            WINDOW steps AS (PARTITION BY {names} ORDER BY "{AT}" ROWS UNBOUNDED PRECEDING)
-            ORDER BY {names}, "{AT}"
+            WINDOW steps AS (ORDER BY {names}, "{AT}" ROWS UNBOUNDED PRECEDING)
         """
 
     def join_sql(self, examples: str, steps: str, *, moment: str, look_at: str) -> str:
@@ -245,7 +259,7 @@ class Timeline:
             return f"SELECT * FROM {relation} WHERE {keys}"
         known = f"{keys} AND {self.known} <= CAST($look_at AS TIMESTAMP)"
         if self.shape == "asof":
-            order = ", ".join(f"{term} DESC" for term in [self.event, *map(quote, self.order)])
+            order = ", ".join(f"{term} DESC NULLS LAST" for term in self._ranked_by)
             return f"SELECT * FROM {relation} WHERE {known} ORDER BY {order} LIMIT 1"
         length = f"to_microseconds({self.window_us}::BIGINT)"
         return (
