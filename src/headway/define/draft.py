@@ -175,11 +175,11 @@ def _target(choice: Guess) -> str:
     }
     head = []
     if choice.other_targets:
-        named = [f"{other.label} ({other.base_rate:.1%})" for other in choice.other_targets[:_SHOWN_TARGETS]]
+        named = [f"{other.label} ({_share(other.base_rate)})" for other in choice.other_targets[:_SHOWN_TARGETS]]
         head.append(f"Other things that could be predicted: {'; '.join(named)}.")
     notes = {
         "predict_at": "" if choice.moment else f"{EDIT}: a column of moments, or one less 'interval 2 hours'",
-        "label": f"true for {target.base_rate:.1%} of the rows" if target else f"{EDIT}: a condition",
+        "label": f"true for {_share(target.base_rate)} of the rows" if target else f"{EDIT}: a condition",
         "label_known_at": choice.label_note or ("" if choice.label_known_at else EDIT),
         "act_on": f"{EDIT}: as many as there are cases" if choice.actions_per_day else EDIT,
     }
@@ -222,12 +222,13 @@ def _split(choice: Guess) -> str:
         nouns.Split,
         {"by": '"time"', "zone": '"UTC"', **dates, "refit": '"all data before deployment"'},
         optional=optional,
-        head=["60, 20 and 20 % of the time of which the outcomes are known."] if bounds else [],
+        head=["60, 20 and 20 % of the time that the file knows."] if bounds else [],
     )
 
 
 def _success(choice: Guess) -> str:
-    rate = choice.target.base_rate if choice.target else 0.1
+    known = choice.target.base_rate if choice.target else None
+    rate = 0.1 if known is None else known
     values = {
         "metric": '"average_precision"',
         "minimum": f"{min(1.2 * rate, 0.99):.3f}",
@@ -236,7 +237,8 @@ def _success(choice: Guess) -> str:
         "explainable": "false",
         "segments": _list(choice.segments),
     }
-    notes = {"minimum": f"a fifth better than no skill, whose average precision is the base rate, {rate:.3f}"}
+    guessed = "" if known is not None else ", guessed here"
+    notes = {"minimum": f"a fifth better than no skill, whose average precision is the base rate, {rate:.3f}{guessed}"}
     return _table("success", nouns.Success, values, notes=notes)
 
 
@@ -315,6 +317,10 @@ def _comment(text: str, *, indent: str = "# ") -> list[str]:
 
 def _plain(name: str) -> str:
     return json.dumps(name, ensure_ascii=False) if not name.isidentifier() else name
+
+
+def _share(rate: float | None) -> str:
+    return "an unknown share" if rate is None else f"{rate:.1%}"
 
 
 def _list(names: Iterable[str]) -> str:

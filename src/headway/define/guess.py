@@ -12,15 +12,20 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from headway.define.looks import TargetLook
 from headway.define.toml import key as _key
 from headway.define.toml import text as _quoted
 from headway.define.words import calendar_part, identifier_score, tokens
+from headway.errors import BriefError, did_you_mean
+from headway.nouns.expression import columns_of, parse
 from headway.nouns.span import DAY, HOUR, MINUTE, format_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from headway.define.looks import ColumnLook, JoinLook, Look, Looks, TargetLook
+    from headway.define.looks import ColumnLook, JoinLook, Look, Looks
 
 __all__ = ["FeatureGuess", "Guess", "SourceGuess", "SplitGuess", "guess"]
 
@@ -164,10 +169,40 @@ def _target(looks: Looks, wanted: str) -> tuple[Look, TargetLook | None, tuple[T
     every.sort(key=lambda pair: place(*pair), reverse=True)
     if wanted:
         every.sort(key=lambda pair: wanted.strip() not in {pair[1].label, pair[1].column})
+        if not every or wanted.strip() not in {every[0][1].label, every[0][1].column}:
+            every.insert(0, _own_words(looks, wanted.strip()))
     if not every:
         return max(looks.sources, key=lambda look: (bool(look.time), look.rows)), None, ()
     look, chosen = every[0]
     return look, chosen, tuple(target for other, target in every[1:] if other.name == look.name)
+
+
+def _own_words(looks: Looks, label: str) -> tuple[Look, TargetLook]:
+    """Return the target that a human wrote as a condition.
+
+    Raises
+    ------
+    BriefError
+        When it does not parse, or no source has all of its columns.
+    """
+    used = columns_of(parse(label))
+    homes = [look for look in looks.sources if used and used <= {column.name for column in look.columns}]
+    if not homes:
+        known = [column.name for look in looks.sources for column in look.columns]
+        strange = next(iter(sorted(used - set(known))), label)
+        raise BriefError(f"No source has a column {strange!r}.", where="target", hint=did_you_mean(strange, known))
+    home = max(homes, key=lambda look: (bool(look.time), look.rows))
+    names = [column.name for column in home.columns if column.name in used]
+    seen = next((target for target in home.targets if target.column == names[0]), None)
+    if home.column(names[0]).kind == "bool" or not label.strip().isidentifier():
+        plain = TargetLook(column=names[0], label=label, base_rate=None, score=0.0)
+        when = {"known_by": seen.known_by, "delay_us": seen.delay_us, "tells": seen.tells} if seen else {}
+        return home, msgspec.structs.replace(plain, **when)
+    raise BriefError(
+        f"Column {label!r} is no condition.",
+        where="target",
+        hint=f'Write one, such as "{label} > 30" or "{label} = \'yes\'".',
+    )
 
 
 def _moment(look: Look) -> tuple[str, dict[str, str]]:
@@ -225,7 +260,7 @@ def _actions(look: Look, target: TargetLook | None) -> int | None:
     if target is None or look.first_us is None or look.last_us is None:
         return None
     days = max((look.last_us - look.first_us) / DAY, 1.0)
-    cases = target.base_rate * look.rows / days
+    cases = (0.1 if target.base_rate is None else target.base_rate) * look.rows / days
     if cases < 1:
         return None
     size = 1 if cases < 10 else 5 if cases < 100 else 10 ** (len(str(int(cases))) - 2)
@@ -233,13 +268,14 @@ def _actions(look: Look, target: TargetLook | None) -> int | None:
 
 
 def _split(look: Look, delay_us: int) -> SplitGuess | None:
-    """Return 60, 20 and 20 % of the time of which the outcomes are known."""
+    """Return 60, 20 and 20 % of the time that the file knows."""
     if look.first_us is None or look.last_us is None or look.last_seen_us is None:
         return None
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     first = (epoch + dt.timedelta(microseconds=look.first_us)).date()
-    matured = max(min(look.last_us, look.last_seen_us - delay_us), look.first_us)
-    end = (epoch + dt.timedelta(microseconds=matured)).date() + dt.timedelta(days=1)
+    # As far as the file knows: what was predicted last is labelled only so much later, or not yet.
+    known = max(min(look.last_us + delay_us, look.last_seen_us), look.last_us)
+    end = (epoch + dt.timedelta(microseconds=known)).date() + dt.timedelta(days=1)
     days = max((end - first).days, 3)
     train = first + dt.timedelta(days=min(max(round(0.6 * days), 1), days - 2))
     validate = first + dt.timedelta(days=min(max(round(0.8 * days), (train - first).days + 1), days - 1))
@@ -250,9 +286,7 @@ def _split(look: Look, delay_us: int) -> SplitGuess | None:
 
 
 def _types(look: Look) -> dict[str, str]:
-    """Return types for columns that text files hold and a table of plain values has no place for."""
-    text = re.search(r"\.(csv|tsv|txt|\*)(\.gz|\.zip|\.zst)?$", look.path, re.IGNORECASE)
-    return {column.name: "text" for column in look.columns if column.kind == "other" and text}
+    return {column.name: column.read_as for column in look.columns if column.read_as}
 
 
 def _source_notes(look: Look, joins: Iterable[JoinLook]) -> tuple[str, ...]:

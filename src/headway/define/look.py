@@ -12,10 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from headway.define.joins import find_joins
-from headway.define.looks import ColumnLook, Look, Looks
+from headway.define.looks import ColumnLook, Kind, Look, Looks
 from headway.define.reading import Opened, explained, opened
 from headway.define.targets import find_targets
 from headway.define.words import calendar_part, event_score, identifier_score, outcome_like
@@ -29,7 +29,7 @@ SAMPLED_ROWS = 1_000_000
 _PROBED_ROWS = 20_000
 _KEY_COLUMNS = 10
 
-_KINDS = {
+_KINDS: dict[str, tuple[Kind, str]] = {
     "BOOLEAN": ("bool", "{0}"),
     **dict.fromkeys(
         ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
@@ -85,41 +85,52 @@ class _Sampled:
     table: str
     rows: int
     sampled: int
+    forms: dict[str, _Form]
     columns: list[ColumnLook] = field(default_factory=list)
 
     @classmethod
     def take(cls, source: Opened, database: Database, rows: int) -> _Sampled:
         described = [(row[0], row[1]) for row in database.rows(f"DESCRIBE SELECT * FROM {source.relation}")]
-        texts = [_text(name, engine_type)[1] for name, engine_type in described]
-        table = database.create(f"SELECT {', '.join(texts)} FROM {source.relation} LIMIT {rows}", prefix="look")
+        forms = {name: _form(name, engine_type, source.reader) for name, engine_type in described}
+        table = database.create(
+            f"SELECT {', '.join(map(quote, forms))} FROM {source.relation} LIMIT {rows}", prefix="raw"
+        )
+        for name in [
+            name for name, form in forms.items() if form.kind == "text" and _holds_moments(name, table, database)
+        ]:
+            forms[name] = _Form(kind="time", sql=f"CAST({quote(name)} AS TIMESTAMP)", read_as="time")
+        texts = ", ".join(f"{form.sql} AS {quote(name)}" for name, form in forms.items())
+        raw, table = table, database.create(f"SELECT {texts} FROM {table}", prefix="look")
+        database.drop(raw)
         (sampled,) = database.rows(f"SELECT count(*) FROM {table}")[0]
         if sampled == 0:
             raise SourceError("It has a header and no row.", where=source.path)
         total = sampled if sampled < rows else database.rows(f"SELECT count(*) FROM {source.relation}")[0][0]
-        sample = cls(source=source, database=database, table=table, rows=total, sampled=sampled)
-        sample.columns = sample._columns(described)
+        sample = cls(source=source, database=database, table=table, rows=total, sampled=sampled, forms=forms)
+        sample.columns = sample._columns(dict(described))
         return sample
 
-    def _columns(self, described: list[tuple[str, str]]) -> list[ColumnLook]:
-        kinds = [(name, engine_type, _text(name, engine_type)[0]) for name, engine_type in described]
+    def _columns(self, engine_types: dict[str, str]) -> list[ColumnLook]:
         parts = []
-        for name, _, kind in kinds:
+        for name, form in self.forms.items():
             column = quote(name)
-            ends = f"min({column}), max({column})" if kind != "other" else "NULL, NULL"
+            ends = f"min({column}), max({column})" if form.kind != "other" else "NULL, NULL"
             parts.append(f"count({column}), count(DISTINCT {column}), {ends}")
         (found,) = self.database.rows(f"SELECT {', '.join(parts)} FROM {self.table}")
+        figures = [found[start : start + 4] for start in range(0, len(found), 4)]
         return [
             ColumnLook(
                 name=name,
-                kind=cast("Any", kind),
-                engine_type=engine_type,
+                kind=form.kind,
+                engine_type=engine_types[name],
                 missing=1.0 - there / self.sampled,
                 distinct=distinct,
                 examples=self._examples(name),
                 low=_shown(low),
                 high=_shown(high),
+                read_as=form.read_as,
             )
-            for (name, engine_type, kind), (there, distinct, low, high) in zip(kinds, _fours(found), strict=True)
+            for (name, form), (there, distinct, low, high) in zip(self.forms.items(), figures, strict=True)
         ]
 
     def _examples(self, name: str) -> tuple[str, ...]:
@@ -134,16 +145,32 @@ class _Sampled:
         return self.database.rows(f"SELECT {sql} FROM {self.table}")[0][0]
 
 
-def _fours(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    return [values[start : start + 4] for start in range(0, len(values), 4)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """A column's kind, the text that brings it there, and the kind that the brief must declare for that."""
+
+    kind: Kind
+    sql: str
+    read_as: str = ""
 
 
-def _text(name: str, engine_type: str) -> tuple[str, str]:
-    """Return a column's kind and the text that brings it to that kind."""
+def _form(name: str, engine_type: str, reader: str) -> _Form:
     kind, text = _KINDS.get(engine_type, ("other", "CAST({0} AS VARCHAR)"))
     if engine_type.startswith("DECIMAL"):
         kind, text = "float", "CAST({0} AS DOUBLE)"
-    return kind, f"{text.format(quote(name))} AS {quote(name)}"
+    if kind == "other" and reader == "csv":
+        return _Form(kind="text", sql=text.format(quote(name)), read_as="text")
+    return _Form(kind=kind, sql=text.format(quote(name)))
+
+
+def _holds_moments(name: str, table: str, database: Database) -> bool:
+    """Whether every text in a column is a date or a moment, as SQLite and JSON hold them."""
+    column = quote(name)
+    ((there, other),) = database.rows(
+        f"SELECT count({column}), count(*) FILTER (WHERE {column} IS NOT NULL "
+        f"AND (length({column}) < 10 OR try_cast({column} AS TIMESTAMP) IS NULL)) FROM {table}"
+    )
+    return bool(there) and not other
 
 
 def _shown(value: object) -> str:
@@ -167,7 +194,6 @@ def _look(sample: _Sampled) -> Look:
     return Look(
         name=source.name,
         path=source.path,
-        format=source.format,
         table=source.table,
         files=source.files,
         rows=sample.rows,
@@ -232,7 +258,7 @@ def _span(sample: _Sampled, time: str, later: tuple[str, ...], keys: tuple[tuple
     engine_type = next(column.engine_type for column in sample.columns if column.name == time)
     whole = sample.sampled == sample.rows
     relation = sample.table if whole else sample.source.relation
-    moment = quote(time) if whole else _text(time, engine_type)[1].rpartition(" AS ")[0]
+    moment = quote(time) if whole else sample.forms[time].sql
     first, last = sample.database.rows(f"SELECT epoch_us(min({moment})), epoch_us(max({moment})) FROM {relation}")[0]
     seen = [sample.value(f"epoch_us(max({quote(column)}))") for column in later if outcome_like(column)]
     entity = [column for column in keys[0] if column != time] if keys and time in keys[0] else []

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["ColumnLook", "JoinLook", "Look", "Looks", "TargetLook", "can_be_written"]
+__all__ = ["ColumnLook", "JoinLook", "Kind", "Look", "Looks", "TargetLook", "can_be_written"]
 
 Kind = Literal["bool", "int", "float", "text", "time", "other"]
 
@@ -46,6 +46,9 @@ class ColumnLook(msgspec.Struct, frozen=True, kw_only=True):
         The most frequent values, at most three.
     low, high
         The least and the greatest, as text; moments as ISO 8601 in UTC.
+    read_as
+        The kind that the brief must declare, where the file's reader makes something else of it: moments that a file
+        holds as text, times of day.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ColumnLook(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
     low: str = ""
     high: str = ""
+    read_as: str = ""
 
     @property
     def writable(self) -> bool:
@@ -71,7 +75,7 @@ class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
     column, label
         The column, and the condition in the brief's words.
     base_rate
-        Share of the rows with a value for which the condition holds.
+        Share of the rows with a value for which the condition holds; ``None`` for a condition that a human wrote.
     score
         How much it looks like a target; comparable within one look.
     known_by
@@ -86,7 +90,7 @@ class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
 
     column: str
     label: str
-    base_rate: float
+    base_rate: float | None
     score: float
     known_by: tuple[str, ...] = ()
     only_when_true: str = ""
@@ -99,7 +103,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    name, path, format, table
+    name, path, table
         As the brief will have them.
     rows, sampled
         Rows in all files, and how many of them were looked at closely.
@@ -127,7 +131,6 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     path: str
-    format: str = ""
     table: str = ""
     files: int = 1
     rows: int

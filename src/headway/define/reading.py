@@ -49,7 +49,7 @@ class Opened:
     path: str
     table: str
     files: int
-    format: str
+    reader: str
     relation: str
 
 
@@ -167,7 +167,7 @@ def _one(files: list[Path], place: str, folder: Path, unpacked: Path, database: 
         whole = len(files) == len(_files(place))
         path, stem = (place, Path(place).resolve().name) if whole else (str(first), _stem(first))
     return Opened(
-        name=_name(stem), path=_within(path, folder), table="", files=len(files), format="", relation=relation
+        name=_name(stem), path=_within(path, folder), table="", files=len(files), reader=table_format, relation=relation
     )
 
 
@@ -224,7 +224,7 @@ def _tables(path: Path, folder: Path, database: Database) -> list[Opened]:
                         path=_within(str(path), folder),
                         table=table if len(tables) > 1 else "",
                         files=1,
-                        format="",
+                        reader="sqlite",
                         relation=relation,
                     )
                 )
