@@ -100,26 +100,16 @@ def split_sql(table: str, definitions: Definitions, ends: Mapping[str, int]) -> 
     ends_case = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN {moment_sql(end)}" for end in ends.values())
     zone = definitions.brief.split.zone
     day = f"date_diff('day', DATE '1970-01-01', CAST(timezone('{zone}', timezone('UTC', {moment})) AS DATE))"
-    rule = _rule_sql(definitions)
+    rule = definitions.rule_sql("feature:")
     segments = "".join(
         f", CAST({quote(name) if name in definitions.examples.kinds else quote(f'feature:{name}')} AS VARCHAR) "
         f"AS {quote(f'segment:{name}')}"
         for name in definitions.brief.success.segments
     )
     return (
-        f"SELECT *, CASE {cases} ELSE 'after' END AS \"@split\", CASE {ends_case} END AS \"@end\", {day} AS \"@day\", "
-        f"{rule} AS \"@rule\"{segments}, {known} IS NULL AS \"@void\" FROM {table}"
+        f'SELECT *, CASE {cases} ELSE \'after\' END AS "@split", CASE {ends_case} END AS "@end", {day} AS "@day", '
+        f'{rule} AS "@rule"{segments}, {known} IS NULL AS "@void" FROM {table}'
     )
-
-
-def _rule_sql(definitions: Definitions) -> str:
-    if definitions.rule is None:
-        return "CAST(NULL AS DOUBLE)"
-    # The rule speaks of features by name; in the table they are called 'feature:NAME'.
-    text = definitions.rule.sql
-    for feature in sorted(definitions.features, key=lambda feature: -len(feature.name)):
-        text = text.replace(quote(feature.name), quote(f"feature:{feature.name}"))
-    return f"CAST({text} AS DOUBLE)"
 
 
 def _counts(database: Database, view: str, ends: Mapping[str, int]) -> tuple[SplitCount, ...]:
@@ -178,7 +168,7 @@ def _write(database: Database, view: str, definitions: Definitions, store: Table
     text = f"""
         SELECT "@split" AS split, epoch_us({quote(PREDICT_AT)}) AS predict_at, epoch_us({quote(KNOWN_AT)}) AS label_known_at,
                CAST({quote(LABEL)} AS DOUBLE) AS label, "@day" AS day, "@rule" AS rule,
-               {", ".join(f'{quote(name)} AS {quote(f"key:{name}")}' for name in key)}
+               {", ".join(f"{quote(name)} AS {quote(f"key:{name}")}" for name in key)}
                {"".join(f", {quote(name)}" for name in [*segments, *names])}
         FROM {view} WHERE {usable}
         ORDER BY predict_at, {", ".join(quote(f"key:{name}") for name in key)}
@@ -199,7 +189,9 @@ def _write(database: Database, view: str, definitions: Definitions, store: Table
                     rest = table.slice(_ROW_GROUP)
                     pending, held = rest.to_batches(), rest.num_rows
             if held:
-                writer.write_table(pa.Table.from_batches(pending, schema=reader.schema).combine_chunks(), row_group_size=_ROW_GROUP)
+                writer.write_table(
+                    pa.Table.from_batches(pending, schema=reader.schema).combine_chunks(), row_group_size=_ROW_GROUP
+                )
         return store.put(path)
 
 
@@ -210,7 +202,9 @@ def load(path: Path, *, splits: Sequence[str]) -> pa.Table:
 
 def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:
     """Return the columns of a frozen table in the shapes that Build, Validate and Monitor take."""
-    prefixed = {prefix: [name for name in table.column_names if name.startswith(prefix)] for prefix in ("segment:", "key:")}
+    prefixed = {
+        prefix: [name for name in table.column_names if name.startswith(prefix)] for prefix in ("segment:", "key:")
+    }
 
     def part(prefix: str) -> pa.Table:
         return pa.table({name.removeprefix(prefix): table[name].combine_chunks() for name in prefixed[prefix]})

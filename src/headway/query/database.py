@@ -7,6 +7,7 @@ copy; no other part of the Python interface is used, since it changed between 1.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from headway.errors import StoreFull
+from headway.errors import HeadwayError, StoreFull
 
-__all__ = ["Database"]
+__all__ = ["Database", "EngineError"]
+
+
+class EngineError(HeadwayError, ArithmeticError):
+    """The engine could not compute a value: it does not fit its type, or names what there is not.
+
+    Whoever knows which definition asked for it says so, as a DataError.
+    """
 
 
 class Database:
@@ -75,13 +83,13 @@ class Database:
 
     def table(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pa.Table:
         """Return the answer as an Arrow table."""
-        with _full_disk():
+        with _explained():
             relation = self._connection.sql(sql, params=parameters or None)
             return relation.to_arrow_reader(1 << 17).read_all()
 
     def batches(self, sql: str, *, rows: int = 1 << 17) -> pa.RecordBatchReader:
         """Return the answer as a stream of record batches, so that it never stands in memory whole."""
-        with _full_disk():
+        with _explained():
             return self._connection.sql(sql).to_arrow_reader(rows)
 
     def create(self, sql: str, *, prefix: str = "t") -> str:
@@ -105,17 +113,34 @@ class Database:
         return f"{prefix}_{self._names}"
 
     def _run(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-        with _full_disk():
+        with _explained():
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
 
 
 @contextmanager
-def _full_disk() -> Iterator[None]:
+def _explained() -> Iterator[None]:
+    """Say in our words what the machine lacks, and what of the data cannot be computed."""
     try:
         yield
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        text = str(error)
+        if "No space left" in text or "failed to offload" in text:
             raise StoreFull(
                 "No space is left for the engine's spill files.", hint="Free some, or point TMPDIR elsewhere."
             ) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise StoreFull("The engine needs more memory than it may take.", hint=_first_line(text)) from error
         raise
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise EngineError(_first_line(str(error))) from error
+    except duckdb.NotImplementedException as error:
+        zone = re.search(r"Unknown TimeZone '([^']*)'", str(error))
+        if zone is None:
+            raise
+        hint = "Write zones as in the IANA database, such as 'UTC' or 'America/New_York'."
+        raise EngineError(f"{zone[1]!r} is not a time zone.", hint=hint) from error
+
+
+def _first_line(text: str) -> str:
+    line = re.sub(r"^[\w ]*Error:\s*", "", text.strip().splitlines()[0]).rstrip(".!")
+    return f"{line}."

@@ -84,18 +84,17 @@ class Relation:
             moments[self.known[column]] = None
         return reduce(lambda first, second: Call("later", (first, second)), moments) if moments else None
 
+    def closure(self, columns: Iterable[str]) -> frozenset[str]:
+        """Return ``columns`` and all columns, raw and derived, from which they follow."""
+        needed = set(columns)
+        for column in reversed(self.derived):  # a column follows from earlier ones only
+            if column.name in needed:
+                needed |= column.inputs
+        return frozenset(needed)
+
     def raw_inputs(self, columns: Iterable[str]) -> frozenset[str]:
         """Return the raw columns from which ``columns`` follow."""
-        inputs = {column.name: column.inputs for column in self.derived}
-        found: set[str] = set()
-        waiting = list(columns)
-        while waiting:
-            column = waiting.pop()
-            if column in inputs:
-                waiting.extend(inputs[column])
-            else:
-                found.add(column)
-        return frozenset(found)
+        return self.closure(columns) - {column.name for column in self.derived}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +161,9 @@ class Definitions:
         relation = self.relations[name]
         moments = {column for known in relation.known.values() for column in columns_of(known)}
         used = {*relation.source.key, relation.source.time, *moments} - {""}
-        static = (timeline for other in self.relations.values() for column in other.derived for timeline in column.timelines)
+        static = (
+            timeline for other in self.relations.values() for column in other.derived for timeline in column.timelines
+        )
         for timeline in (*self.timelines, *static):
             if timeline.source == name:
                 used |= {*timeline.theirs, *timeline.reads, *(column for column, _ in timeline.columns)}
@@ -179,7 +180,9 @@ class Definitions:
         if self.rule is None:
             return "CAST(NULL AS DOUBLE)"
         kinds = {feature.name: feature.compiled.kind for feature in self.features}
-        return f"CAST({compile_expression(parse(self.brief.baseline.rule), _feature_scope(kinds, prefix)).sql} AS DOUBLE)"
+        return (
+            f"CAST({compile_expression(parse(self.brief.baseline.rule), _feature_scope(kinds, prefix)).sql} AS DOUBLE)"
+        )
 
     @property
     def request_fields(self) -> tuple[RequestField, ...]:
@@ -200,17 +203,14 @@ class Definitions:
             if name in needed
         )
 
-
     @property
     def online_derived(self) -> tuple[Derived, ...]:
         """The derived columns that serving computes for a request, in order: key, moment and features need them."""
         relation = self.examples
-        needed = {*relation.source.key, *columns_of(parse(self.brief.target.predict_at))}
-        needed.update(column for feature in self.features for column in feature.row_columns)
-        needed.update(column for timeline in self.timelines for column in timeline.mine)
-        for column in reversed(relation.derived):  # a column follows from earlier ones only
-            if column.name in needed:
-                needed |= column.inputs
+        wanted = {*relation.source.key, *columns_of(parse(self.brief.target.predict_at))}
+        wanted.update(column for feature in self.features for column in feature.row_columns)
+        wanted.update(column for timeline in self.timelines for column in timeline.mine)
+        needed = relation.closure(wanted)
         return tuple(column for column in relation.derived if column.name in needed)
 
     @property
@@ -315,7 +315,9 @@ class _Resolver:
             return self.relations[name]
         if name in self.resolving:
             circle = " -> ".join([*self.resolving[self.resolving.index(name) :], name])
-            raise BriefError(f"Sources derive columns from each other in a circle: {circle}.", where=f"sources.{name}.derive")
+            raise BriefError(
+                f"Sources derive columns from each other in a circle: {circle}.", where=f"sources.{name}.derive"
+            )
         self.resolving.append(name)
         source, raw = self.brief.sources[name], self.raw[name]
         where = f"sources.{name}"
@@ -343,7 +345,7 @@ class _Resolver:
             raise BriefError(
                 f"Column {source.time!r} is a {partial.kinds[source.time]}, and a moment is wanted.",
                 where=f"{where}.time",
-                hint="Name a column of moments, or derive one: derive = { at = \"local_time(…)\" }.",
+                hint='Name a column of moments, or derive one: derive = { at = "local_time(…)" }.',
             )
         relation = Relation(
             name=name, source=source, raw=raw, derived=tuple(derived), known=self._known(partial, where)
@@ -427,9 +429,7 @@ class _Resolver:
             features.append(self._feature(name, spec, examples, own, renamed, where))
         return tuple(features)
 
-    def _shape(
-        self, spec: FeatureSpec, examples: Relation, where: str
-    ) -> tuple[tuple[Timeline, ...], Expression]:
+    def _shape(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
         if spec.distance:
             return self._distance(spec, examples, where)
         if spec.window:
@@ -484,9 +484,7 @@ class _Resolver:
             text=_describe(spec),
         )
 
-    def _distance(
-        self, spec: FeatureSpec, examples: Relation, where: str
-    ) -> tuple[tuple[Timeline, ...], Expression]:
+    def _distance(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
         if len(spec.distance) != 2 or not (spec.from_ and spec.lat and spec.lon):
             raise BriefError(
                 "A distance needs two columns and where their places are.",
@@ -518,7 +516,9 @@ class _Resolver:
         for column in carried:
             if column not in theirs.kinds:
                 raise BriefError(
-                    f"Source {theirs.name!r} has no column {column!r}.", where=where, hint=did_you_mean(column, theirs.kinds)
+                    f"Source {theirs.name!r} has no column {column!r}.",
+                    where=where,
+                    hint=did_you_mean(column, theirs.kinds),
                 )
         columns = tuple((column, theirs.kinds[column]) for column in carried)
         shape: Literal["static", "asof"] = "static" if theirs.static else "asof"
@@ -531,7 +531,9 @@ class _Resolver:
             reads = self._reads(theirs, (*carried, *(other for _, other in pairs)))
         elif spec.max_age:
             raise BriefError(
-                f"Source {theirs.name!r} has no time, so nothing in it has an age.", where=where, hint="Leave out max_age."
+                f"Source {theirs.name!r} has no time, so nothing in it has an age.",
+                where=where,
+                hint="Leave out max_age.",
             )
         timeline = Timeline(
             name=f"{theirs.name}:{','.join(mine for mine, _ in pairs)}:{spec.max_age}:{known}",
@@ -567,7 +569,9 @@ class _Resolver:
             raise ExpressionError(f"{expression.function}() of a {compiled.kind} is not a number.", where=where)
         if theirs.static:
             raise BriefError(
-                f"Source {theirs.name!r} has no time to make a window of.", where=where, hint="Declare its time and known."
+                f"Source {theirs.name!r} has no time to make a window of.",
+                where=where,
+                hint="Declare its time and known.",
             )
         used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
         known, event = self._moments(theirs, used, where)
@@ -596,7 +600,9 @@ class _Resolver:
         time = theirs.source.time
         if not time:
             raise BriefError(
-                f"Source {theirs.name!r} does not say when its rows happen.", where=where, hint=f"Set sources.{theirs.name}.time."
+                f"Source {theirs.name!r} does not say when its rows happen.",
+                where=where,
+                hint=f"Set sources.{theirs.name}.time.",
             )
         # That a row is there at all, when it happens and whom it is about must be known too, not its values alone.
         used = {*columns, time}
@@ -606,7 +612,7 @@ class _Resolver:
             raise BriefError(
                 f"Nothing says when {', '.join(silent)} of source {theirs.name!r} is known.",
                 where=where,
-                hint=f"Set sources.{theirs.name}.known, such as \"{time} + interval 10 minutes\".",
+                hint=f'Set sources.{theirs.name}.known, such as "{time} + interval 10 minutes".',
             )
         return compile_expression(moment, theirs.scope()).sql, quote(time)
 
@@ -686,7 +692,9 @@ class _Resolver:
     def _check_columns(self, examples: Relation) -> None:
         if not examples.source.key:
             raise BriefError(
-                f"Source {examples.name!r} has no key.", where=f"sources.{examples.name}.key", hint="Name the columns that tell one row from another."
+                f"Source {examples.name!r} has no key.",
+                where=f"sources.{examples.name}.key",
+                hint="Name the columns that tell one row from another.",
             )
         for column in self.brief.success.segments:
             if column not in examples.kinds and column not in self.brief.features:
@@ -710,7 +718,9 @@ class _Resolver:
         compiled = self._expression(text, scope, where)
         if compiled.kind != "time":
             raise BriefError(
-                f"{text!r} is a {compiled.kind}, and a moment is wanted.", where=where, hint="Name a column of moments, or one plus or minus an interval."
+                f"{text!r} is a {compiled.kind}, and a moment is wanted.",
+                where=where,
+                hint="Name a column of moments, or one plus or minus an interval.",
             )
         return compiled
 

@@ -1,25 +1,32 @@
 """The one component that computes what was known when: for training, for batch, for backfill, for the online store.
 
 Sources become tables with their derived columns; timelines become tables of steps; examples are joined to them one
-as-of join a statement. The file hides the SQL.
+as-of join a statement. The file hides the SQL, and that only columns are carried which something still needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import pyarrow as pa
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.nouns.clock import format_moment
 from headway.query.compile import quote, quote_text
-from headway.query.database import Database
-from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Relation
+from headway.query.database import EngineError
+from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
 from headway.query.functions import SQL_TYPES
-from headway.query.timeline import Timeline
 
-__all__ = ["KNOWN_AT", "LABEL", "PointInTime", "files_sql"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from headway.query.database import Database
+    from headway.query.timeline import Timeline
+
+__all__ = ["KNOWN_AT", "LABEL", "PointInTime", "files_sql", "moment_sql"]
 
 LABEL = "@label"
 KNOWN_AT = "@label_known_at"
@@ -27,8 +34,12 @@ KNOWN_AT = "@label_known_at"
 
 def files_sql(paths: Sequence[Path]) -> str:
     """Return a relation over Parquet files, with ``filename`` and ``file_row_number`` (from 0)."""
+    return _files_sql(paths, ", filename = true, file_row_number = true")
+
+
+def _files_sql(paths: Sequence[Path], options: str = "") -> str:
     listed = ", ".join(quote_text(str(path)) for path in paths)
-    return f"read_parquet([{listed}], filename = true, file_row_number = true)"
+    return f"read_parquet([{listed}]{options})"
 
 
 def moment_sql(moment_us: int) -> str:
@@ -57,18 +68,36 @@ class PointInTime:
         self._steps: dict[tuple[Timeline, int | None], str] = {}
 
     def table(self, name: str) -> str:
-        """Return the table of source ``name`` with its derived columns, made on first use."""
+        """Return the table of source ``name``, made on first use.
+
+        It has the source's key and time, and every raw or derived column that the definitions read: a source may be
+        much wider than what is asked of it.
+
+        Raises
+        ------
+        DataError
+            When a derived column cannot be computed from what stands in the files.
+        """
         if name not in self._tables:
-            relation = self._definitions.relations[name]
-            columns = ", ".join(map(quote, relation.raw))
-            raw = f"(SELECT {columns} FROM {files_sql(self._files[name])})"
-            self._tables[name] = self._database.create(self.relation_sql(relation, raw), prefix="source")
+            relation, wanted = self._definitions.relations[name], self._definitions.reads(name)
+            raw = relation.raw_inputs(wanted)
+            columns = ", ".join(quote(column) for column in relation.raw if column in raw) or "1 AS one"
+            text = self._derived_sql(relation, f"(SELECT {columns} FROM {_files_sql(self._files[name])})", wanted)
+            kept = ", ".join(quote(column) for column in relation.kinds if column in wanted) or "one"
+            with _explained(f"sources.{name}.derive"):
+                self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")
         return self._tables[name]
 
     def relation_sql(self, relation: Relation, raw: str) -> str:
-        """Return the text that adds derived columns to ``raw``, one stage a column, in the order of the brief."""
+        """Return the text that adds all derived columns to ``raw``, one stage a column, in the order of the brief."""
+        return self._derived_sql(relation, raw, relation.kinds)
+
+    def _derived_sql(self, relation: Relation, raw: str, wanted: Iterable[str]) -> str:
+        needed = relation.closure(wanted)
         text = f"SELECT * FROM {raw}"
         for column in relation.derived:
+            if column.name not in needed:
+                continue
             stage = f"({text})"
             for timeline in column.timelines:
                 joined = timeline.join_sql(stage, self.steps(timeline), moment="", look_at="")
@@ -86,27 +115,35 @@ class PointInTime:
         DataError
             When a dimension has two rows of one key: a look-up would not know which to take.
         """
-        found = self._steps.get((timeline, since_us))
+        # What it is called, and by which columns of the example it is asked, changes no step.
+        same = replace(timeline, name="", mine=())
+        found = self._steps.get((same, since_us))
         if found is None:
             sql = timeline.steps_sql(self.table(timeline.source), since_us=since_us)
-            found = self._database.create(sql, prefix="steps")
+            with _explained(f"sources.{timeline.source}"):
+                found = self._database.create(sql, prefix="steps")
             if timeline.shape == "static":
                 self._check_unique(timeline, found)
-            self._steps[timeline, since_us] = found
+            self._steps[same, since_us] = found
         return found
 
     def steps_table(self, timeline: Timeline, *, since_us: int | None = None) -> pa.Table:
         """Return a timeline's steps as Arrow, moments as whole microseconds: what the online store is filled with."""
         steps = self.steps(timeline, since_us=since_us)
-        names = [row[0] for row in self._database.rows(f"DESCRIBE {steps}")]
-        kinds = {row[0]: row[1] for row in self._database.rows(f"DESCRIBE {steps}")}
         columns = ", ".join(
-            f"epoch_us({quote(name)}) AS {quote(name)}" if kinds[name] == "TIMESTAMP" else quote(name) for name in names
+            f"epoch_us({quote(name)}) AS {quote(name)}" if kind == "TIMESTAMP" else quote(name)
+            for name, kind, *_ in self._database.rows(f"DESCRIBE {steps}")
         )
         return self._database.table(f"SELECT {columns} FROM {steps}")
 
     def examples(
-        self, *, as_of_us: int, since_us: int | None = None, until_us: int | None = None, source: str | None = None
+        self,
+        *,
+        as_of_us: int,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        source: str | None = None,
+        keep: Sequence[str] = (),
     ) -> str:
         """Return the table of examples with features, as known at each one's ``predict_at``.
 
@@ -118,12 +155,15 @@ class PointInTime:
             Only examples with ``since <= predict_at < until``.
         source
             A relation with the raw columns to use instead of the snapshot's: the rows of a batch.
+        keep
+            More columns of the relation to carry along, such as the number of a row.
 
         Returns
         -------
         str
-            The name of a table with the source's columns, ``predict_at``, :data:`LABEL`, :data:`KNOWN_AT`,
-            ``rule`` and one column a feature (named ``feature:NAME``), ordered by nothing.
+            The name of a table with the columns that :attr:`Definitions.carried` names, ``predict_at``,
+            :data:`LABEL`, :data:`KNOWN_AT`, one column a feature (``feature:NAME``) and, for look-ups with a
+            ``max_age``, whether what was found was too old; ordered by nothing.
 
         Raises
         ------
@@ -133,62 +173,110 @@ class PointInTime:
         definitions = self._definitions
         relation = definitions.examples
         rows = self.table(relation.name) if source is None else f"({self.relation_sql(relation, source)})"
-        bounds = [f"{quote(PREDICT_AT)} IS NOT NULL", f"{quote(PREDICT_AT)} <= {moment_sql(as_of_us)}"]
-        bounds += [] if since_us is None else [f"{quote(PREDICT_AT)} >= {moment_sql(since_us)}"]
-        bounds += [] if until_us is None else [f"{quote(PREDICT_AT)} < {moment_sql(until_us)}"]
-        known, label = definitions.label_known_at.sql, definitions.label.sql
-        lag = f"to_microseconds({definitions.lag_us}::BIGINT)"
-        current = self._database.create(
-            f"""
-            SELECT *, {quote(PREDICT_AT)} - {lag} AS {quote(LOOK_AT)},
-                   CASE WHEN {quote(KNOWN_AT)} <= {moment_sql(as_of_us)} THEN {label} END AS {quote(LABEL)}
-            FROM (SELECT *, {definitions.predict_at.sql} AS {quote(PREDICT_AT)}, {known} AS {quote(KNOWN_AT)} FROM {rows})
-            WHERE {" AND ".join(bounds)}
-            """,
-            prefix="examples",
-        )
+        moment = "@predicted"
+        timed = f"(SELECT *, {definitions.predict_at.sql} AS {quote(moment)} FROM {rows})"
+        bounds = [f"{quote(moment)} IS NOT NULL", f"{quote(moment)} <= {moment_sql(as_of_us)}"]
+        bounds += [] if since_us is None else [f"{quote(moment)} >= {moment_sql(since_us)}"]
+        bounds += [] if until_us is None else [f"{quote(moment)} < {moment_sql(until_us)}"]
+        chosen = f"{timed} WHERE {' AND '.join(bounds)}"
         if source is None:
-            self._refuse_future(current)
-        for timeline in definitions.timelines:
-            joined = timeline.join_sql(current, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)
-            wider = self._database.create(joined, prefix="examples")
-            self._database.drop(current)
-            current = wider
-        features = ", ".join(f"{feature.sql} AS {quote(f'feature:{feature.name}')}" for feature in definitions.features)
-        table = self._database.create(f"SELECT *, {features} FROM {current}", prefix="features")
+            self._refuse_future(chosen, moment)
+        with _explained("target"):
+            current = self._database.create(self._base_sql(chosen, moment, as_of_us, keep), prefix="examples")
+        return self._joined(current, keep)
+
+    def _base_sql(self, chosen: str, moment: str, as_of_us: int, keep: Sequence[str]) -> str:
+        definitions = self._definitions
+        known, label = definitions.label_known_at.sql, definitions.label.sql
+        columns = {*definitions.carried, *(name for timeline in definitions.timelines for name in timeline.mine)}
+        columns |= {column for feature in definitions.features for column in feature.row_columns}
+        columns |= set(keep)
+        columns -= {PREDICT_AT}
+        return f"""
+            SELECT {"".join(f"{quote(column)}, " for column in sorted(columns))}
+                   {quote(moment)} AS {quote(PREDICT_AT)},
+                   {quote(moment)} - to_microseconds({definitions.lag_us}::BIGINT) AS {quote(LOOK_AT)},
+                   {known} AS {quote(KNOWN_AT)},
+                   CASE WHEN {known} <= {moment_sql(as_of_us)} THEN {label} END AS {quote(LABEL)}
+            FROM {chosen}
+        """
+
+    def _joined(self, current: str, keep: Sequence[str]) -> str:
+        """Return the examples with all features: each computed as soon as what it needs is there."""
+        definitions = self._definitions
+        lasting = {*definitions.carried, *keep, PREDICT_AT, KNOWN_AT, LABEL}
+        waiting = list(definitions.features)
+        held: set[str] = set()  # what look-ups have given, and features still wait for
+        done: list[str] = []
+        for stage, timelines in enumerate(_stages(definitions.timelines)):
+            text, joined = (
+                current,
+                {timeline for later in _stages(definitions.timelines)[: stage + 1] for timeline in later},
+            )
+            for timeline in timelines:
+                text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
+                held |= {name for name, _ in timeline.outputs}
+                lasting |= {timeline.stale} - {""}
+            ready = [feature for feature in waiting if set(feature.timelines) <= joined]
+            waiting = [feature for feature in waiting if feature not in ready]
+            still = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
+            still |= {column for feature in waiting for column in feature.row_columns}
+            rest = [timeline for timeline in definitions.timelines if timeline not in joined]
+            still |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
+            kept = [*sorted(lasting | (still & (held | self._row_names()))), *done]
+            current = self._next(current, text, kept, ready)
+            done += [f"feature:{feature.name}" for feature in ready]
+        return current
+
+    def _row_names(self) -> set[str]:
+        return {*self._definitions.examples.kinds, LOOK_AT, PREDICT_AT}
+
+    def _next(self, current: str, text: str, kept: Sequence[str], ready: Sequence[Feature]) -> str:
+        features = "".join(f", {feature.sql} AS {quote(f'feature:{feature.name}')}" for feature in ready)
+        where = f"features.{ready[0].name}" if len(ready) == 1 else "features"
+        with _explained(where):
+            table = self._database.create(
+                f"SELECT {', '.join(map(quote, kept))}{features} FROM {text}", prefix="examples"
+            )
         self._database.drop(current)
         return table
 
-    def _refuse_future(self, examples: str) -> None:
-        """Raise when a column that a feature takes from the row itself was not known at ``predict_at``."""
+    def _refuse_future(self, chosen: str, moment: str) -> None:
+        """Raise when a column that must be known at ``predict_at`` was not: a feature's, a look-up's, the moment's."""
         checks = list(self._definitions.row_known.items())
         if not checks:
             return
         counts = ", ".join(
             f"count(*) FILTER (WHERE {quote(column)} IS NOT NULL "
-            f"AND NOT coalesce({known.sql} <= {quote(PREDICT_AT)}, FALSE)) AS n{position}"
+            f"AND NOT coalesce({known.sql} <= {quote(moment)}, FALSE)) AS n{position}"
             for position, (column, known) in enumerate(checks)
         )
-        (found,) = self._database.rows(f"SELECT count(*), {counts} FROM {examples}")
+        (found,) = self._database.rows(f"SELECT count(*), {counts} FROM {chosen}")
         for (column, known), late in zip(checks, found[1:], strict=True):
-            if late:
-                users = [f.name for f in self._definitions.features if column in f.row_columns]
-                example = self._database.rows(
-                    f"SELECT epoch_us({known.sql}), epoch_us({quote(PREDICT_AT)}) FROM {examples} "
-                    f"WHERE {known.sql} > {quote(PREDICT_AT)} LIMIT 1"
-                )
-                when = (
-                    f"; for one it is known at {format_moment(example[0][0])}, and predicted at "
-                    f"{format_moment(example[0][1])}"
-                    if example
-                    else ""
-                )
-                raise DataError(
-                    f"{column!r} is not known at predict_at for {late} of {found[0]} examples{when}. "
-                    "A feature may not look into the future.",
-                    where=f"features.{users[0]}",
-                    hint="Take it out of the row's own features; past rows' values can be used over a window.",
-                )
+            if not late:
+                continue
+            example = self._database.rows(
+                f"SELECT epoch_us({known.sql}), epoch_us({quote(moment)}) FROM {chosen} "
+                f"AND {quote(column)} IS NOT NULL AND {known.sql} > {quote(moment)} ORDER BY ALL LIMIT 1"
+            )
+            when = (
+                f"; for one it is known at {format_moment(example[0][0])}, and predicted at "
+                f"{format_moment(example[0][1])}"
+                if example
+                else ""
+            )
+            raise DataError(
+                f"{column!r} is not known at predict_at for {late} of {found[0]} examples{when}. "
+                "A feature may not look into the future.",
+                where=self._user_of(column),
+                hint="Take it out of the row's own features; past rows' values can be used over a window.",
+            )
+
+    def _user_of(self, column: str) -> str:
+        for feature in self._definitions.features:
+            if column in feature.row_columns or any(column in timeline.mine for timeline in feature.timelines):
+                return f"features.{feature.name}"
+        return "target.predict_at"
 
     def _check_unique(self, timeline: Timeline, steps: str) -> None:
         keys = ", ".join(map(quote, timeline.keys))
@@ -197,10 +285,9 @@ class PointInTime:
         )
         if double:
             *values, count = double[0]
+            shown = ", ".join(f"{name} = {value!r}" for name, value in zip(timeline.theirs, values, strict=True))
             raise DataError(
-                f"Source {timeline.source!r} has {count} rows with "
-                f"{', '.join(f'{name} = {value!r}' for name, value in zip(timeline.theirs, values, strict=True))}; a look-up "
-                "would not know which to take.",
+                f"Source {timeline.source!r} has {count} rows with {shown}; a look-up would not know which to take.",
                 where=f"sources.{timeline.source}",
                 hint="Match on more columns, or give the source a time and say when its rows are known.",
             )
@@ -209,7 +296,9 @@ class PointInTime:
         """Return the last moment at which anything about an example happens: a prediction, or a label becoming known."""
         definitions = self._definitions
         moments = f"greatest({definitions.predict_at.sql}, {definitions.label_known_at.sql})"
-        ((last,),) = self._database.rows(f"SELECT epoch_us(max({moments})) FROM {self.table(definitions.examples.name)}")
+        ((last,),) = self._database.rows(
+            f"SELECT epoch_us(max({moments})) FROM {self.table(definitions.examples.name)}"
+        )
         return int(last or 0)
 
     def last_event_us(self, name: str) -> int:
@@ -225,3 +314,26 @@ class PointInTime:
             for column, kind in self._definitions.relations[name].raw.items()
         )
         return f"(SELECT {columns} WHERE FALSE)"
+
+
+def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
+    """Return which timelines are joined by one statement: all static ones, then one as-of join each.
+
+    Two as-of joins in one statement hold two sorted copies of the examples in memory at once.
+    """
+    static = [timeline for timeline in timelines if timeline.shape == "static"]
+    moving = [timeline for timeline in timelines if timeline.shape != "static"]
+    first, *rest = moving or [None]
+    return [
+        [*static, *([first] if first is not None else [])],
+        *([timeline] for timeline in rest if timeline is not None),
+    ]
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """Say of what the engine could not compute that the data are at fault, and at which definition."""
+    try:
+        yield
+    except EngineError as error:
+        raise DataError(f"This cannot be computed from the data: {error.what}", where=where, hint=error.hint) from error
