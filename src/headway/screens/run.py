@@ -1,0 +1,203 @@
+"""What a run came to: the data, the leaks, the trials, the winner, its verdict, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headway.screens.figures import interval, money, money_interval, moment, seconds, short
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headway.api import RunReport
+    from headway.screens.page import Page
+
+__all__ = ["show_run"]
+
+_SHOWN_TRIALS = 10
+_SHOWN_SEGMENTS = 12
+_SPLITS = ("train", "validate", "test", "after")
+
+
+def show_run(page: Page, report: RunReport, *, trials: Sequence[dict[str, Any]] = ()) -> None:
+    """Write what a run came to; ``trials`` are the rows of the ledger's table, of which the run's own are shown."""
+    verdict = report.verdict
+    page.title(
+        f"Run {report.run}",
+        "passed" if report.passed else "did not pass",
+        tone="good" if report.passed else "bad",
+    )
+    _data(page, report)
+    _search(page, report, _of_study(trials, getattr(report, "study", "")), metric=verdict["metric"])
+    _scores(page, verdict)
+    _gates(page, verdict)
+    _segments(page, verdict)
+    page.gap()
+    page.facts(
+        [
+            ("model", short(report.model)),
+            (
+                "took",
+                f"{seconds(report.seconds)}, of which {seconds(report.fit_seconds)} were fits"
+                + ("; nothing had changed" if report.unchanged else ""),
+            ),
+        ]
+    )
+    if report.passed:
+        page.next((f"headway deploy {report.run}", "to put it into service"))
+    else:
+        page.next(
+            ("headway run", "again, with better features or data"),
+            (f"headway deploy {report.run} --override REASON --by NAME", "to take the responsibility"),
+        )
+
+
+def _data(page: Page, report: RunReport) -> None:
+    counts = [f"{report.rows[name]:,} {name}" for name in _SPLITS if report.rows.get(name)]
+    failed = report.leaks_failed
+    page.facts(
+        [
+            ("as of", moment(report.as_of_us)),
+            ("examples", f"{', '.join(counts)}; {report.void:,} void"),
+            ("features", str(report.features)),
+            (
+                "leaks",
+                (f"{report.leaks_checked} checks, {len(failed)} of them not passed", "warn")
+                if failed
+                else f"{report.leaks_checked} checks, none found",
+            ),
+        ]
+    )
+    for words in failed:
+        page.words(f"? {words}", tone="warn", indent=4)
+
+
+def _of_study(trials: Sequence[dict[str, Any]], study: str) -> list[dict[str, Any]]:
+    return [trial for trial in trials if trial["study"] == study]
+
+
+def _search(page: Page, report: RunReport, trials: list[dict[str, Any]], *, metric: str) -> None:
+    import json
+
+    page.section("Search", f"{report.trials} trials" + (f"; {report.stopped}" if report.stopped else ""))
+    if trials:
+        scored = [
+            (json.loads(each["scores"]) if isinstance(each["scores"], str) else each["scores"], each) for each in trials
+        ]
+        best = sorted(scored, key=lambda pair: (-pair[0].get(metric, float("-inf")), pair[1]["number"]))[:_SHOWN_TRIALS]
+        page.table(
+            ["algorithm", _metric(metric), "fit", "one answer", "size"],
+            [
+                [
+                    (each["algorithm"], "strong" if each["algorithm"] == report.algorithm else ""),
+                    f"{scores[metric]:.4f}" if metric in scores else "-",
+                    seconds(each["seconds"]),
+                    f"{each['latency_us']:,.0f} µs",
+                    f"{each['size_bytes'] / 1e3:,.0f} kB",
+                ]
+                for scores, each in best
+            ],
+            right=[1, 2, 3, 4],
+            indent=2,
+        )
+        if len(trials) > _SHOWN_TRIALS:
+            page.words(
+                f"and {len(trials) - _SHOWN_TRIALS} more: headway runs --json, or Project.table('trials')",
+                tone="dim",
+                indent=2,
+            )
+    page.facts([("winner", (report.algorithm, "strong")), ("because", report.reason)])
+
+
+def _scores(page: Page, verdict: dict[str, Any]) -> None:
+    worth = verdict["money"]
+    currency = worth["currency"]
+    rule = verdict["rule_name"] or "no skill"
+    page.section(
+        "On the test period",
+        f"{verdict['examples']:,} examples, {verdict['positives']:,} of them true, on {verdict['days']} days",
+    )
+    page.table(
+        ["", "model", f"rule: {rule}", "difference"],
+        [
+            [
+                _metric(verdict["metric"]),
+                (interval(verdict["score"]), "strong"),
+                interval(verdict["rule_score"]),
+                interval(verdict["difference"]),
+            ],
+            [
+                "money per day",
+                (money_interval(worth["model"], currency), "strong"),
+                money_interval(worth["rule"], currency),
+                money_interval(worth["gain"], currency),
+            ],
+        ],
+        indent=2,
+    )
+    payback = worth["payback"]
+    hit = "" if worth["hit_rate"] is None else f", {worth['hit_rate']:.0%} of them right"
+    page.facts(
+        [
+            ("acted on", f"{worth['acted_per_day']:.1f} a day{hit}"),
+            ("net per month", f"{money_interval(worth['monthly_net'], currency)}, against {worth['counterfactual']}"),
+            ("paid back", "never" if payback["months"] is None else f"in {payback['months']:.1f} months"),
+            ("ROC AUC", interval(verdict["roc_auc"])),
+            ("base rate", f"{verdict['base_rate']:.1%}"),
+        ]
+    )
+    if worth["gain"] is not None and worth["gain"]["low"] <= 0 < worth["gain"]["high"]:
+        page.words(f"The gain of {money(worth['gain']['value'], currency)} a day may be chance.", tone="warn", indent=2)
+
+
+def _gates(page: Page, verdict: dict[str, Any]) -> None:
+    page.section("Gates")
+    page.table(
+        ["", "gate", "found", "wanted", ""],
+        [
+            [
+                ("✓ passed", "good")
+                if gate["passed"]
+                else ("✗ FAILED", "bad")
+                if gate["blocking"]
+                else ("? warning", "warn"),
+                gate["name"],
+                gate["found"],
+                gate["wanted"],
+                (gate["note"], "dim"),
+            ]
+            for gate in verdict["gates"]
+        ],
+        indent=2,
+    )
+
+
+def _segments(page: Page, verdict: dict[str, Any]) -> None:
+    below = [segment for segment in verdict["segments"] if segment["below_bar"] or segment["harmed"]]
+    told = [segment for segment in verdict["segments"] if not segment["too_few"]]
+    if not verdict["segments"]:
+        return
+    page.section(
+        "Segments", f"{len(told)} judged, {len(verdict['segments']) - len(told)} too small, {len(below)} below the bar"
+    )
+    if not below:
+        return
+    page.table(
+        ["segment", "examples", "ROC AUC", "rule's", "why"],
+        [
+            [
+                (f"{segment['column']} = {segment['value']}", "warn"),
+                f"{segment['examples']:,}",
+                interval(segment["roc_auc"]),
+                "-" if segment["rule_roc_auc"] is None else f"{segment['rule_roc_auc']:.3f}",
+                "ranks worse than today's rule" if segment["harmed"] else "ranks worse than elsewhere",
+            ]
+            for segment in below[:_SHOWN_SEGMENTS]
+        ],
+        right=[1],
+        indent=2,
+    )
+
+
+def _metric(name: str) -> str:
+    return {"roc_auc": "ROC AUC"}.get(name, name.replace("_", " "))
