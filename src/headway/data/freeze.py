@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,19 +19,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headway.errors import DataError
-from headway.nouns.brief import Split
 from headway.nouns.dataset import Dataset, SplitCount
 from headway.nouns.examples import Examples, FeatureColumn
-from headway.nouns.snapshot import Snapshot
-from headway.query.compile import quote
+from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
 
-__all__ = ["boundaries_us", "freeze", "load", "to_examples"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headway.nouns.brief import Split
+    from headway.nouns.snapshot import Snapshot
+
+__all__ = ["TableStore", "boundaries_us", "freeze", "load", "split_sql", "to_examples"]
 
 SPLITS = ("train", "validate", "test", "after")
 _ROW_GROUP = 1 << 16
+# Known when the dataset is frozen, and before the split ends.
+_USABLE = f'({quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end"))'
 
 
 class TableStore(Protocol):
@@ -44,13 +49,15 @@ class TableStore(Protocol):
 
 def boundaries_us(split: Split) -> dict[str, int]:
     """Return the end of each split as a moment: local midnight of the split's zone."""
-    zone = ZoneInfo(split.zone)
-    days = {"train": split.train_before, "validate": split.validate_before, "test": split.test_before}
-    return {name: _midnight_us(day, zone) for name, day in days.items()}
+    return {name: _midnight_us(day, split.zone) for name, day in _days(split).items()}
 
 
-def _midnight_us(day: dt.date, zone: ZoneInfo) -> int:
-    local = dt.datetime(day.year, day.month, day.day, tzinfo=zone)
+def _days(split: Split) -> dict[str, dt.date]:
+    return {"train": split.train_before, "validate": split.validate_before, "test": split.test_before}
+
+
+def _midnight_us(day: dt.date, zone: str) -> int:
+    local = dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
     return (local - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
@@ -61,22 +68,27 @@ def freeze(
     *,
     as_of_us: int,
     store: TableStore,
+    threads: int | None = None,
 ) -> Dataset:
     """Return the dataset of a brief over snapshots, its table put into ``store``.
+
+    The same definitions, rows and moment give the same bytes, on any number of threads and however the rows are cut
+    into files. Nothing in it depends on what became known after ``as_of_us``.
 
     Raises
     ------
     DataError
-        When a split has no rows or a label of one class, or a feature looks into the future.
+        When a split has no rows or a label of one class, two examples have one key, or a feature looks into the
+        future.
     """
     split = definitions.brief.split
-    ends = boundaries_us(split)
-    since_us = None if split.train_from is None else _midnight_us(split.train_from, ZoneInfo(split.zone))
-    with Database() as database:
+    since_us = None if split.train_from is None else _midnight_us(split.train_from, split.zone)
+    with Database(threads=threads) as database:
         point_in_time = PointInTime(database, definitions, files)
         table = point_in_time.examples(as_of_us=as_of_us, since_us=since_us)
-        view = database.create(split_sql(table, definitions, ends), prefix="split")
-        counts = _counts(database, view, ends)
+        _check_unique(database, table, definitions)
+        view = database.create(split_sql(table, definitions, boundaries_us(split)), prefix="split")
+        counts = _counts(database, view, split)
         missing, stale = _gaps(database, view, definitions)
         digest = _write(database, view, definitions, store)
     return Dataset(
@@ -95,31 +107,55 @@ def freeze(
 
 def split_sql(table: str, definitions: Definitions, ends: Mapping[str, int]) -> str:
     """Return the examples of ``table`` with their split, day, rule and segments."""
-    moment, known = quote(PREDICT_AT), quote(KNOWN_AT)
-    cases = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN '{name}'" for name, end in ends.items())
-    ends_case = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN {moment_sql(end)}" for end in ends.values())
-    zone = definitions.brief.split.zone
-    day = f"date_diff('day', DATE '1970-01-01', CAST(timezone('{zone}', timezone('UTC', {moment})) AS DATE))"
-    rule = definitions.rule_sql("feature:")
-    segments = "".join(
-        f", CAST({quote(name) if name in definitions.examples.kinds else quote(f'feature:{name}')} AS VARCHAR) "
-        f"AS {quote(f'segment:{name}')}"
-        for name in definitions.brief.success.segments
-    )
-    return (
-        f'SELECT *, CASE {cases} ELSE \'after\' END AS "@split", CASE {ends_case} END AS "@end", {day} AS "@day", '
-        f'{rule} AS "@rule"{segments}, {known} IS NULL AS "@void" FROM {table}'
-    )
+    moment = quote(PREDICT_AT)
+    names = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN '{name}'" for name, end in ends.items())
+    bounds = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN {moment_sql(end)}" for end in ends.values())
+    local = f"timezone({quote_text(definitions.brief.split.zone)}, timezone('UTC', {moment}))"
+    columns = [
+        f"CASE {names} ELSE 'after' END AS {quote('@split')}",
+        f"CASE {bounds} END AS {quote('@end')}",
+        f"date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS {quote('@day')}",
+        f"{definitions.rule_sql('feature:')} AS {quote('@rule')}",
+        *(f"{_segment_sql(name, definitions)} AS {quote(f'segment:{name}')}" for name in _segments(definitions)),
+    ]
+    return f"SELECT *, {', '.join(columns)} FROM {table}"
 
 
-def _counts(database: Database, view: str, ends: Mapping[str, int]) -> tuple[SplitCount, ...]:
-    usable = f'{quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end")'
+def _segments(definitions: Definitions) -> tuple[str, ...]:
+    return definitions.brief.success.segments
+
+
+def _segment_sql(name: str, definitions: Definitions) -> str:
+    column = name if name in definitions.examples.kinds else f"feature:{name}"
+    return f"CAST({quote(column)} AS VARCHAR)"
+
+
+def _check_unique(database: Database, table: str, definitions: Definitions) -> None:
+    key = definitions.examples.source.key
+    columns = ", ".join(map(quote, key))
+    doubled = f"SELECT {columns}, count(*) AS rows FROM {table} GROUP BY {columns} HAVING count(*) > 1"
+    found = database.rows(f"SELECT *, count(*) OVER () FROM ({doubled}) ORDER BY {columns} LIMIT 1")
+    if found:
+        *values, rows, keys = found[0]
+        shown = ", ".join(f"{name} = {str(value)!r}" for name, value in zip(key, values, strict=True))
+        more = f" (and {keys - 1:,} more keys are doubled)" if keys > 1 else ""
+        raise DataError(
+            f"{rows} examples of source {definitions.examples.name!r} have the one key {shown}{more}.",
+            where=f"sources.{definitions.examples.name}.key",
+            hint="Name more columns in key, so that they tell one example from another, or take out the doubled rows.",
+        )
+
+
+def _counts(database: Database, view: str, split: Split) -> tuple[SplitCount, ...]:
+    # A label that is not there by now never came: void. What became known too late for its split is embargoed.
     found = {
         row[0]: row[1:]
         for row in database.rows(
-            f"""SELECT "@split", count(*) FILTER (WHERE {usable}), count(*) FILTER (WHERE {usable} AND {quote(LABEL)}),
-                count(*) FILTER (WHERE "@void"), count(*) FILTER (WHERE NOT "@void" AND NOT ({usable})),
-                count(DISTINCT "@day") FILTER (WHERE {usable}) FROM {view} GROUP BY "@split" """
+            f"""SELECT "@split", count(*) FILTER (WHERE {_USABLE}),
+                count(*) FILTER (WHERE {_USABLE} AND {quote(LABEL)}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT {_USABLE}),
+                count(DISTINCT "@day") FILTER (WHERE {_USABLE}) FROM {view} GROUP BY "@split" """
         )
     }
     counts = tuple(
@@ -127,25 +163,30 @@ def _counts(database: Database, view: str, ends: Mapping[str, int]) -> tuple[Spl
         for name in SPLITS
         for n, p, void, late, days in [found.get(name, (0, 0, 0, 0, 0))]
     )
-    for split in counts:
-        if split.name == "after":
-            continue
-        end = dt.datetime.fromtimestamp(ends[split.name] / 1e6, tz=dt.UTC).date()
-        if split.examples == 0:
-            raise DataError(
-                f"The {split.name} period, before {end}, has no labelled example"
-                + (f" ({split.embargoed} are labelled too late)." if split.embargoed else "."),
-                where=f"split.{split.name}_before",
-                hint="Move the boundaries to where the data are, or look at label and label_known_at.",
-            )
-        if split.positives in {0, split.examples}:
-            only = "true" if split.positives else "false"
-            raise DataError(
-                f"The label is {only} for all {split.examples} examples of the {split.name} period: there is nothing to tell apart.",
-                where="target.label",
-                hint="Look at the label's condition, or widen the period.",
-            )
+    for count in counts:
+        if count.name != "after":
+            _check_split(count, _days(split)[count.name])
     return counts
+
+
+def _check_split(count: SplitCount, end: dt.date) -> None:
+    if count.examples == 0:
+        rest = [f"{count.void:,} have no label" if count.void else ""]
+        rest += [f"the label of {count.embargoed:,} became known too late" if count.embargoed else ""]
+        because = "; ".join(part for part in rest if part)
+        raise DataError(
+            f"The {count.name} period, before {end}, has no labelled example" + (f": {because}." if because else "."),
+            where=f"split.{count.name}_before",
+            hint="Move the boundaries to where the data are, or look at label and label_known_at.",
+        )
+    if count.positives in {0, count.examples}:
+        only = "true" if count.positives else "false"
+        raise DataError(
+            f"The label is {only} for all {count.examples:,} examples of the {count.name} period: there is nothing to "
+            "tell apart.",
+            where="target.label",
+            hint="Look at the label's condition, or widen the period.",
+        )
 
 
 def _gaps(database: Database, view: str, definitions: Definitions) -> tuple[dict[str, int], dict[str, int]]:
@@ -161,38 +202,39 @@ def _gaps(database: Database, view: str, definitions: Definitions) -> tuple[dict
 
 
 def _write(database: Database, view: str, definitions: Definitions, store: TableStore) -> str:
-    names = [f"feature:{feature.name}" for feature in definitions.features]
-    segments = [f"segment:{name}" for name in definitions.brief.success.segments]
-    key = list(definitions.examples.source.key)
-    usable = f'{quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end")'
+    names = [f"segment:{name}" for name in _segments(definitions)]
+    names += [f"feature:{feature.name}" for feature in definitions.features]
+    keys = [(quote(name), quote(f"key:{name}")) for name in definitions.examples.source.key]
     text = f"""
-        SELECT "@split" AS split, epoch_us({quote(PREDICT_AT)}) AS predict_at, epoch_us({quote(KNOWN_AT)}) AS label_known_at,
-               CAST({quote(LABEL)} AS DOUBLE) AS label, "@day" AS day, "@rule" AS rule,
-               {", ".join(f"{quote(name)} AS {quote(f"key:{name}")}" for name in key)}
-               {"".join(f", {quote(name)}" for name in [*segments, *names])}
-        FROM {view} WHERE {usable}
-        ORDER BY predict_at, {", ".join(quote(f"key:{name}") for name in key)}
+        SELECT "@split" AS split, epoch_us({quote(PREDICT_AT)}) AS predict_at,
+               epoch_us({quote(KNOWN_AT)}) AS label_known_at, CAST({quote(LABEL)} AS DOUBLE) AS label, "@day" AS day,
+               "@rule" AS rule, {", ".join(f"{name} AS {shown}" for name, shown in keys)}
+               {"".join(f", {quote(name)}" for name in names)}
+        FROM {view} WHERE {_USABLE} ORDER BY predict_at, {", ".join(shown for _, shown in keys)}
     """
     with tempfile.TemporaryDirectory(prefix="headway-") as folder:
         path = Path(folder) / "dataset.parquet"
-        reader = database.batches(text, rows=_ROW_GROUP)
-        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-            pending: list[pa.RecordBatch] = []
-            held = 0
-            # Row groups of one size, however the engine cuts its batches: the bytes must not depend on threads.
-            for batch in reader:
-                pending.append(batch)
-                held += batch.num_rows
-                while held >= _ROW_GROUP:
-                    table = pa.Table.from_batches(pending, schema=reader.schema)
-                    writer.write_table(table.slice(0, _ROW_GROUP).combine_chunks(), row_group_size=_ROW_GROUP)
-                    rest = table.slice(_ROW_GROUP)
-                    pending, held = rest.to_batches(), rest.num_rows
-            if held:
-                writer.write_table(
-                    pa.Table.from_batches(pending, schema=reader.schema).combine_chunks(), row_group_size=_ROW_GROUP
-                )
+        _to_parquet(database.batches(text, rows=_ROW_GROUP), path)
         return store.put(path)
+
+
+def _to_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
+    """Write row groups of one size, however the engine cuts its batches: the bytes must not depend on threads."""
+    texts = [field.name for field in reader.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(path, reader.schema, compression="zstd", use_dictionary=texts) as writer:
+        pending: list[pa.RecordBatch] = []
+        held = 0
+        for batch in reader:
+            pending.append(batch)
+            held += batch.num_rows
+            while held >= _ROW_GROUP:
+                table = pa.Table.from_batches(pending, schema=reader.schema)
+                writer.write_table(table.slice(0, _ROW_GROUP).combine_chunks(), row_group_size=_ROW_GROUP)
+                rest = table.slice(_ROW_GROUP)
+                pending, held = rest.to_batches(), rest.num_rows
+        if held:
+            table = pa.Table.from_batches(pending, schema=reader.schema)
+            writer.write_table(table.combine_chunks(), row_group_size=_ROW_GROUP)
 
 
 def load(path: Path, *, splits: Sequence[str]) -> pa.Table:
@@ -202,12 +244,10 @@ def load(path: Path, *, splits: Sequence[str]) -> pa.Table:
 
 def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:
     """Return the columns of a frozen table in the shapes that Build, Validate and Monitor take."""
-    prefixed = {
-        prefix: [name for name in table.column_names if name.startswith(prefix)] for prefix in ("segment:", "key:")
-    }
 
     def part(prefix: str) -> pa.Table:
-        return pa.table({name.removeprefix(prefix): table[name].combine_chunks() for name in prefixed[prefix]})
+        names = [name for name in table.column_names if name.startswith(prefix)]
+        return pa.table({name.removeprefix(prefix): table[name].combine_chunks() for name in names})
 
     return Examples(
         features=pa.table({column.name: table[f"feature:{column.name}"].combine_chunks() for column in features}),

@@ -19,9 +19,9 @@ class SplitCount(msgspec.Struct, frozen=True, kw_only=True):
     examples: int
     positives: int
     void: int = 0
-    """Examples whose outcome will never come."""
+    """Examples without an outcome when the dataset was frozen: it never comes, or (close to that moment) not yet."""
     embargoed: int = 0
-    """Examples whose label was not known yet when the next split begins."""
+    """Examples whose label is known by now, but was not yet when the next split begins."""
     days: int = 0
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
-import pyarrow as pa
 
 from headway.errors import HeadwayError, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    import pyarrow as pa
 
 __all__ = ["Database", "EngineError"]
 
@@ -59,7 +62,7 @@ class Database:
         self._connection.execute("SET TimeZone = 'UTC'")
         self._names = 0
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -293,7 +293,7 @@ class PointInTime:
             )
 
     def last_moment_us(self) -> int:
-        """Return the last moment at which anything about an example happens: a prediction, or a label becoming known."""
+        """Return the last moment at which an example is predicted or its label becomes known."""
         definitions = self._definitions
         moments = f"greatest({definitions.predict_at.sql}, {definitions.label_known_at.sql})"
         ((last,),) = self._database.rows(
@@ -323,11 +323,7 @@ def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
     """
     static = [timeline for timeline in timelines if timeline.shape == "static"]
     moving = [timeline for timeline in timelines if timeline.shape != "static"]
-    first, *rest = moving or [None]
-    return [
-        [*static, *([first] if first is not None else [])],
-        *([timeline] for timeline in rest if timeline is not None),
-    ]
+    return [[*static, *moving[:1]], *([timeline] for timeline in moving[1:])]
 
 
 @contextmanager
