@@ -1,0 +1,426 @@
+"""The look-ups of one answer, made once more among the raw rows of the sources: lineage by replay.
+
+Serving reads steps that were computed ahead. Here each look-up is a predicate over the files' own rows — this key, known
+by then, within the window — so that what is listed is what counted, and a feature computed from it that equals the one
+served is evidence for both. The file hides how a row is called: by its file, and its number in there from 1, a header
+not being a row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from headway.errors import NotFound
+from headway.loop.releases import recent_files
+from headway.nouns.brief import FeatureSpec
+from headway.nouns.clock import format_moment, parse_moment
+from headway.nouns.expression import columns_of, parse
+from headway.query.compile import quote
+from headway.query.database import Database
+from headway.query.functions import SQL_TYPES
+from headway.query.point_in_time import PointInTime, files_sql
+from headway.query.row_form import RowForm
+from headway.query.timeline import EVENT, FIXED_POINT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from headway.loop.sources import Material
+    from headway.loop.store import Store
+    from headway.nouns.prediction import Prediction
+    from headway.query.definitions import Definitions, Feature, Relation
+    from headway.query.timeline import Aggregate, Timeline
+
+__all__ = ["Derived", "LookUp", "Replayed", "SourceRow", "replay"]
+
+_FILE, _ROW, _HAPPENED, _KNOWN = "@file", "@row", "@happened", "@known"
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (the engine's moments carry no zone; they are UTC)
+_NOBODY = -1
+
+
+class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a source.
+
+    Attributes
+    ----------
+    row
+        Its number in ``file``, from 1; a header is not counted.
+    key
+        What names it, as the brief says.
+    happened_at, known_at
+        "" for a source without time.
+    values
+        The columns that the feature takes from it.
+    counts
+        For a window: what the row brings to the aggregate; None where it brings nothing.
+    """
+
+    file: str
+    row: int
+    key: dict[str, Any]
+    happened_at: str
+    known_at: str
+    values: dict[str, Any]
+    counts: float | None = None
+
+
+class LookUp(msgspec.Struct, frozen=True, kw_only=True):
+    """One question put to one source, and the rows that answer it.
+
+    Attributes
+    ----------
+    shape
+        ``static``, ``asof`` (the latest that was known) or ``window``.
+    match
+        The source's columns with the values that they had to have.
+    after, until
+        For a window the events in ``(after, until]``; for ``asof`` only ``until``: what was known by then.
+    version
+        The snapshot.
+    count
+        How many rows it found; ``rows`` lists the first few.
+    """
+
+    source: str
+    version: str
+    shape: str
+    match: dict[str, Any]
+    after: str
+    until: str
+    count: int
+    rows: tuple[SourceRow, ...]
+
+
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the request that the brief derives, and what it was looked up in, if anything."""
+
+    name: str
+    definition: str
+    value: Any
+    look_ups: tuple[LookUp, ...]
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature: as served, as computed again from the rows listed, and whether these are the same bits.
+
+    ``lineage`` holds the raw columns that it follows from, each as ``source.column``.
+    """
+
+    name: str
+    kind: str
+    definition: str
+    lineage: tuple[str, ...]
+    served: float | str | None
+    replayed: float | str | None
+    equal: bool
+    look_ups: tuple[LookUp, ...]
+
+
+def replay(
+    store: Store,
+    material: Material,
+    prediction: Prediction,
+    served: Mapping[str, float | str | None],
+    *,
+    as_of_us: int,
+    shown: int = 5,
+) -> tuple[tuple[Derived, ...], tuple[Replayed, ...]]:
+    """Return the derived columns and the features of an answer, each with the source rows behind it.
+
+    Parameters
+    ----------
+    material
+        The snapshots that its look-ups were made in, and the definitions of its release.
+    served
+        The features by name, as the log has them.
+    as_of_us
+        As of when the online store was filled: what became known later was not in it.
+    shown
+        So many rows of a window are listed.
+    """
+    definitions = material.definitions
+    files = recent_files(store, material, since_us=prediction.predict_at_us - definitions.lag_us)
+    _refuse_gone(files)
+    with Database() as database:
+        asked = _Asked(database, material, files, as_of_us=as_of_us, shown=shown)
+        joined = RowForm(definitions, asked).join(_as_asked(definitions, prediction.row))
+        values = _derived_values(database, asked.point_in_time, definitions, prediction.row)
+        derived = tuple(
+            Derived(
+                name=column.name,
+                definition=_text_of(definitions.examples.source.derive[column.name]),
+                value=values.get(column.name),
+                look_ups=asked.look_ups(column.timelines, _taken(definitions.examples.source.derive[column.name])),
+            )
+            for column in definitions.online_derived
+        )
+        again = dict(zip((feature.name for feature in definitions.features), joined.features, strict=True))
+        features = tuple(
+            _feature(feature, served.get(feature.name), again[feature.name], asked) for feature in definitions.features
+        )
+    return derived, features
+
+
+def _feature(feature: Feature, served: float | str | None, again: float | str | None, asked: _Asked) -> Replayed:
+    return Replayed(
+        name=feature.name,
+        kind=feature.kind,
+        definition=feature.text,
+        lineage=tuple(f"{source}.{column}" for source, column in feature.lineage),
+        served=served,
+        replayed=again,
+        equal=served == again,
+        look_ups=asked.look_ups(feature.timelines, _taken(asked.definitions.brief.features[feature.name])),
+    )
+
+
+class _Asked:
+    """Stands in for the online store: answers from the raw rows, and remembers which they were."""
+
+    since_us: int | None = None
+
+    def __init__(
+        self,
+        database: Database,
+        material: Material,
+        files: Mapping[str, Sequence[Path]],
+        *,
+        as_of_us: int,
+        shown: int,
+    ) -> None:
+        self.as_of_us = as_of_us
+        self.database = database
+        self.definitions = material.definitions
+        self.files = files
+        self.shown = shown
+        self.versions = {name: snapshot.digest for name, snapshot in material.snapshots.items()}
+        self.point_in_time = PointInTime(database, material.definitions, files)
+        self._names = {
+            str(path): segment.file
+            for name, snapshot in material.snapshots.items()
+            for path, segment in zip(material.files[name], snapshot.segments, strict=True)
+        }
+        blind = material.definitions.known_by(as_of_us)
+        self._blind = dict(zip(material.definitions.online_timelines, blind.online_timelines, strict=True))
+        self._relations: dict[str, str] = {}
+        self._questions: dict[Timeline, _Question] = {}
+
+    def steps(self, timeline: Timeline) -> _Question:
+        """Return what answers for a timeline."""
+        return self._questions.setdefault(timeline, _Question(self, timeline, self._blind[timeline]))
+
+    def relation(self, name: str) -> str:
+        """Return the rows of a source with their derived columns, and where each stands; read only as far as asked."""
+        if name not in self._relations:
+            relation = self.definitions.relations[name]
+            columns = ", ".join(map(quote, relation.raw))
+            placed = f'filename AS "{_FILE}", file_row_number + 1 AS "{_ROW}"'
+            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"
+            self._relations[name] = f"({self.point_in_time.relation_sql(relation, raw)})"
+        return self._relations[name]
+
+    def look_ups(self, timelines: Iterable[Timeline], taken: frozenset[str]) -> tuple[LookUp, ...]:
+        """Return what was asked of these timelines, with the values of the columns ``taken``."""
+        return tuple(found for timeline in timelines for found in self.steps(timeline).look_ups(taken))
+
+    def file_name(self, path: str) -> str:
+        """Return a source's file by the blob that holds its rows."""
+        return self._names[path]
+
+
+class _Question:
+    """One timeline, asked by predicate: the protocol that the one-row form knows the steps by."""
+
+    def __init__(self, asked: _Asked, timeline: Timeline, blind: Timeline) -> None:
+        self._asked = asked
+        self._timeline = timeline
+        self._blind = blind
+        self._relation: Relation = asked.definitions.relations[timeline.source]
+        self._columns: dict[str, list[Any]] = {}
+        self._answers: list[tuple[tuple[Any, ...], int, pa.Table]] = []
+
+    def column(self, name: str) -> Sequence[Any]:
+        """Return the values of a column, one per question that was asked."""
+        return self._columns.setdefault(name, [])
+
+    def find(self, key: Any, moment_us: int) -> int:
+        """Look for the rows of ``key`` as of a moment, and return the place of the answer; negative for none."""
+        keys = key if isinstance(key, tuple) else (key,)
+        if any(part is None for part in keys):
+            return _NOBODY
+        rows = self._rows(keys, moment_us)
+        self._answers.append((keys, moment_us, rows))
+        if self._timeline.shape != "window" and not rows.num_rows:
+            return self._answer(dict.fromkeys(self._columns), found=False)
+        return self._answer(self._windowed(rows) if self._timeline.shape == "window" else rows.to_pylist()[0], found=True)
+
+    def _answer(self, values: Mapping[str, Any], *, found: bool) -> int:
+        for name, column in self._columns.items():
+            value = values[_HAPPENED if name == EVENT else name]
+            kind = self._relation.kinds.get(name)
+            column.append(_us(value) if kind == "time" and value is not None else value)
+        return len(self._answers) - 1 if found else _NOBODY
+
+    def _rows(self, keys: tuple[Any, ...], moment_us: int) -> pa.Table:
+        timeline, kinds = self._blind, self._relation.kinds
+        names = [*dict.fromkeys([*self._relation.source.key, *(c for c, _ in timeline.columns), *self._measured()])]
+        chosen = [f'"{_FILE}"', f'"{_ROW}"', *(quote(name) for name in names)]
+        source = self._asked.relation(timeline.source)
+        order = ""
+        if timeline.shape != "static":
+            # A row that never happens is no candidate: the steps leave it out.
+            source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
+            chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
+            order = f'ORDER BY "{_HAPPENED}" DESC, "{_FILE}", "{_ROW}"'
+        chosen += [
+            f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'}) AS \"@m{position}\""
+            for position, aggregate in enumerate(timeline.aggregates)
+            if aggregate.sql is not None
+        ]
+        wanted = {
+            f"key{position}": _moment(value) if kinds[column] == "time" else value
+            for position, (column, value) in enumerate(zip(timeline.theirs, keys, strict=True))
+        }
+        if timeline.shape != "static":
+            wanted["look_at"] = _moment(moment_us)
+        text = f"SELECT {', '.join(chosen)} FROM ({timeline.rows_sql(source)}) {order}"  # noqa: S608  (names are quoted)
+        return self._asked.database.table(text, wanted)
+
+    def _measured(self) -> list[str]:
+        """Return the columns that a window's aggregates are about, raw and derived."""
+        texts = [aggregate.sql or "" for aggregate in self._timeline.aggregates]
+        own = [name for name in self._relation.kinds if any(quote(name) in text for text in texts)]
+        return [*own, *sorted(self._relation.raw_inputs(own) - set(own))]
+
+    def _windowed(self, rows: pa.Table) -> dict[str, int]:
+        """Return count and sum of each aggregate in whole numbers, as the steps carry them."""
+        values: dict[str, int] = {}
+        for position, aggregate in enumerate(self._timeline.aggregates):
+            wholes = _wholes(rows, position, aggregate)
+            values[f"n{position}"] = rows.num_rows if wholes is None else len(wholes)
+            values[f"s{position}"] = 0 if wholes is None else int(wholes.sum())
+        return values
+
+    def look_ups(self, taken: frozenset[str]) -> tuple[LookUp, ...]:
+        """Return what was asked, and the rows found, with the values of the columns ``taken``."""
+        timeline, found = self._timeline, []
+        for keys, moment_us, rows in self._answers:
+            windowed, timed = timeline.shape == "window", timeline.shape != "static"
+            found.append(
+                LookUp(
+                    source=timeline.source,
+                    version=self._asked.versions[timeline.source],
+                    shape=timeline.shape,
+                    match={
+                        name: format_moment(value) if self._relation.kinds[name] == "time" else value
+                        for name, value in zip(timeline.theirs, keys, strict=True)
+                    },
+                    after=format_moment(moment_us - timeline.window_us) if windowed else "",
+                    until=format_moment(moment_us) if timed else "",
+                    count=rows.num_rows,
+                    rows=tuple(self._source_row(row, taken) for row in rows.slice(0, self._asked.shown).to_pylist()),
+                )
+            )
+        return tuple(found)
+
+    def _source_row(self, row: Mapping[str, Any], taken: frozenset[str]) -> SourceRow:
+        key = self._relation.source.key
+        shown = {*taken, *self._relation.raw_inputs(taken & set(self._relation.kinds))}
+        measures = [name for name in row if name.startswith("@m")]
+        return SourceRow(
+            file=self._asked.file_name(row[_FILE]),
+            row=row[_ROW],
+            key={name: _plain(row[name]) for name in key},
+            happened_at=_text(row.get(_HAPPENED)),
+            known_at=_text(row.get(_KNOWN)),
+            values={name: _plain(row[name]) for name in row if name in shown},
+            counts=float(row[measures[0]]) if len(measures) == 1 and row[measures[0]] is not None else None,
+        )
+
+
+def _wholes(rows: pa.Table, position: int, aggregate: Aggregate) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    """Return what the rows bring to an aggregate, in millionths where it is a fraction; None where rows are counted."""
+    if aggregate.sql is None:
+        return None
+    values = rows[f"@m{position}"].drop_null().to_numpy()
+    return np.floor(values * FIXED_POINT + 0.5).astype(np.int64) if aggregate.kind == "float" else values.astype(np.int64)
+
+
+def _as_asked(definitions: Definitions, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request's fields as serving has them: moments as microseconds."""
+    moments = {field.name for field in definitions.request_fields if field.kind == "time"}
+    return {name: parse_moment(value) if name in moments and value is not None else value for name, value in row.items()}
+
+
+def _derived_values(
+    database: Database, point_in_time: PointInTime, definitions: Definitions, row: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the derived columns of the request, as the engine computes them."""
+    relation = definitions.examples
+    asked = _as_asked(definitions, row)
+    moments = {name for name, kind in relation.raw.items() if kind == "time"}
+    given = {
+        f"v{position}": _moment(value) if name in moments and value is not None else value
+        for position, (name, value) in enumerate((name, asked.get(name)) for name in relation.raw)
+    }
+    one = ", ".join(
+        f"CAST($v{position} AS {SQL_TYPES[kind]}) AS {quote(name)}"
+        for position, (name, kind) in enumerate(relation.raw.items())
+    )
+    table = database.table(point_in_time.relation_sql(relation, f"(SELECT {one})"), given)
+    return {name: _plain(value) for name, value in table.to_pylist()[0].items()}
+
+
+def _taken(spec: str | FeatureSpec) -> frozenset[str]:
+    """Return the columns of the other source that a definition takes; the look-up is shared, what is shown is its own."""
+    if isinstance(spec, str) or not (spec.from_ or spec.window):
+        return frozenset()
+    own = columns_of(parse(spec.value)) if spec.value else frozenset()
+    return frozenset({*own, spec.take, spec.lat, spec.lon} - {""})
+
+
+def _text_of(spec: str | FeatureSpec) -> str:
+    if isinstance(spec, str):
+        return spec
+    match = spec.match if isinstance(spec.match, dict) else {name: name for name in spec.match}
+    by = ", ".join(mine if mine == theirs else f"{mine} = {theirs}" for mine, theirs in match.items())
+    return f"{spec.take or spec.value} of {spec.from_} by {by}" if spec.from_ else spec.value
+
+
+def _refuse_gone(files: Mapping[str, Sequence[Path]]) -> None:
+    for name, paths in files.items():
+        for path in paths:
+            if not path.exists():
+                raise NotFound(
+                    f"The rows of source {name!r} that this answer was looked up in are gone: blob {path.name} is not there.",
+                    where=str(path),
+                    hint="Restore the store's blobs from a backup.",
+                )
+
+
+def _moment(us: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=us)
+
+
+def _us(value: Any) -> int:
+    """Return a moment of the engine as microseconds."""
+    return value if isinstance(value, int) else (value - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell as JSON has it."""
+    if isinstance(value, dt.datetime):
+        return format_moment(_us(value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(us: int | None) -> str:
+    return "" if us is None else format_moment(us)

@@ -1,0 +1,413 @@
+"""One prediction, walked back to the rows it rests on and forward to what came of it.
+
+Back: release, model, run, verdict, dataset, snapshots; then each feature, looked up once more among the raw rows of the
+files as they were when the answer was given. Nothing about rows was stored: the log keeps the moment and the version
+of the online store, the ledger says which snapshots that was filled from, and the definitions say what was asked
+(``replay.py``). Forward: the outcome, whether it was acted on, and the money by the brief's value. The file hides where
+each of these lies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow.compute as pc
+
+from headway.errors import NotFound, StoreCorrupt
+from headway.loop.releases import facts_of, release_of
+from headway.loop.replay import Derived, Replayed, replay
+from headway.loop.sources import Material, snapshot_of
+from headway.nouns.clock import format_moment
+from headway.nouns.dataset import Dataset
+from headway.nouns.model import Model
+from headway.nouns.verdict import Verdict
+from headway.predictions.reader import Reader
+from headway.query.definitions import resolve
+from headway.validate.words import metric_words, money_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headway.loop.store import Store
+    from headway.nouns.brief import Value
+    from headway.nouns.prediction import Prediction
+    from headway.nouns.release import Release
+    from headway.nouns.snapshot import Snapshot
+
+__all__ = [
+    "Trace",
+    "TracedDataset",
+    "TracedFile",
+    "TracedModel",
+    "TracedOutcome",
+    "TracedPrediction",
+    "TracedRelease",
+    "TracedRun",
+    "TracedSnapshot",
+    "trace",
+]
+
+
+class TracedPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer as it was given; ``features`` by name, ``store`` the version of the online store."""
+
+    id: str
+    served_at: str
+    predict_at: str
+    look_at: str
+    score: float
+    act: bool
+    cutoff: float
+    key: dict[str, Any]
+    row: dict[str, Any]
+    features: dict[str, float | str | None]
+    stale: tuple[str, ...]
+    store: str
+    store_as_of: str
+    latency_us: int
+    batch: str
+
+
+class TracedRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """Who put it into service, why, and for how long it was when it answered; ``until`` is "" while it still is."""
+
+    id: str
+    role: str
+    by: str
+    why: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+class TracedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What answered, and what it has learned from."""
+
+    digest: str
+    graph: str
+    algorithm: str
+    settings: dict[str, Any]
+    seed: int
+    rows: int
+    trained_from: str
+    trained_to: str
+
+
+class TracedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The experiment that made the model."""
+
+    id: str
+    as_of: str
+    seed: int
+    reason: str
+    environment: dict[str, Any]
+    brief: str
+
+
+class TracedDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """What it learned from and was judged on; ``id`` is the ledger's name, ``table`` the frozen examples."""
+
+    id: str
+    table: str
+    as_of: str
+    rows: dict[str, int]
+    positives: dict[str, int]
+    void: int
+    snapshots: dict[str, str]
+
+
+class TracedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a source; ``digest`` is that of its bytes and of how they are read."""
+
+    file: str
+    digest: str
+    rows: int
+
+
+class TracedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a source. ``used_for`` says whether it was learned from, looked into for this answer, or both."""
+
+    source: str
+    version: str
+    rows: int
+    used_for: tuple[str, ...]
+    files: tuple[TracedFile, ...]
+
+
+class TracedOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What really happened.
+
+    Attributes
+    ----------
+    label
+        None where it is void: it will never be known.
+    status
+        ``final``, ``corrected`` or ``void``.
+    told
+        Everything that was ever said of it, oldest first, where it was corrected.
+    """
+
+    label: bool | None
+    known_at: str
+    received_at: str
+    status: str
+    told: tuple[dict[str, Any], ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole way of one prediction.
+
+    Attributes
+    ----------
+    derived
+        The columns that were computed from the request before anything else.
+    features
+        As served, as replayed from the source rows, and whether the two are the same bits.
+    replayed_equal
+        Whether that holds for all.
+    outcome
+        None while nothing is known.
+    money
+        What acting was worth by the brief's value, 0 where it was not acted on; None while the outcome is not known.
+    """
+
+    prediction: TracedPrediction
+    release: TracedRelease
+    model: TracedModel
+    run: TracedRun
+    verdict: str
+    dataset: TracedDataset
+    snapshots: tuple[TracedSnapshot, ...]
+    derived: tuple[Derived, ...]
+    features: tuple[Replayed, ...]
+    replayed_equal: bool
+    outcome: TracedOutcome | None
+    acted_on: bool
+    money: float | None
+    currency: str
+
+
+def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
+    """Return the way of a prediction, back to its source rows and forward to its money.
+
+    Parameters
+    ----------
+    rows
+        So many source rows are listed of each window; all of them are counted.
+
+    Raises
+    ------
+    NotFound
+        When no prediction has this id.
+    StoreCorrupt
+        When something on the way is damaged or gone.
+    """
+    found = _read(store, prediction_id)
+    release = release_of(store, found.release)
+    facts = facts_of(store, found.release)
+    dataset = store.get(release.dataset, Dataset)
+    as_of_us, looked_into = _looked_into(store, found, release)
+    learned_from = {name: snapshot_of(store, digest) for name, digest in dataset.snapshots.items()}
+    definitions = resolve(release.brief, release.columns)  # type: ignore[arg-type]  # resolving checks the kinds
+    material = Material(
+        brief=release.brief,
+        snapshots=looked_into,
+        definitions=definitions,
+        files={name: tuple(store.blobs.path(s.blob) for s in snap.segments) for name, snap in looked_into.items()},
+    )
+    served = dict(zip((column.name for column in release.signature), found.features, strict=True))
+    derived, features = replay(store, material, found, served, as_of_us=as_of_us, shown=rows)
+    outcome = _outcome(store, found.id)
+    return Trace(
+        prediction=_prediction(found, release, served, as_of_us=as_of_us, lag_us=definitions.lag_us),
+        release=_release(store, found, release),
+        model=_model(store.get(facts.model, Model)),
+        run=_run(store, release.run),
+        verdict=_verdict(store.get(facts.verdict, Verdict)),
+        dataset=_dataset(release.dataset, dataset),
+        snapshots=_snapshots(learned_from, looked_into),
+        derived=derived,
+        features=features,
+        replayed_equal=all(feature.equal for feature in features),
+        outcome=outcome,
+        acted_on=found.act,
+        money=_money(outcome, release.brief.value, acted=found.act),
+        currency=release.brief.value.currency,
+    )
+
+
+def _read(store: Store, prediction_id: str) -> Prediction:
+    try:
+        return Reader(store.predictions).read(prediction_id.strip())
+    except NotFound as error:
+        error.hint = f"{error.hint} Ids stand in the replies ('id') and in what 'headway predict' wrote.".strip()
+        raise
+
+
+def _looked_into(store: Store, found: Prediction, release: Release) -> tuple[int, dict[str, Snapshot]]:
+    """Return as of when, and in which snapshots, the answer's look-ups were made.
+
+    The ledger is one line: what the online store was filled from is what had been read before it was filled.
+    """
+    fillings = store.ledger.table("materialisations")
+    fillings = fillings.filter(pc.equal(fillings["store"], found.store))
+    taken = store.ledger.table("snapshots")
+    if fillings.num_rows:
+        as_of_us = fillings["as_of_us"][0].as_py()
+        taken = taken.filter(pc.less(taken["seq"], fillings["seq"][0]))
+    else:
+        as_of_us = found.served_us
+        taken = taken.filter(pc.less_equal(taken["taken_us"], as_of_us))
+    newest = dict(zip(taken["source"].to_pylist(), taken["snapshot"].to_pylist(), strict=True))
+    if missing := [name for name in release.brief.sources if name not in newest]:
+        raise StoreCorrupt(
+            f"The ledger has no snapshot of source {missing[0]!r} from before prediction {found.id}.",
+            where=store.ledger.where,
+            hint="Restore the ledger from a backup.",
+        )
+    return as_of_us, {name: snapshot_of(store, newest[name]) for name in release.brief.sources}
+
+
+def _prediction(
+    found: Prediction, release: Release, served: Mapping[str, Any], *, as_of_us: int, lag_us: int
+) -> TracedPrediction:
+    return TracedPrediction(
+        id=found.id,
+        served_at=format_moment(found.served_us),
+        predict_at=format_moment(found.predict_at_us),
+        look_at=format_moment(found.predict_at_us - lag_us),
+        score=found.score,
+        act=found.act,
+        cutoff=release.cutoff,
+        key=found.key,
+        row=found.row,
+        features=dict(served),
+        stale=found.stale,
+        store=found.store,
+        store_as_of=format_moment(as_of_us),
+        latency_us=found.latency_us,
+        batch=found.batch,
+    )
+
+
+def _release(store: Store, found: Prediction, release: Release) -> TracedRelease:
+    spans = [span for span in store.ledger.role_history() if span.release == release.id and span.role == "champion"]
+    then = [span for span in spans if span.from_us <= found.served_us]
+    span = then[-1] if then else (spans[0] if spans else None)
+    return TracedRelease(
+        id=release.id,
+        role=span.role if span is not None else "",
+        by=span.by if span is not None else "",
+        why=span.why if span is not None else "",
+        since=format_moment(span.from_us) if span is not None else "",
+        until=format_moment(span.until_us) if span is not None and span.until_us is not None else "",
+        made_at=format_moment(release.made_us),
+        made_by=release.by,
+    )
+
+
+def _model(model: Model) -> TracedModel:
+    return TracedModel(
+        digest=model.digest,
+        graph=model.graph,
+        algorithm=model.algorithm,
+        settings=model.settings,
+        seed=model.seed,
+        rows=model.rows,
+        trained_from=format_moment(model.trained_from),
+        trained_to=format_moment(model.trained_to),
+    )
+
+
+def _run(store: Store, name: str) -> TracedRun:
+    run = store.ledger.run(name)
+    return TracedRun(
+        id=run.run,
+        as_of=format_moment(run.as_of_us),
+        seed=run.seed,
+        reason=run.winner_reason or "",
+        environment=run.environment,
+        brief=run.brief,
+    )
+
+
+def _verdict(verdict: Verdict) -> str:
+    """Return the verdict in one line."""
+    failed = [gate.name for gate in verdict.gates if gate.blocking and not gate.passed]
+    money = verdict.money
+    return (
+        f"{'passed' if verdict.passed else 'failed ' + ', '.join(failed)}: {metric_words(verdict.metric)} {verdict.score} on "
+        f"{verdict.examples:,} unseen cases of {verdict.days} days, against {verdict.rule_score} of "
+        f"{verdict.rule_name or 'no skill'}; worth {money_words(money.gain, money.currency)} a day more than "
+        f"{money.counterfactual}"
+    )
+
+
+def _dataset(name: str, dataset: Dataset) -> TracedDataset:
+    return TracedDataset(
+        id=name,
+        table=dataset.table,
+        as_of=format_moment(dataset.as_of_us),
+        rows={split.name: split.examples for split in dataset.splits},
+        positives={split.name: split.positives for split in dataset.splits},
+        void=sum(split.void for split in dataset.splits),
+        snapshots=dataset.snapshots,
+    )
+
+
+def _snapshots(learned_from: Mapping[str, Snapshot], looked_into: Mapping[str, Snapshot]) -> tuple[TracedSnapshot, ...]:
+    uses: dict[str, tuple[Snapshot, list[str]]] = {}
+    for use, snapshots in (("learned from", learned_from), ("looked into", looked_into)):
+        for snapshot in snapshots.values():
+            uses.setdefault(snapshot.digest, (snapshot, []))[1].append(use)
+    return tuple(
+        TracedSnapshot(
+            source=snapshot.source,
+            version=version,
+            rows=snapshot.rows,
+            used_for=tuple(used_for),
+            files=tuple(TracedFile(file=s.file, digest=s.file_digest, rows=s.rows) for s in snapshot.segments),
+        )
+        for version, (snapshot, used_for) in sorted(uses.items(), key=lambda item: item[1][0].source)
+    )
+
+
+def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
+    stands = store.ledger.outcomes_of([prediction]).to_pylist()
+    if not stands:
+        return None
+    (row,) = stands
+    told: tuple[dict[str, Any], ...] = ()
+    if row["status"] == "corrected":
+        history = store.ledger.table("outcome_history")
+        of_this = history.filter(pc.equal(history["prediction"], prediction)).sort_by([("seq", "ascending"), ("place", "ascending")])
+        told = tuple(
+            {
+                "label": _label(each["label"]),
+                "known_at": format_moment(each["known_us"]),
+                "received_at": format_moment(each["received_us"]),
+                "status": each["status"],
+            }
+            for each in of_this.to_pylist()
+        )
+    return TracedOutcome(
+        label=_label(row["label"]),
+        known_at=format_moment(row["known_us"]),
+        received_at=format_moment(row["received_us"]),
+        status=row["status"],
+        told=told,
+    )
+
+
+def _label(value: float | None) -> bool | None:
+    return None if value is None else value > 0
+
+
+def _money(outcome: TracedOutcome | None, value: Value, *, acted: bool) -> float | None:
+    if outcome is None or outcome.label is None:
+        return None
+    if not acted:
+        return 0.0
+    return value.true_positive if outcome.label else value.false_positive
