@@ -159,8 +159,7 @@ class Definitions:
     def reads(self, name: str) -> frozenset[str]:
         """Return the columns of source ``name``, raw and derived, that anything here is computed from."""
         relation = self.relations[name]
-        moments = {column for known in relation.known.values() for column in columns_of(known)}
-        used = {*relation.source.key, relation.source.time, *moments} - {""}
+        used = {*relation.source.key, relation.source.time} - {""}
         static = (
             timeline for other in self.relations.values() for column in other.derived for timeline in column.timelines
         )
@@ -173,6 +172,7 @@ class Definitions:
             used |= {column for feature in self.features for column in feature.row_columns}
             for text in (target.predict_at, target.label, target.label_known_at):
                 used |= columns_of(parse(text))
+        used |= {column for name in used & set(relation.known) for column in columns_of(relation.known[name])}
         return frozenset(used & set(relation.kinds))
 
     def rule_sql(self, prefix: str = "") -> str:
@@ -299,8 +299,9 @@ class _Resolver:
         return definitions
 
     def _row_known(self, examples: Relation, features: tuple[Feature, ...]) -> dict[str, Compiled]:
-        """Return when each column is known that must be known by ``predict_at``: to be a feature, to look one up by
-        it, or to say when that moment is.
+        """Return when each column is known that must be by ``predict_at``.
+
+        That is to be a feature, or to look one up by it, or to say when that moment is.
         """
         columns = {column for feature in features for column in feature.row_columns}
         columns |= {column for feature in features for timeline in feature.timelines for column in timeline.mine}
@@ -395,14 +396,11 @@ class _Resolver:
             known = {**dict.fromkeys(partial.raw, known["*"]), **known}
         elif partial.static:
             return {}
-        inputs = {column.name: column.inputs for column in partial.derived}
-        for column in inputs:
-            if column not in known:
-                follows = Relation(
-                    name=partial.name, source=partial.source, raw=partial.raw, derived=partial.derived, known=known
-                ).known_at(inputs[column])
+        for made in partial.derived:
+            if made.name not in known:
+                follows = replace(partial, known=known).known_at(made.inputs)
                 if follows is not None:
-                    known[column] = follows
+                    known[made.name] = follows
         return known
 
     # -- features
@@ -426,7 +424,7 @@ class _Resolver:
         for name, spec, timelines, value, where in prepared:
             own = tuple(merged[_identity(timeline)] for timeline in timelines)
             renamed = _renamed(value, {old.name: new.name for old, new in zip(timelines, own, strict=True)})
-            features.append(self._feature(name, spec, examples, own, renamed, where))
+            features.append(self._feature(name, spec, examples, timelines=own, value=renamed, where=where))
         return tuple(features)
 
     def _shape(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
@@ -451,6 +449,7 @@ class _Resolver:
         name: str,
         spec: FeatureSpec,
         examples: Relation,
+        *,
         timelines: tuple[Timeline, ...],
         value: Expression,
         where: str,
