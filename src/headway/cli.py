@@ -81,10 +81,12 @@ class _Headway(click.Group):
             raise click.UsageError(f"There is no command {name!r}. {did_you_mean(name, self.commands)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's shape)
         return list(self.commands)
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:
+    def main(  # type: ignore[override]  # click may also return; this one never does
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any
+    ) -> NoReturn:
         """Run a command and leave with its exit code."""
         words = list(sys.argv[1:] if args is None else args)
         if "_HEADWAY_COMPLETE" in os.environ:
@@ -100,7 +102,7 @@ def _take_globals(ctx: click.Context) -> None:
 @click.group(cls=_Headway, params=_global_options(hidden=False), invoke_without_command=True)
 @click.pass_context
 def cli(ctx: click.Context, /, **_: Any) -> None:
-    """From a business decision to a living model in production.
+    r"""From a business decision to a living model in production.
 
     A project is a folder with a brief, headway.toml. Begin one from your data:
 
@@ -133,7 +135,7 @@ def init(asked: _Asked, /, folder: str | None, data: tuple[str, ...], target: st
     """
     from headway.screens import begin
 
-    asks = not yes and not asked.json and sys.stdin.isatty() and sys.stderr.isatty()
+    asks = not yes and not asked.json
     begun = begin.begin(folder or asked.project, data=data, target=target, asks=asks)
     _show(asked, begun, lambda page: begin.show(page, begun))
 
@@ -149,7 +151,7 @@ def check(asked: _Asked, /) -> None:
 
     with _project(asked) as project:
         checked = project.check()
-        _show(asked, checked, lambda page: show_check(page, checked))
+    _show(asked, checked, lambda page: show_check(page, checked))
     if checked.closed_gates:
         raise _Ends(3)
 
@@ -178,7 +180,8 @@ def run(asked: _Asked, /) -> None:
 
     with _project(asked) as project:
         report = project.run()
-        _show(asked, report, lambda page: show_run(page, report, trials=project.table("trials").to_pylist()))
+        trials = [] if asked.json else project.table("trials").to_pylist()
+    _show(asked, report, lambda page: show_run(page, report, trials=trials))
 
 
 # -- Deploy
@@ -426,7 +429,7 @@ def version(asked: _Asked, /) -> None:
 # -- how a command works and ends
 
 
-class _Ends(Exception):  # noqa: N818  (nothing is wrong: a command ends with a code of its own)
+class _Ends(Exception):
     """A command has said all it has to say, and ends with this code."""
 
     def __init__(self, code: int) -> None:
@@ -479,7 +482,7 @@ def _repeat(asked: _Asked, once: Callable[[], None], *, every: str) -> None:
     pause_s = parse_span(every) / 1e6
     told = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_: int, frame: FrameType | None) -> None:  # noqa: ARG001  (the shape of a handler)
         if told.is_set():
             raise KeyboardInterrupt
         told.set()
@@ -517,7 +520,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.seen = False
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, _: int, __: FrameType | None) -> None:
         self.seen = True
         raise KeyboardInterrupt
 

@@ -7,13 +7,14 @@ already is never touched.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
 from headway.api import BRIEF_FILE
+from headway.define.ask import ask_all, asker, take_default
 from headway.define.draft import Answers, draft, open_questions
 from headway.define.look import look
 from headway.errors import BriefError
@@ -21,17 +22,11 @@ from headway.errors import BriefError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headway.define.looks import Looks
     from headway.screens.page import Page
 
 __all__ = ["Begun", "begin", "show"]
 
-_ASKED = (
-    ("improves", "Which decision shall get better?"),
-    ("action", "What is done when a prediction says so?"),
-    ("reaches", "How does the prediction reach whoever decides?"),
-    ("owner", "Who owns that decision?"),
-)
+_DECISION = ("improves", "action", "reaches", "owner")
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,29 +57,16 @@ def begin(folder: str, *, data: Sequence[str], target: str, asks: bool) -> Begun
             hint="Edit it; or name another folder: headway init FOLDER.",
         )
     looks = look([*data], folder=place)
-    answers = _ask(looks, target=target) if asks else Answers(target=target)
+    ask = asker(sys.stdin, sys.stderr) if asks else take_default
+    answers = ask_all(looks, ask, given=Answers(target=target))
     _write(path, draft(looks, answers))
-    silent = [f"decision.{name}: {question}" for name, question in _ASKED if not getattr(answers, name)]
+    silent = [f"Fill in decision.{name}." for name in _DECISION if not getattr(answers, name)]
     return Begun(
         brief=str(path),
         sources={source.name: source.rows for source in looks.sources},
         target=answers.target,
         open=(*open_questions(looks, answers), *silent),
     )
-
-
-def _ask(looks: Looks, *, target: str) -> Answers:
-    """Ask what only a human can say; an empty answer leaves it open."""
-    for source in looks.sources:
-        click.echo(f"{source.name}: {source.rows:,} rows, {len(source.columns)} columns, from {source.path}", err=True)
-    if not target:
-        found = sorted((each for source in looks.sources for each in source.targets), key=lambda each: -each.score)[:6]
-        for number, each in enumerate(found, start=1):
-            click.echo(f"  {number}. {each.label}  (true for {each.base_rate:.1%})", err=True)
-        said = click.prompt("What is to be predicted? A number, or a column", default="1" if found else "", err=True)
-        target = found[int(said) - 1].column if said.isdigit() and 0 < int(said) <= len(found) else said
-    said = {name: click.prompt(question, default="", show_default=False, err=True) for name, question in _ASKED}
-    return Answers(target=target, **said)
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ __all__ = ["show_demo", "telling"]
 def telling(progress: Any, *, silent: bool) -> Callable[[str], None]:
     """Return what writes a line of the story: above the bars, where there are any."""
     if silent:
-        return lambda line: None
+        return lambda _: None
     if progress is not None:
         return progress.say  # type: ignore[no-any-return]
     return lambda line: print(line, file=sys.stderr, flush=True)  # noqa: T201  (a log of its own, beside the result)
@@ -29,6 +29,7 @@ def show_demo(page: Page, summary: Summary) -> None:
     """Write what the demonstration showed."""
     report, verdict = summary.run, summary.run.verdict
     worth = verdict["money"]
+    currency = worth["currency"]
     below = [f"{s['column']} = {s['value']}" for s in verdict["segments"] if s["below_bar"]]
     page.section("What was shown")
     page.facts(
@@ -42,12 +43,15 @@ def show_demo(page: Page, summary: Summary) -> None:
             ),
             (
                 "money per day",
-                f"{money_interval(worth['model'], worth['currency'])}; the rule {money_interval(worth['rule'], worth['currency'])}",
+                f"{money_interval(worth['model'], currency)}; the rule {money_interval(worth['rule'], currency)}",
             ),
             ("segments below the bar", ", ".join(below) or "none"),
             (
                 "served",
-                f"{summary.served:,} predictions (every {summary.sample}. flight); p50 {summary.p50_ms:.1f} ms, p99 {summary.p99_ms:.1f} ms",
+                (
+                    f"{summary.served:,} predictions (every {summary.sample}. flight), "
+                    f"p50 {summary.p50_ms:.1f} ms, p99 {summary.p99_ms:.1f} ms"
+                ),
             ),
             ("outcomes", f"{summary.outcomes:,}, {summary.void:,} of them void; {summary.days_closed} days closed"),
             (

@@ -26,7 +26,7 @@ EXITS: dict[str, tuple[int, str]] = {
 }
 """Name, exit code, meaning. ``docs/commands.md`` carries this table."""
 
-_OURS = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _THEIRS = {
     errno.EACCES,
     errno.EPERM,
@@ -53,9 +53,9 @@ def failure_of(error: BaseException) -> Failure:
     """Return what an exception means for whoever typed the command."""
     if isinstance(error, HeadwayError):
         return Failure("gate" if isinstance(error, GateClosed) else "mistake", error.as_dict())
-    if isinstance(error, OSError) and error.errno in _OURS | _THEIRS:
+    if isinstance(error, OSError) and error.errno in _FULL | _THEIRS:
         where = str(error.filename or "")
-        if error.errno in _OURS:
+        if error.errno in _FULL:
             full = StoreFull("No space is left on the device.", where=where, hint="Make room, and run it again.")
             return Failure("mistake", full.as_dict())
         what = f"{os.strerror(error.errno)}." if error.errno else str(error)
@@ -67,7 +67,7 @@ def failure_of(error: BaseException) -> Failure:
             "code": "bug",
             "error": f"Something failed inside Headway: {type(error).__name__}: {error}".rstrip(": "),
             "where": "; ".join(getattr(error, "__notes__", ())),
-            "hint": "This is a fault of Headway, not yours. Please report it with what the same command says with --debug.",
+            "hint": "This is a fault of Headway, not yours: please report it, with what --debug adds to it.",
         },
     )
 

@@ -1,4 +1,4 @@
-"""Plain data as facts, tables and trees, whatever their keys: what a screen shows that has no words of its own.
+"""Plain data as facts and tables, whatever their keys: what a screen shows that has no words of its own.
 
 A moment is known by its key (``_us``), a digest by its length; everything else is shown as it is.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.screens.figures import moment, short
-from headway.screens.page import Branch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headway.screens.page import Page
 
-__all__ = ["grow", "label_of", "show_mapping", "value_text"]
+__all__ = ["label_of", "show_mapping", "value_text"]
 
 
 def label_of(key: str) -> str:
@@ -83,19 +82,3 @@ def _rows(page: Page, rows: list[dict[str, Any]], *, zone: str) -> None:
         [[value_text(name, row.get(name), zone=zone) for name in names] for row in rows],
         indent=2,
     )
-
-
-def grow(branch: Branch, data: Any, *, zone: str = "UTC") -> None:
-    """Hang plain data under a branch: what is plain as one line each, what is nested as branches."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if _nested(value) or (isinstance(value, dict) and value):
-                grow(branch.add(label_of(key)), value, zone=zone)
-            elif value not in (None, "", [], (), {}):
-                branch.add(f"{label_of(key)}: {value_text(key, value, zone=zone)}")
-    elif isinstance(data, list | tuple):
-        for each in data:
-            if isinstance(each, dict):
-                branch.add(", ".join(f"{label_of(k)} {value_text(k, v, zone=zone)}" for k, v in each.items()))
-            else:
-                branch.add(value_text("", each, zone=zone))

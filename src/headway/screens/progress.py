@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from rich.progress import Progress as Display
     from rich.progress import TaskID
@@ -47,7 +48,7 @@ class Bars:
         self._display: Display | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -71,7 +72,7 @@ class Bars:
         display.advance(task, amount)
         shown = next(each for each in display.tasks if each.id == task)
         parts = _parts(int(shown.completed), None if shown.total is None else int(shown.total))
-        display.update(task, parts=parts, **({"note": note} if note else {}))
+        display.update(task, parts=parts, note=note or shown.fields["note"])
 
     def finish(self, step: str, *, reused: bool, seconds: float) -> None:
         """Leave the step's line standing, with what it took."""

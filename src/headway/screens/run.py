@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.screens.figures import interval, money, money_interval, moment, seconds, short
+from headway.screens.figures import interval, moment, money, money_interval, seconds, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headway.api import RunReport
-    from headway.screens.page import Page
+    from headway.screens.page import Cell, Page
 
 __all__ = ["show_run"]
 
@@ -58,7 +58,7 @@ def _data(page: Page, report: RunReport) -> None:
     page.facts(
         [
             ("as of", moment(report.as_of_us)),
-            ("examples", f"{', '.join(counts)}; {report.void:,} void"),
+            ("examples", f"{', '.join(counts)}; {report.void:,} without an outcome"),
             ("features", str(report.features)),
             (
                 "leaks",
@@ -135,13 +135,12 @@ def _scores(page: Page, verdict: dict[str, Any]) -> None:
         ],
         indent=2,
     )
-    payback = worth["payback"]
     hit = "" if worth["hit_rate"] is None else f", {worth['hit_rate']:.0%} of them right"
     page.facts(
         [
             ("acted on", f"{worth['acted_per_day']:.1f} a day{hit}"),
             ("net per month", f"{money_interval(worth['monthly_net'], currency)}, against {worth['counterfactual']}"),
-            ("paid back", "never" if payback["months"] is None else f"in {payback['months']:.1f} months"),
+            ("paid back", _payback(worth["payback"]["months"])),
             ("ROC AUC", interval(verdict["roc_auc"])),
             ("base rate", f"{verdict['base_rate']:.1%}"),
         ]
@@ -151,25 +150,21 @@ def _scores(page: Page, verdict: dict[str, Any]) -> None:
 
 
 def _gates(page: Page, verdict: dict[str, Any]) -> None:
-    page.section("Gates")
-    page.table(
-        ["", "gate", "found", "wanted", ""],
-        [
-            [
-                ("✓ passed", "good")
-                if gate["passed"]
-                else ("✗ FAILED", "bad")
-                if gate["blocking"]
-                else ("? warning", "warn"),
-                gate["name"],
-                gate["found"],
-                gate["wanted"],
-                (gate["note"], "dim"),
-            ]
-            for gate in verdict["gates"]
-        ],
-        indent=2,
-    )
+    passed = sum(gate["passed"] for gate in verdict["gates"])
+    page.section("Gates", f"{passed} of {len(verdict['gates'])} passed")
+    rows: list[list[Cell]] = []
+    for gate in verdict["gates"]:
+        mark = (
+            ("✓ passed", "good")
+            if gate["passed"]
+            else ("✗ FAILED", "bad")
+            if gate["blocking"]
+            else ("? warning", "warn")
+        )
+        wanted = "" if gate["passed"] else f"; wanted {gate['wanted']}"
+        note = f" ({gate['note'].rstrip('.')})" if gate["note"] else ""
+        rows.append([mark, gate["name"], (f"{gate['found']}{wanted}{note}", "" if gate["passed"] else mark[1])])
+    page.table([], rows, indent=2)
 
 
 def _segments(page: Page, verdict: dict[str, Any]) -> None:
@@ -197,6 +192,12 @@ def _segments(page: Page, verdict: dict[str, Any]) -> None:
         right=[1],
         indent=2,
     )
+
+
+def _payback(months: float | None) -> str:
+    if months is None:
+        return "never"
+    return f"in {months:.1f} months" if months else "at once: building cost nothing"
 
 
 def _metric(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from headway.screens.figures import moment
@@ -10,44 +11,51 @@ if TYPE_CHECKING:
     from headway.loop.tend import DayClosed, Tended
     from headway.screens.page import Page
 
-__all__ = ["show_day", "show_tended"]
+__all__ = ["show_tended"]
 
-_ACTIONS = {"rollback": "bad", "retrain": "warn", "promote": "good", "keep": "strong", "nothing": "dim"}
+_ACTIONS = {"rollback": "bad", "retrain": "warn", "promote": "good", "keep": "strong"}
 
 
 def show_tended(page: Page, tended: Tended, *, zone: str = "UTC") -> None:
-    """Write what a round did."""
+    """Write what a round did; days on which nobody asked and nothing happened share a line."""
     note = f"{len(tended.days)} days closed" if tended.days else "no day is over since the last round"
     page.title(
         f"{moment(tended.as_of_us, zone=zone)}  {tended.release} in service",
         f"{note}; online store {tended.store_rows:,} rows",
     )
-    for day in tended.days:
-        show_day(page, day)
+    for empty, days in itertools.groupby(tended.days, key=_empty):
+        if empty:
+            silent = list(days)
+            until = f" to {silent[-1].day}" if len(silent) > 1 else ""
+            page.line(
+                f"{silent[0].day}{until}", silent[0].release, ("nobody asked, nothing was found", "dim"), indent=2
+            )
+        else:
+            for day in days:
+                _show_day(page, day)
 
 
-def show_day(page: Page, day: DayClosed) -> None:
-    """Write one day."""
+def _empty(day: DayClosed) -> bool:
+    return not (day.predictions or day.matured or day.found) and day.action == "nothing"
+
+
+def _show_day(page: Page, day: DayClosed) -> None:
     alerts = sum(finding.level == "alert" for finding in day.found)
-    found = f"{len(day.found)} findings" if day.found else "nothing found"
-    tone = "bad" if alerts else "warn" if day.found else "dim"
-    page.table(
-        ["", "", "", "", "", ""],
-        [
-            [
-                day.day,
-                day.release,
-                f"{day.predictions:,} predictions",
-                f"{day.matured:,} outcomes, {day.positives:,} true",
-                (found + (f", {alerts} to be seen now" if alerts else ""), tone),
-                ("" if day.action == "nothing" else f"{day.action}: {day.why}", _ACTIONS.get(day.action, "")),
-            ]
-        ],
+    found = f"{len(day.found)} found" if day.found else "nothing found"
+    page.line(
+        day.day,
+        f"{day.release:<4}",
+        f"{day.predictions:>7,} predictions",
+        f"{day.matured:>7,} outcomes, {day.positives:,} true",
+        (
+            found + (f", {alerts} to be seen now" if alerts else ""),
+            "bad" if alerts else "warn" if day.found else "dim",
+        ),
+        ("" if day.action == "nothing" else f"{day.action}: {day.why}", _ACTIONS.get(day.action, "")),
         indent=2,
     )
     for finding in day.found:
-        tone = "bad" if finding.level == "alert" else "warn"
-        page.words(f"{finding.level}: {finding.message}", tone=tone, indent=6)
+        page.words(f"{finding.level}: {finding.message}", tone="bad" if finding.level == "alert" else "warn", indent=6)
         if finding.how_sure:
             page.words(f"how sure: {finding.how_sure}", tone="dim", indent=8)
         if finding.todo:
