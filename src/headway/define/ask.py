@@ -42,8 +42,7 @@ def asker(source: TextIO, screen: TextIO) -> Ask:
         return take_default
 
     def ask(question: str, *, default: str = "", choices: Sequence[str] = ()) -> str:
-        for number, choice in enumerate(choices, start=1):
-            screen.write(f"  {number}  {choice}\n")
+        screen.writelines(f"  {number}  {choice}\n" for number, choice in enumerate(choices, start=1))
         screen.write(f"{question} [{default or 'later'}] ")
         screen.flush()
         line = source.readline()

@@ -52,7 +52,7 @@ def draft(looks: Looks, answers: Answers | None = None) -> str:
     parts = [
         _head(choice),
         _decision(answers),
-        *(_source(source, first=position == 0, choice=choice) for position, source in enumerate(_ordered(choice))),
+        *(_source(source, first=position == 0) for position, source in enumerate(_ordered(choice))),
         _target(choice),
         _features(choice),
         _split(choice),
@@ -120,7 +120,7 @@ def _decision(answers: Answers) -> str:
 # -- sources
 
 
-def _source(source: SourceGuess, *, first: bool, choice: Guess) -> str:
+def _source(source: SourceGuess, *, first: bool) -> str:
     look = source.look
     values: dict[str, str] = {"path": _quoted(look.path)}
     if look.table:

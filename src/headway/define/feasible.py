@@ -8,8 +8,6 @@ same cut-offs), so that what it counts is what a run will find; it trains nothin
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +15,7 @@ import numpy as np
 
 from headway.define.facts import Facts, FeatureFacts, Signal, SourceFacts, WorthBounds
 from headway.define.signal import find_signal
-from headway.nouns.brief import Quota, Split, parse_act_on
+from headway.nouns.brief import Quota, Source, Split, parse_act_on
 from headway.nouns.dataset import SplitCount
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.query.compile import quote, quote_text
@@ -26,6 +24,9 @@ from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -72,7 +73,10 @@ def gather(
             rows=rows,
             splits=_splits(database, view),
             sources=tuple(
-                _source(database, point_in_time, definitions, snapshots, name, totals) for name in brief.sources
+                _source(
+                    database, point_in_time.table(name), source, snapshot=snapshots[name], last_us=totals["last_us"]
+                )
+                for name, source in brief.sources.items()
             ),
             features=_features(database, view, definitions, totals["examples"]),
             request=tuple(field.name for field in definitions.request_fields),
@@ -117,7 +121,8 @@ def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
     (found,) = database.rows(
         f"""
         SELECT count(*), count({label}), count(*) FILTER (WHERE {label}), count(*) FILTER (WHERE {known} IS NULL),
-               count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}), epoch_us(min({moment})), epoch_us(max({moment})),
+               count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}),
+               epoch_us(min({moment})), epoch_us(max({moment})),
                coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
                quantile_disc({delay}, 0.5) FILTER (WHERE {label} IS NOT NULL),
                quantile_disc({delay}, 0.9) FILTER (WHERE {label} IS NOT NULL)
@@ -144,7 +149,8 @@ def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
     found = {
         row[0]: row[1:]
         for row in database.rows(
-            f"""SELECT "@split", count(*) FILTER (WHERE "@usable"), count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
+            f"""SELECT "@split", count(*) FILTER (WHERE "@usable"),
+                count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
                 count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NULL),
                 count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NOT NULL AND NOT "@usable"),
                 count(DISTINCT "@day") FILTER (WHERE "@usable") FROM {view} GROUP BY "@split" """
@@ -175,34 +181,24 @@ def _features(database: Database, view: str, definitions: Definitions, examples:
     )
 
 
-def _source(
-    database: Database,
-    point_in_time: PointInTime,
-    definitions: Definitions,
-    snapshots: Mapping[str, Snapshot],
-    name: str,
-    totals: Mapping[str, Any],
-) -> SourceFacts:
-    relation, table = definitions.relations[name], point_in_time.table(name)
-    source, last = relation.source, totals["last_us"]
+def _source(database: Database, table: str, source: Source, *, snapshot: Snapshot, last_us: int | None) -> SourceFacts:
     span = f"epoch_us(min({quote(source.time)})), epoch_us(max({quote(source.time)}))" if source.time else "NULL, NULL"
     keys = ", ".join(map(quote, source.key))
     whole = " AND ".join(f"{quote(column)} IS NOT NULL" for column in source.key) or "TRUE"
     distinct = f"count(DISTINCT ({keys})) FILTER (WHERE {whole})" if keys else "NULL"
     (found,) = database.rows(f"SELECT {span}, count(*) FILTER (WHERE NOT ({whole})), count(*), {distinct} FROM {table}")
-    first_us, last_us, unnamed, rows, names = found
+    first, last, unnamed, rows, names = found
     behind = None
-    if source.time and last is not None:
-        ((seen,),) = database.rows(
-            f"SELECT epoch_us(max({quote(source.time)})) FROM {table} WHERE {quote(source.time)} <= {moment_sql(last)}"
-        )
-        behind = None if seen is None else last - seen
+    if source.time and last_us is not None:
+        time = quote(source.time)
+        ((seen,),) = database.rows(f"SELECT epoch_us(max({time})) FROM {table} WHERE {time} <= {moment_sql(last_us)}")
+        behind = None if seen is None else last_us - seen
     return SourceFacts(
-        name=name,
+        name=snapshot.source,
         rows=rows,
-        files=len(snapshots[name].segments),
-        first_us=first_us,
-        last_us=last_us,
+        files=len(snapshot.segments),
+        first_us=first,
+        last_us=last,
         unnamed_rows=unnamed,
         doubled_rows=None if names is None else rows - unnamed - names,
         behind_us=behind,
@@ -230,10 +226,10 @@ def _worth(table: pa.Table, definitions: Definitions) -> WorthBounds:
     day = table["@day"].to_numpy().astype(np.int64)
     slot = day - day.min()
     days = int(slot.max()) + 1
-    cases = np.bincount(slot, weights=label, minlength=days)
+    cases: NDArray[np.float64] = np.bincount(slot, weights=label, minlength=days).astype(np.float64)
     seen = np.bincount(slot, minlength=days).astype(np.float64)
-    actions = np.minimum(seen, act_on.k) if isinstance(act_on, Quota) else cases
-    hits = np.minimum(actions, cases)
+    actions: NDArray[np.float64] = np.minimum(seen, float(act_on.k)) if isinstance(act_on, Quota) else cases
+    hits: NDArray[np.float64] = np.minimum(actions, cases)
     by_lot = actions * np.divide(cases, seen, out=np.zeros(days), where=seen > 0)
     rule = None
     if definitions.rule is not None:

@@ -8,38 +8,25 @@ whoever edits the brief.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from headway.define.features import FeatureGuess, careful, distances, lookups, named_apart, row_features, windows
 from headway.define.looks import TargetLook
-from headway.define.toml import key as _key
-from headway.define.toml import text as _quoted
-from headway.define.words import calendar_part, identifier_score, tokens
+from headway.define.words import tokens
 from headway.errors import BriefError, did_you_mean
 from headway.nouns.expression import columns_of, parse
-from headway.nouns.span import DAY, HOUR, MINUTE, format_span
+from headway.nouns.span import DAY, HOUR, format_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from headway.define.looks import ColumnLook, JoinLook, Look, Looks
+    from headway.define.looks import JoinLook, Look, Looks
 
-__all__ = ["FeatureGuess", "Guess", "SourceGuess", "SplitGuess", "guess"]
+__all__ = ["Guess", "SourceGuess", "SplitGuess", "guess"]
 
-_SPANS = tuple(
-    unit * count
-    for unit, counts in (
-        (MINUTE, (10, 30)),
-        (HOUR, (1, 2, 6, 12)),
-        (DAY, (1, 2, 3, 7, 14, 30, 45, 60, 90, 120, 180, 365, 730)),
-    )
-    for count in counts
-)
-_FEW_VALUES, _MANY_VALUES = 60, 200
-_LOOKED_UP, _MEASURED, _ENTITIES = 5, 12, 3
 _LATENESS = frozenset({"delay", "late", "lateness", "overdue"})
 _SLOW = frozenset({"churn", "churned", "attrition", "renew", "renewed", "default", "defaulted"})
 MOMENT = "happens_at"
@@ -56,15 +43,6 @@ class SourceGuess:
     types: dict[str, str] = field(default_factory=dict)
     derive: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureGuess:
-    """One feature as TOML, and what to know of it."""
-
-    name: str
-    toml: str
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +85,7 @@ def guess(looks: Looks, *, target: str = "") -> Guess:
     """
     examples, chosen, others = _target(looks, target)
     moment, derive = _moment(examples)
-    delay_us, known_at, note = _label_known(examples, chosen, moment)
+    delay_us, known_at, note = _label_known(chosen, moment)
     joins = [join for join in looks.joins if join.mine == examples.name]
     known = _known(examples, chosen, moment, known_at)
     sources = [
@@ -123,11 +101,10 @@ def guess(looks: Looks, *, target: str = "") -> Guess:
         else _other_source(look, joins)
         for look in looks.sources
     ]
-    features, skipped = _row_features(examples, chosen, moment, set(known) - {"*"})
-    windows = _windows(examples, chosen, moment, set(known) - {"*"}, delay_us)
-    looked_up = [feature for join in joins for feature in _lookups(looks, join, examples, joins)] if moment else []
-    distances = _distances(looks, joins)
-    every = _named_apart([*features, *windows, *looked_up, *distances])
+    features, skipped = row_features(examples, chosen, moment, set(known) - {"*"})
+    lately = windows(examples, chosen, moment, set(known) - {"*"}, delay_us)
+    looked_up = [feature for join in joins for feature in lookups(looks, join, examples, joins)] if moment else []
+    every = named_apart([*features, *lately, *looked_up, *distances(looks, joins)])
     return Guess(
         sources=tuple(sources),
         examples=examples.name,
@@ -145,17 +122,6 @@ def guess(looks: Looks, *, target: str = "") -> Guess:
         moving=any("window" in feature.toml or "max_age" in feature.toml for feature in every),
         open=_open(examples, chosen, moment, every),
     )
-
-
-def careful(us: int) -> int:
-    """Return the round span that is at least ``us``.
-
-    Examples
-    --------
-    >>> careful(25 * DAY) // DAY
-    30
-    """
-    return next((span for span in _SPANS if span >= us), -(-us // DAY) * DAY)
 
 
 # -- what is predicted, and when that is known
@@ -217,7 +183,7 @@ def _moment(look: Look) -> tuple[str, dict[str, str]]:
     return MOMENT, {MOMENT: f"local_time({', '.join(parts)}, {clock}, 'UTC')"}
 
 
-def _label_known(look: Look, target: TargetLook | None, moment: str) -> tuple[int, str, str]:
+def _label_known(target: TargetLook | None, moment: str) -> tuple[int, str, str]:
     """Return how long a label takes, the expression of when it is known, and why that."""
     if target is None or not moment:
         return 30 * DAY, "", ""
@@ -229,9 +195,8 @@ def _label_known(look: Look, target: TargetLook | None, moment: str) -> tuple[in
         )
     if target.only_when_true and target.delay_us is not None:
         wait = careful(max(target.delay_us, HOUR))
-        return wait, f"{moment} + interval {format_span(wait)}", (
-            f"{target.only_when_true} is there only where it came true, for 19 of 20 within this time: after it, no means no"
-        )  # fmt: skip
+        why = f"19 of 20 that came true have {target.only_when_true} by then: after it, no means no"
+        return wait, f"{moment} + interval {format_span(wait)}", why
     words = set(tokens(target.column))
     wait = DAY if words & _LATENESS else 90 * DAY if words & _SLOW else 30 * DAY
     return (
@@ -329,184 +294,6 @@ def _other_source(look: Look, joins: list[JoinLook]) -> SourceGuess:
     return SourceGuess(look=look, time=look.time, known=safe, types=_types(look), notes=tuple(notes))
 
 
-# -- features
-
-
-def _row_features(
-    look: Look, target: TargetLook | None, moment: str, late: set[str]
-) -> tuple[list[FeatureGuess], list[tuple[str, str]]]:
-    """Return features of the row itself that are known at the prediction, and what was left out, with the reason."""
-    features: list[FeatureGuess] = []
-    skipped: list[tuple[str, str]] = []
-    single = {key[0] for key in look.keys if len(key) == 1}
-    for column in look.columns:
-        if column.name == moment or (target and column.name == target.column):
-            continue
-        reason = _why_not(column, look, target, single, late)
-        if reason:
-            skipped.append((column.name, reason))
-        elif column.kind == "time":
-            features.append(
-                FeatureGuess(
-                    name=f"days_since_{column.name}", toml=_text(f"days_between({column.name}, {moment})", column)
-                )
-            )
-        else:
-            features.append(FeatureGuess(name=column.name, toml=_text(column.name, column)))
-    if moment:
-        hour = look.clock and (look.time or any(column.name.lower() == "hour" for column in look.columns))
-        parts = ["hour", "weekday"] if hour else ["weekday"]
-        features += [FeatureGuess(name=_free(part, look), toml=f"\"{part}({moment}, 'UTC')\"") for part in parts]
-    return features, skipped
-
-
-def _why_not(column: ColumnLook, look: Look, target: TargetLook | None, single: set[str], late: set[str]) -> str:
-    if column.kind == "other":
-        return f"is a {column.engine_type}"
-    if not column.writable:
-        return "cannot be written in an expression: rename it in the file (letters, digits and _)"
-    if column.name in late:
-        return "is filled in later"
-    if target and column.name in target.tells and column.name not in look.key:
-        return "almost gives the answer away: is it really known at predict_at?"
-    if column.distinct <= 1:
-        return "is always the same"
-    if column.name in single:
-        return "names one row"
-    if calendar_part(column.name):
-        return "is part of the date"
-    if column.kind == "time":
-        return "" if column.name in look.earlier else "lies sometimes before the event and sometimes after"
-    if column.kind in {"int", "text"} and (identifier_score(column.name) >= 1.0 and column.distinct > _FEW_VALUES):
-        return "is an identifier"
-    if column.kind == "text" and column.distinct > _MANY_VALUES:
-        return f"has {column.distinct:,} different values"
-    return ""
-
-
-def _text(expression: str, column: ColumnLook) -> str:
-    return f'{{ value = "{expression}", missing = "allow" }}' if column.missing else f'"{expression}"'
-
-
-def _free(name: str, look: Look) -> str:
-    return f"local_{name}" if any(column.name.lower() == name for column in look.columns) else name
-
-
-def _windows(look: Look, target: TargetLook | None, moment: str, late: set[str], delay_us: int) -> list[FeatureGuess]:
-    """Return how often it came true for others of the same entity, lately, as far as that was known."""
-    if target is None or not look.time or not look.key:
-        return []
-    entities = [
-        column
-        for column in look.columns
-        if column.kind in {"int", "text"}
-        and column.name not in {*late, target.column, moment, *target.tells}
-        and 2 <= column.distinct <= look.sampled / 3
-        and not calendar_part(column.name)
-        and (column.kind == "text" or identifier_score(column.name) >= 1.0)
-    ]
-    entities.sort(key=lambda column: (-identifier_score(column.name), -column.distinct))
-    # The rarest entity says most about a single one, the commonest has the most rows: both are worth a look.
-    chosen = entities[: _ENTITIES - 1] + entities[_ENTITIES - 1 :][-1:]
-    length = careful(max(4 * delay_us, DAY))
-    features = []
-    for column in chosen:
-        match = f"from = {_quoted(look.name)}, match = [{_quoted(column.name)}]"
-        name = re.sub(r"\W", "_", column.name, flags=re.ASCII)
-        features.append(
-            FeatureGuess(
-                name=f"{target.column}_rate_by_{name}",
-                toml=f'{{ {match}, window = "{format_span(length)}", value = "avg({target.label})" }}',
-            )
-        )
-        if identifier_score(column.name) >= 1.0:
-            features.append(
-                FeatureGuess(
-                    name=f"seen_by_{name}", toml=f'{{ {match}, window = "{format_span(length)}", value = "count()" }}'
-                )
-            )
-    return features
-
-
-def _lookups(looks: Looks, join: JoinLook, examples: Look, joins: list[JoinLook]) -> list[FeatureGuess]:
-    theirs = looks.source(join.theirs)
-    match = _match(join)
-    if join.shape == "events":
-        return [
-            FeatureGuess(
-                name=f"{theirs.name}_30d",
-                toml=f'{{ from = {_quoted(theirs.name)}, match = {match}, window = "30 days", value = "count()" }}',
-            )
-        ]
-    if join.shape == "static" and all(examples.column(mine).distinct <= _FEW_VALUES for mine, _ in join.pairs):
-        return []  # what few values name, the values themselves already say
-    several = sum(other.theirs == join.theirs for other in joins) > 1
-    prefix = re.sub(r"\W", "_", join.pairs[0][0], flags=re.ASCII) if several else theirs.name
-    keys = {name for key in theirs.keys for name in key} | {other for _, other in join.pairs}
-    usable = [
-        column
-        for column in theirs.columns
-        if column.name not in {*keys, theirs.time, *theirs.later, *theirs.outcomes}
-        and column.kind in {"int", "float", "bool", "text"}
-        and column.distinct > 1
-        and not (join.shape == "asof" and calendar_part(column.name))
-        and not (column.kind == "text" and column.distinct > _FEW_VALUES)
-        and not (column.kind == "int" and identifier_score(column.name) >= 2.0)
-        and column.name.lower() not in {"lat", "lon", "latitude", "longitude"}
-    ]
-    age = ""
-    if join.shape == "asof":
-        age = f', max_age = "{format_span(careful(6 * max(theirs.step_us or HOUR, 10 * MINUTE)))}"'
-    return [
-        FeatureGuess(
-            name=re.sub(r"\W", "_", f"{prefix}_{column.name}", flags=re.ASCII),
-            toml=f"{{ from = {_quoted(theirs.name)}, match = {match}, take = {_quoted(column.name)}{age} }}",
-        )
-        for column in usable[: _MEASURED if join.shape == "asof" else _LOOKED_UP]
-    ]
-
-
-def _match(join: JoinLook) -> str:
-    if all(mine == theirs for mine, theirs in join.pairs):
-        return "[" + ", ".join(_quoted(mine) for mine, _ in join.pairs) + "]"
-    return "{ " + ", ".join(f"{_key(mine)} = {_quoted(theirs)}" for mine, theirs in join.pairs) + " }"
-
-
-def _distances(looks: Looks, joins: list[JoinLook]) -> list[FeatureGuess]:
-    """Return the distance between two places that the row names, where a source says where they are."""
-    found = []
-    for name in dict.fromkeys(join.theirs for join in joins):
-        ends = [join for join in joins if join.theirs == name and join.shape == "static" and len(join.pairs) == 1]
-        theirs = looks.source(name)
-        floats = {column.name.lower(): column.name for column in theirs.columns if column.kind == "float"}
-        lat = next((floats[word] for word in ("lat", "latitude") if word in floats), "")
-        lon = next((floats[word] for word in ("lon", "lng", "longitude") if word in floats), "")
-        if len(ends) >= 2 and lat and lon and len(theirs.key) == 1:
-            first, second = (join.pairs[0][0] for join in ends[:2])
-            found.append(
-                FeatureGuess(
-                    name=f"km_{first}_{second}",
-                    toml=f"{{ distance = [{_quoted(first)}, {_quoted(second)}], from = {_quoted(name)}, lat = {_quoted(lat)}, "
-                    f"lon = {_quoted(lon)} }}",
-                )
-            )
-    return found
-
-
-def _named_apart(features: list[FeatureGuess]) -> list[FeatureGuess]:
-    from dataclasses import replace
-
-    taken: set[str] = set()
-    apart = []
-    for feature in features:
-        name, number = feature.name, 2
-        while name.lower() in taken:
-            name, number = f"{feature.name}_{number}", number + 1
-        taken.add(name.lower())
-        apart.append(replace(feature, name=name))
-    return apart
-
-
 def _segments(look: Look, late: set[str], target: TargetLook | None) -> tuple[str, ...]:
     few = [
         column.name
@@ -527,9 +314,12 @@ def _open(look: Look, target: TargetLook | None, moment: str, features: list[Fea
             'Write a condition such as "returned = \'yes\'" or "days_late > 3".'
         )
     if not moment:
+        odd = [column.name for column in look.columns if column.kind == "time" and not column.writable]
+        derived = f"derive = {{ {MOMENT} = \"local_time(year, month, day, 0, 'UTC')\" }}"
+        todo = f"Rename {odd[0]!r} to letters, digits and _" if odd else f"Add one to the file, or derive it: {derived}"
         missing.append(
-            f"target.predict_at: {look.name!r} has no column of moments, and examples are split by time. Add one to the "
-            f"file, or derive it: derive = {{ {MOMENT} = \"local_time(year, month, day, 0, 'UTC')\" }}."
+            f"target.predict_at: {look.name!r} has no column of moments that can be named, and examples are split by "
+            f"time. {todo}."
         )
     if not look.key:
         missing.append(

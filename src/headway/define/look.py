@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.define.joins import find_joins
 from headway.define.looks import ColumnLook, Kind, Look, Looks
@@ -22,6 +20,10 @@ from headway.define.words import calendar_part, event_score, identifier_score, o
 from headway.errors import SourceError
 from headway.query.compile import quote
 from headway.query.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["look"]
 
@@ -214,7 +216,7 @@ def _look(sample: _Sampled) -> Look:
 
 def _event_time(columns: list[ColumnLook], sample: _Sampled) -> str:
     """Return the column of the event's moment: by its name, by being there, by being early."""
-    times = [column for column in columns if column.kind == "time" and column.missing < 0.05]
+    times = [column for column in columns if column.kind == "time" and column.missing < 0.05 and column.writable]
     if not times:
         return ""
     mean = {column.name: sample.value(f"avg(epoch_us({quote(column.name)}))") for column in times}

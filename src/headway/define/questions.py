@@ -9,31 +9,21 @@ does not outlive what it was given for.
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from headway.define.facts import Facts
+from headway.define.answer import QUESTIONS, Advice, Answer, Gate, advice_of, gate_of, joined
 from headway.nouns.brief import Brief, Value
 from headway.nouns.brief_text import unanswered
-from headway.nouns.canonical import canonical_json
 from headway.nouns.clock import format_moment
 from headway.nouns.money import DAYS_PER_MONTH
 from headway.nouns.span import DAY, HOUR, MINUTE, SECOND, parse_span
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from headway.define.facts import Facts
+
 __all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "decision_gates", "five_questions", "gate_of"]
-
-State = Literal["answered", "doubtful", "open"]
-
-QUESTIONS: dict[str, str] = {
-    "decision": "What decision does this improve?",
-    "data": "Is the data available, accessible and good enough?",
-    "production": "What is the way to production?",
-    "degradation": "How will we know that it degrades?",
-    "ownership": "Who owns it, and what is the retraining budget?",
-}
-"""The five, by the names that stay."""
 
 _PLACEHOLDERS = frozenset({"", "?", "...", "…", "todo", "tbd", "edit me", "n/a", "none", "unknown"})
 
@@ -43,72 +33,6 @@ LEAST_CASES = 30
 MUCH_MISSING, MUCH_STALE, MUCH_VOID, MANY_DAYS = 0.5, 0.05, 0.2, 0.9
 LATE_LABEL_US = 60 * DAY
 SIGNIFICANT = 0.05
-
-
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed gate.
-
-    Attributes
-    ----------
-    name
-        Stable: ``decision``, ``receiver``, ``data`` or ``worth``.
-    why, todo
-        What closed it, and what opens it.
-    evidence
-        What it stands on; the same evidence has the same :attr:`digest`.
-    """
-
-    name: Literal["decision", "receiver", "data", "worth"]
-    why: str
-    todo: str
-    evidence: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """The hash of name and evidence."""
-        return hashlib.sha256(canonical_json({"gate": self.name, "evidence": self.evidence}).encode()).hexdigest()
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the five questions, answered as far as brief and data answer it.
-
-    Attributes
-    ----------
-    name
-        The key of :data:`QUESTIONS`.
-    words
-        One or two plain sentences.
-    evidence
-        What was looked at, and the figure.
-    doubts
-        What is doubtful or left open, each a sentence; none of them stops the way.
-    todo
-        What to do first; empty when there is nothing.
-    gates
-        The gates that this answer closes.
-    """
-
-    name: str
-    question: str
-    state: State
-    words: str
-    evidence: tuple[tuple[str, str], ...]
-    doubts: tuple[str, ...] = ()
-    todo: str = ""
-    gates: tuple[Gate, ...] = ()
-
-    @property
-    def blocking(self) -> bool:
-        """Whether this stops the way."""
-        return bool(self.gates)
-
-
-class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """Go or not: the verdict of the Define stage, in one sentence, with its conditions."""
-
-    state: Literal["go", "go with conditions", "no-go"]
-    words: str
-    conditions: tuple[str, ...] = ()
 
 
 def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
@@ -131,8 +55,8 @@ def decision_gates(brief: Brief) -> tuple[Gate, ...]:
         gates.append(
             Gate(
                 name="decision",
-                why=f"nobody has said {_joined([_MEANT[name] for name in silent])}.",
-                todo=f"Fill in {_joined([f'decision.{name}' for name in silent])} in the brief.",
+                why=f"nobody has said {joined([_MEANT[name] for name in silent])}.",
+                todo=f"Fill in {joined([f'decision.{name}' for name in silent])} in the brief.",
                 evidence={"improves": decision.improves, "action": decision.action},
             )
         )
@@ -146,27 +70,6 @@ def decision_gates(brief: Brief) -> tuple[Gate, ...]:
             )
         )
     return tuple(gates)
-
-
-def gate_of(answers: tuple[Answer, ...]) -> tuple[Gate, ...]:
-    """Return the closed gates; an empty tuple means that the way is free."""
-    return tuple(gate for answer in answers for gate in answer.gates)
-
-
-def advice_of(answers: tuple[Answer, ...]) -> Advice:
-    """Return go, go with conditions, or no-go, and why."""
-    gates = gate_of(answers)
-    conditions = tuple(doubt for answer in answers for doubt in answer.doubts)
-    if gates:
-        return Advice(state="no-go", words=f"No-go: {_joined([gate.why for gate in gates])}", conditions=conditions)
-    if conditions:
-        count = f"{len(conditions)} conditions" if len(conditions) > 1 else "one condition"
-        return Advice(
-            state="go with conditions",
-            words=f"Go with {count}: nothing stops the way, and what is doubtful is listed.",
-            conditions=conditions,
-        )
-    return Advice(state="go", words="Go: all five questions are answered, and the data bear it out.")
 
 
 # -- 1
@@ -243,7 +146,8 @@ def _data(brief: Brief, facts: Facts) -> Answer:
             f"There are {facts.labelled:,} labelled examples over {facts.days:,} days, {_percent(rate)} of them true."
         )
         if facts.signal is not None:
-            words += f" The features say {'something' if facts.signal.p_value <= SIGNIFICANT else 'nothing sure'} about the label."
+            much = "something" if facts.signal.p_value <= SIGNIFICANT else "nothing sure"
+            words += f" The features say {much} about the label."
     return _answer("data", words, evidence, doubts, gates, open_=bool(gates))
 
 
@@ -269,13 +173,8 @@ def _data_evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
         evidence.append(("most often missing", f"{worst.name}, {_percent(worst.missing)}"))
     if facts.signal is not None:
         signal = facts.signal
-        evidence.append(
-            (
-                "signal",
-                f"{signal.best} alone ranks {signal.lift:.2f} times as well as chance (p = {signal.p_value:.3f}), "
-                f"all together {signal.lift_together:.2f} times",
-            )
-        )
+        alone = f"{signal.best} alone ranks {signal.lift:.2f} times as well as chance (p = {signal.p_value:.3f})"
+        evidence.append(("signal", f"{alone}, all together {signal.lift_together:.2f} times"))
     return evidence
 
 
@@ -317,12 +216,11 @@ def _unlearnable(facts: Facts) -> list[Gate]:
 
 
 def _thin(facts: Facts) -> list[str]:
+    rarer = {split.name: min(split.positives, split.examples - split.positives) for split in facts.splits}
     doubts = [
-        f"The {split.name} period has only {min(split.positives, split.examples - split.positives)} examples of the rarer class: its score will be vague."
-        for split in facts.splits
-        if split.name != "after"
-        and split.examples
-        and 0 < min(split.positives, split.examples - split.positives) < LEAST_CASES
+        f"The {name} period has only {count} examples of the rarer class: its score will be vague."
+        for name, count in rarer.items()
+        if name != "after" and 0 < count < LEAST_CASES
     ]
     if facts.examples and facts.void / facts.examples > MUCH_VOID:
         doubts.append(f"{_percent(facts.void / facts.examples)} of the examples are void: is label_known_at right?")
@@ -356,10 +254,8 @@ def _signal_doubts(facts: Facts) -> list[str]:
     if facts.signal is None:
         return ["Too few labelled examples to ask whether the features say anything."] if facts.labelled else []
     if facts.signal.p_value > SIGNIFICANT:
-        return [
-            f"No feature tells the label better than chance would (p = {facts.signal.p_value:.2f}): better features may be "
-            "worth more than a better model."
-        ]
+        found = f"No feature tells the label better than chance would (p = {facts.signal.p_value:.2f})"
+        return [f"{found}: better features may be worth more than a better model."]
     return []
 
 
@@ -383,7 +279,8 @@ def _production(brief: Brief, facts: Facts) -> Answer:
         words = "The brief does not say who receives the prediction."
     else:
         asked = f"{len(facts.request)} fields" if len(facts.request) != 1 else "one field"
-        words = f"It reaches: {_sentence(decision.reaches)} A request carries {asked}; {len(facts.looked_up)} features are looked up."
+        looked_up = f"{len(facts.looked_up)} features are looked up"
+        words = f"It reaches: {_sentence(decision.reaches)} A request carries {asked}; {looked_up}."
     return _answer("production", words, evidence, doubts, gates, open_=bool(gates))
 
 
@@ -411,7 +308,10 @@ def _degradation(brief: Brief, facts: Facts) -> Answer:
                 f"{_span(delay)} at the median, {_span(facts.delay_p90_us or delay)} for nine in ten",
             )
         )
-        words = f"Outcomes are joined as they become known, half of them within {_span(delay)}; each day is held against the days the model was judged on."
+        words = (
+            f"Outcomes are joined as they become known, half of them within {_span(delay)}; "
+            "each day is held against the days the model was judged on."
+        )
         if delay > LATE_LABEL_US:
             doubts.append(f"Half of the labels take longer than {_span(delay)}: until then only drift can be seen.")
     if facts.labelled and facts.days:
@@ -505,12 +405,5 @@ def _span(us: int) -> str:
     raise AssertionError
 
 
-def _listed(words: Any) -> str:
+def _listed(words: Iterable[str]) -> str:
     return ", ".join(words)
-
-
-def _joined(words: list[str]) -> str:
-    """Return words as one phrase; sentences keep only the last full stop."""
-    bare = [word.removesuffix(".") for word in words]
-    text = " and ".join([", ".join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
-    return text + ("." if words[-1].endswith(".") else "")

@@ -4,23 +4,31 @@ A path may be a file, a pattern, or a folder; a folder of files with the same co
 file is its own. An SQLite file is as many sources as it has tables.
 """
 
+# ruff: noqa: S608  (quoted names in its own statements)
+
 from __future__ import annotations
 
 import contextlib
+import csv
 import glob
+import gzip
 import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from headway.errors import SourceError, did_you_mean
 from headway.query.compile import quote, quote_text
-from headway.query.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from headway.query.database import Database
 
 __all__ = ["Opened", "explained", "opened"]
 
@@ -157,6 +165,8 @@ def _one(files: list[Path], place: str, folder: Path, unpacked: Path, database: 
             described = database.rows(f"DESCRIBE SELECT * FROM {_reader(plain[:1], table_format)}")
             types = {row[0]: row[1] for row in described}
         relation = _reader(plain, table_format, types)
+        if table_format == "csv":
+            _refuse_ragged(first, plain[0], relation, database)
     if len(files) == 1 and not Path(place).expanduser().is_dir():
         path, stem = str(first), _stem(first)
     elif _is_pattern(place):
@@ -184,6 +194,24 @@ def _reader(files: list[Path], table_format: str, types: dict[str, str] | None =
     return f"read_csv({listed}, header = true, nullstr = ['', 'NA'], strict_mode = true, sample_size = {rows}{columns})"
 
 
+def _refuse_ragged(file: Path, plain: Path, relation: str, database: Database) -> None:
+    """Raise for lines of unequal length: the engine's reader would take the whole line for one column."""
+    columns = [row[0] for row in database.rows(f"DESCRIBE SELECT * FROM {relation}")]
+    separator = next((letter for letter in ",;\t|" if letter in columns[0]), "")
+    if len(columns) > 1 or not separator:
+        return
+    opening = gzip.open if file.suffix.lower() == ".gz" else open
+    with opening(plain, mode="rt", encoding="utf-8", errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=separator)
+        wanted = len(next(reader))
+        for fields in reader:
+            if fields and len(fields) != wanted:
+                raise SourceError(
+                    f"This line has {len(fields)} fields, and the header has {wanted}.",
+                    where=f"{file}:{reader.line_num}",
+                )
+
+
 def _plain(path: Path, unpacked: Path) -> Path:
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty.", where=str(path), hint="A header and at least one row are wanted.")
@@ -209,14 +237,15 @@ def _tables(path: Path, folder: Path, database: Database) -> list[Opened]:
     try:
         with driver.connect(f"file:{path}?mode=ro") as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name"
+                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' "
+                "ORDER BY name"
             )
             tables = [row[0] for row in cursor.fetchall()]
             if not tables:
                 raise SourceError(f"{path.name} holds no table.", where=str(path))
             found = []
             for table in tables:
-                cursor.execute(f"SELECT * FROM {quote(table)}")  # noqa: S608  (quoted)
+                cursor.execute(f"SELECT * FROM {quote(table)}")
                 relation = database.register(cursor.fetch_arrow_table())
                 found.append(
                     Opened(

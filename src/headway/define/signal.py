@@ -99,14 +99,16 @@ def _bins(column: pa.ChunkedArray) -> tuple[Ints, int]:
 
 
 def _cases(cell: Ints, label: Floats, width: int) -> Floats:
-    return np.bincount(cell, weights=label, minlength=_BLOCKS * width).reshape(_BLOCKS, width)
+    counted: Floats = np.bincount(cell, weights=label, minlength=_BLOCKS * width).astype(np.float64)
+    return counted.reshape(_BLOCKS, width)
 
 
 def _rates(seen: Floats, hits: Floats) -> Floats:
     """Return, for each stretch, the rate by bin on all other stretches, drawn towards the base rate where thin."""
     others, right = seen.sum(0) - seen, hits.sum(-2, keepdims=True) - hits
     base = right.sum(-1, keepdims=True) / others.sum(-1, keepdims=True)
-    return np.clip((right + _PRIOR_ROWS * base) / (others + _PRIOR_ROWS), 1e-6, 1 - 1e-6)
+    rates: Floats = np.clip((right + _PRIOR_ROWS * base) / (others + _PRIOR_ROWS), 1e-6, 1 - 1e-6)
+    return rates
 
 
 def _precision(seen: Floats, hits: Floats) -> Floats:

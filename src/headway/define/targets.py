@@ -44,8 +44,8 @@ def find_targets(
             score = target_score(column.name) + usual + 0.01 * position / len(columns) + _status_bonus(label, column)
             found.append(TargetLook(column=column.name, label=condition(column, label), base_rate=rate, score=score))
     found.sort(key=lambda target: (-target.score, target.column))
-    detailed = [_detail(target, columns, table, database, time, later) for target in found[:_DETAILED]]
-    return tuple([*detailed, *found[_DETAILED:]])
+    detailed = [_detail(target, columns, table, database, time=time, later=later) for target in found[:_DETAILED]]
+    return (*detailed, *found[_DETAILED:])
 
 
 def condition(column: ColumnLook, label: str) -> str:
@@ -103,7 +103,13 @@ def _rate(label: str, column: ColumnLook, table: str, database: Database) -> flo
 
 
 def _detail(
-    target: TargetLook, columns: Sequence[ColumnLook], table: str, database: Database, time: str, later: tuple[str, ...]
+    target: TargetLook,
+    columns: Sequence[ColumnLook],
+    table: str,
+    database: Database,
+    *,
+    time: str,
+    later: tuple[str, ...],
 ) -> TargetLook:
     """Return the target with when it is known, and with what gives it away."""
     column = next(column for column in columns if column.name == target.column)
@@ -120,9 +126,8 @@ def _detail(
             one_sided = name
     both.sort(key=lambda name: -_nearness(name, target.column, database, table, time))
     if both or one_sided:
-        ((delay,),) = database.rows(
-            f"SELECT quantile_disc(epoch_us({quote((both or [one_sided])[0])}) - epoch_us({quote(time)}), 0.95) FROM {table}"
-        )
+        lag = f"epoch_us({quote((both or [one_sided])[0])}) - epoch_us({quote(time)})"
+        ((delay,),) = database.rows(f"SELECT quantile_disc({lag}, 0.95) FROM {table}")
     return TargetLook(
         column=target.column,
         label=target.label,
@@ -131,7 +136,7 @@ def _detail(
         known_by=tuple(both),
         only_when_true=one_sided,
         delay_us=delay,
-        tells=_tells(column, label, columns, table, database),
+        tells=_tells(target, label, columns, table, database, time=time),
     )
 
 
@@ -146,7 +151,7 @@ def _nearness(name: str, column: str, database: Database, table: str, time: str)
 
 
 def _tells(
-    target: ColumnLook, label: str, columns: Sequence[ColumnLook], table: str, database: Database
+    target: TargetLook, label: str, columns: Sequence[ColumnLook], table: str, database: Database, *, time: str
 ) -> tuple[str, ...]:
     """Return columns that, cut into a few groups, leave less than a twentieth of the rarer class in doubt."""
     told = []
@@ -154,7 +159,7 @@ def _tells(
         f"SELECT count(*) FILTER (WHERE {label}), count(*) FILTER (WHERE NOT {label}) FROM {table}"
     )
     for column in columns:
-        if column.name == target.name or column.kind == "other":
+        if column.name in {target.column, time} or column.kind == "other":
             continue
         if identifier_score(column.name) and column.distinct > 1000:
             continue

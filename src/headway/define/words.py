@@ -38,8 +38,8 @@ _EVENT_WORDS = (
 )  # fmt: skip
 _NOT_EVENT_WORDS = (
     "birth", "dob", "updated", "modified", "expir", "until", "signup", "joined", "since", "delivered", "shipped",
-    "return", "closed", "resolved", "paid", "arr", "end", "known", "due", "promised", "cancel", "churn", "last", "first",
-    "refund", "completed", "finished", "actual",
+    "return", "closed", "resolved", "paid", "arr", "end", "known", "due", "promised", "cancel", "churn", "last",
+    "first", "refund", "completed", "finished", "actual",
 )  # fmt: skip
 _YES = ("yes", "y", "true", "t", "1", "x")
 _NO = ("no", "n", "false", "f", "0", "")
