@@ -29,7 +29,7 @@ _SPANS = tuple(
     )
     for count in counts
 )
-_FEW_VALUES, _MANY_VALUES = 60, 200
+_SPELT_OUT, _FEW_VALUES, _MANY_VALUES = 12, 60, 200
 _LOOKED_UP, _MEASURED, _ENTITIES = 5, 12, 3
 
 
@@ -59,7 +59,13 @@ def row_features(
     """Return features of the row itself that are known at the prediction, and what was left out, with the reason."""
     features: list[FeatureGuess] = []
     skipped: list[tuple[str, str]] = []
-    single = {key[0] for key in look.keys if len(key) == 1}
+    # A whole number may tell rows apart by chance; a name for them it is only if it is the key or called like one.
+    single = {
+        key[0]
+        for key in look.keys
+        if len(key) == 1
+        and (key == look.key or look.column(key[0]).kind != "int" or identifier_score(key[0]) >= 1.0)
+    }
     for column in look.columns:
         if column.name == moment or (target and column.name == target.column):
             continue
@@ -155,11 +161,11 @@ def lookups(looks: Looks, join: JoinLook, examples: Look, joins: list[JoinLook])
                 toml=f'{{ from = {_quoted(theirs.name)}, match = {match}, window = "30 days", value = "count()" }}',
             )
         ]
-    if join.shape == "static" and all(examples.column(mine).distinct <= _FEW_VALUES for mine, _ in join.pairs):
+    if join.shape == "static" and all(examples.column(mine).distinct <= _SPELT_OUT for mine, _ in join.pairs):
         return []  # what few values name, the values themselves already say
     several = sum(other.theirs == join.theirs for other in joins) > 1
     prefix = re.sub(r"\W", "_", join.pairs[0][0], flags=re.ASCII) if several else theirs.name
-    keys = {name for key in theirs.keys for name in key} | {other for _, other in join.pairs}
+    keys = {*theirs.key, *(other for _, other in join.pairs)}
     usable = [
         column
         for column in theirs.columns

@@ -1,0 +1,200 @@
+"""The brief that is drafted: it parses, it resolves, it is honest about what it does not know."""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.define import toml
+from headway.define.draft import Answers, draft, open_questions
+from headway.define.look import look
+from headway.errors import BriefError
+from headway.nouns import brief as nouns
+from headway.nouns.brief_text import parse_brief
+from headway.query.definitions import resolve
+
+
+def test_the_orders_need_no_edit_but_about_decision_and_money(shop):
+    """What init leaves marked in the shop's brief is about the decision, the money, and whose the data are."""
+    marked = {line.split("=")[0].strip("# ") for line in shop.text.splitlines() if "# edit me" in line}
+    assert marked == {
+        "improves", "action", "reaches", "owner", "licence", "personal", "act_on", "rule",
+        "true_positive", "false_positive", "build", "monthly", "retraining_per_month",
+    }  # fmt: skip
+    assert open_questions(shop.looks) == ()
+    facts = shop.facts()
+    assert facts.labelled == 8_000
+    assert min(split.positives for split in facts.splits if split.name != "after") > 100
+
+
+def test_the_orders_brief_says_when_each_column_is_known(shop):
+    """What is filled in later is known later, and so never a feature of its own row."""
+    source = shop.brief.sources["orders"]
+    assert source.known == {
+        "*": "ordered_at", "shipped_at": "shipped_at", "closed_at": "closed_at", "returned": "closed_at",
+    }  # fmt: skip
+    assert shop.brief.target.label_known_at == "closed_at"
+    assert not {"returned", "shipped_at", "closed_at", "order_id"} & set(shop.brief.features)
+    window = shop.brief.features["returned_rate_by_customer_id"]
+    assert (window.match, window.value) == (("customer_id",), "avg(returned)")
+
+
+def test_several_sources_become_one_brief_that_resolves(airport, begin):
+    """Files in a folder, weather as of the moment, planes and places: all found, all resolved, and examples counted."""
+    begun = begin(airport, airport / "trips", airport / "weather.csv", airport / "planes.csv", airport / "airports.csv")
+    brief = begun.brief
+    assert (brief.target.examples, brief.target.label.split(" >")[0]) == ("trips", "arr_delay")
+    assert set(brief.sources["trips"].known) == {"*", "dep_delay", "arr_delay"}
+    assert brief.features["weather_wind"].max_age == "6 hours"  # six times the hour between two rows of one place
+    assert brief.features["planes_seats"].from_ == "planes"
+    assert brief.features["km_origin_dest"].distance == ("origin", "dest")
+    facts = begun.facts()
+    assert facts.examples == 2 * 24 * 30 * 4
+    assert 0.1 < facts.base_rate < 0.2
+    seats = next(feature for feature in facts.features if feature.name == "planes_seats")
+    assert 0.02 < seats.missing < 0.09  # two of forty planes are in no file
+
+
+def test_every_field_stands_in_the_draft_with_its_sentence(shop):
+    """The sentences in the file are those of the fields, so that file, errors and reference agree."""
+    tables = {
+        "decision": nouns.Decision, "target": nouns.Target, "split": nouns.Split, "search": nouns.Search,
+        "success": nouns.Success, "baseline": nouns.Baseline, "value": nouns.Value, "serve": nouns.Serve,
+        "monitor": nouns.Monitor, "retrain": nouns.Retrain,
+    }  # fmt: skip
+    plain = " ".join(shop.text.replace("#", " ").split())
+    for name, struct in tables.items():
+        section = shop.text.split(f"[{name}]")[1].split("\n\n[")[0]
+        for field in msgspec.structs.fields(struct):
+            assert f"{field.encode_name} = " in section, f"{name}.{field.encode_name}"
+            sentence = next(part.description for part in field.type.__metadata__ if part.description)
+            assert sentence in plain
+
+
+def test_without_a_moment_the_draft_says_what_to_write(tmp_path):
+    """No column of moments: the brief does not parse, at the very line, and its head says what would help."""
+    (tmp_path / "t.csv").write_text("id,size,churned\n" + "".join(f"{n},{n % 7},{int(n % 5 == 0)}\n" for n in range(100)))
+    looks = look([tmp_path / "t.csv"], folder=tmp_path)
+    text = draft(looks)
+    assert "derive = { happens_at" in " ".join(text.replace("#", " ").split())
+    assert [question.split(":")[0] for question in open_questions(looks)] == ["target.predict_at"]
+    with pytest.raises(BriefError) as raised:
+        parse_brief(text)
+    line = text.splitlines().index('predict_at = ""  # edit me: a column of moments, or one less \'interval 2 hours\'') + 1
+    assert raised.value.where.startswith(f"headway.toml:{line}")
+
+
+def test_the_parts_of_a_date_are_put_together(tmp_path, begin):
+    """Year, month and day in columns of their own make the moment that is missing."""
+    lines = [f"{n},2024,{1 + n // 100},{1 + n % 28},{n % 7},{int(n % 5 == 0)}" for n in range(600)]
+    (tmp_path / "t.csv").write_text("id,year,month,day,size,churned\n" + "\n".join(lines) + "\n")
+    with pytest.raises(BriefError, match="split"):
+        begin(tmp_path, tmp_path / "t.csv")
+    dates = "train_before = 2024-04-01\nvalidate_before = 2024-05-01\ntest_before = 2024-10-01\n"
+    begun = begin(
+        tmp_path, tmp_path / "t.csv", change=lambda text: text.replace('by = "time"\n', f'by = "time"\n{dates}')
+    )
+    assert begun.brief.target.predict_at == "happens_at"
+    assert begun.facts().labelled == 600
+
+
+def test_without_an_outcome_the_draft_says_what_to_write(tmp_path):
+    """Nothing looks like an outcome: no target is made up."""
+    (tmp_path / "t.csv").write_text("id,at,size\n" + "".join(f"{n},2024-01-{1 + n % 28:02d},{n % 7}\n" for n in range(100)))
+    looks = look([tmp_path / "t.csv"], folder=tmp_path)
+    assert [question.split(":")[0] for question in open_questions(looks)] == ["target.label"]
+    with pytest.raises(BriefError, match=r"."):
+        parse_brief(draft(looks))
+
+
+def test_a_column_that_no_expression_can_name_is_left_out_with_a_hint(tmp_path, begin):
+    """Spaces and quotes in a name: the column may be a key, and is no feature, and the file says why."""
+    lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},{n % 7},{n % 5},{int(n % 6 == 0)}" for n in range(600)]
+    (tmp_path / "t.csv").write_text('"order no",created_at,"unit price","in",churned\n' + "\n".join(lines) + "\n")
+    begun = begin(tmp_path, tmp_path / "t.csv")
+    assert begun.brief.sources["t"].key == ("order no",)
+    assert set(begun.brief.features) & {"unit price", "in"} == set()
+    assert '"unit price" cannot be written in an expression' in begun.text
+    assert begun.facts().labelled == 600
+
+
+def test_a_moment_that_no_expression_can_name_is_asked_to_be_renamed(tmp_path):
+    """A time column with a space is found, and its renaming asked for."""
+    lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},{n % 7},{int(n % 6 == 0)}" for n in range(600)]
+    (tmp_path / "t.csv").write_text("id,created at,size,churned\n" + "\n".join(lines) + "\n")
+    (question,) = open_questions(look([tmp_path / "t.csv"], folder=tmp_path))
+    assert "Rename 'created at'" in question
+
+
+def test_a_time_of_day_is_declared_as_text(tmp_path, begin):
+    """A column of clock readings has no place in a table of plain values; the brief reads it as text."""
+    lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},1{n % 3}:30:00,{int(n % 6 == 0)}" for n in range(600)]
+    (tmp_path / "t.csv").write_text("id,created_at,slot,churned\n" + "\n".join(lines) + "\n")
+    begun = begin(tmp_path, tmp_path / "t.csv")
+    assert begun.brief.sources["t"].types == {"slot": "text"}
+    assert begun.brief.features["slot"] == "slot"
+
+
+def test_semicolons_are_read_like_commas(tmp_path, begin, write_orders):
+    """A file as spreadsheets of half the world write it needs nothing said."""
+    write_orders(tmp_path / "orders.csv", rows=3_000, separator=";")
+    assert begin(tmp_path, tmp_path / "orders.csv").facts().labelled == 3_000
+
+
+def test_a_brief_over_sqlite_names_tables_and_moments(tmp_path):
+    """Each table is a source; dates, which SQLite keeps as text, are declared as moments; and all of it resolves."""
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE customers (customer_id INTEGER, country TEXT, segment INTEGER)")
+        connection.execute("CREATE TABLE orders (order_id INTEGER, customer_id INTEGER, ordered_at TEXT, churned INTEGER)")
+        people = [(n, "DE" if n % 2 else "FR", n % 4) for n in range(90)]
+        connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", people)
+        rows = [(n, n % 90, f"2024-0{1 + n // 100}-{1 + n % 28:02d} 10:00:00", int(n % 5 == 0)) for n in range(600)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", rows)
+    connection.close()
+    looks = look([tmp_path / "shop.db"], folder=tmp_path)
+    brief = parse_brief(draft(looks))
+    assert {name: source.table for name, source in brief.sources.items()} == {"customers": "customers", "orders": "orders"}
+    assert brief.sources["orders"].types == {"ordered_at": "time"}
+    kinds = {seen.name: {column.name: column.kind for column in seen.columns} for seen in looks.sources}
+    definitions = resolve(brief, kinds)
+    assert {"customers_country", "customers_segment"} <= {feature.name for feature in definitions.features}
+
+
+def test_the_target_that_a_human_names_is_taken(airport):
+    """A column, one of the conditions offered, or a condition of one's own; a misspelt one is refused with a hint."""
+    looks = look([airport / "trips"], folder=airport)
+    assert parse_brief(draft(looks, Answers(target="dep_delay"))).target.label.startswith("dep_delay > ")
+    own = parse_brief(draft(looks, Answers(target="arr_delay > 45 and distance > 500")))
+    assert own.target.label == "arr_delay > 45 and distance > 500"
+    with pytest.raises(BriefError) as raised:
+        draft(looks, Answers(target="arr_dely > 45"))
+    assert raised.value.hint == "Did you mean 'arr_delay'?"
+    with pytest.raises(BriefError, match="is no condition"):
+        draft(looks, Answers(target="distance"))
+
+
+def test_what_was_answered_stands_in_the_file_and_is_not_marked(shop):
+    """Answers go where they belong, quotes and all."""
+    answers = Answers(improves='Which "orders" get a call?', action="We call", reaches="A list", owner="Ada", true_positive=12.5)
+    brief = parse_brief(draft(shop.looks, answers))
+    assert (brief.decision.improves, brief.decision.owner) == ('Which "orders" get a call?', "Ada")
+    assert (brief.value.true_positive, brief.value.false_positive) == (12.5, 0.0)
+    assert 'owner = "Ada"\n' in draft(shop.looks, answers)
+
+
+def test_the_same_files_give_the_same_draft(shop):
+    """Nothing in a draft depends on chance or on the day."""
+    again = look([shop.folder / "orders.csv"], folder=shop.folder)
+    assert again == shop.looks
+    assert draft(again) == shop.text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_text_and_any_key_can_be_written(value, key):
+    """What is written as TOML is read back the same."""
+    assert tomllib.loads(f"{toml.key(key)} = {toml.text(value)}") == {key: value}
