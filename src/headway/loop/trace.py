@@ -119,7 +119,7 @@ class TracedDataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a source; ``digest`` is that of its bytes and of how they are read."""
+    """One file of a source; ``digest`` is BLAKE3 of its bytes."""
 
     file: str
     digest: str
@@ -368,7 +368,7 @@ def _snapshots(learned_from: Mapping[str, Snapshot], looked_into: Mapping[str, S
             version=version,
             rows=snapshot.rows,
             used_for=tuple(used_for),
-            files=tuple(TracedFile(file=s.file, digest=s.file_digest, rows=s.rows) for s in snapshot.segments),
+            files=tuple(TracedFile(file=s.file, digest=s.file_digest.partition("-")[0], rows=s.rows) for s in snapshot.segments),
         )
         for version, (snapshot, used_for) in sorted(uses.items(), key=lambda item: item[1][0].source)
     )

@@ -134,6 +134,8 @@ def train(
     except (Exception, KeyboardInterrupt) as error:
         store.record(RunFailed(run=run, error=str(error) or type(error).__name__))
         raise
+    # Kept before the run counts as finished, so that whatever is finished can be released and reported on.
+    store.remembered(f"run:{run}", "run", lambda: msgspec.to_builtins(dataclasses.asdict(result)))
     if done is None:
         store.record(
             RunFinished(
