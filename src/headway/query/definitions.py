@@ -226,13 +226,18 @@ class Definitions:
         that was known stays known: it still leaves its window when its time comes.
         """
         limit = f"make_timestamp({as_of_us}::BIGINT)"
+        blind = {
+            timeline: timeline
+            if timeline.shape == "static"
+            else replace(timeline, known=f"(CASE WHEN {timeline.known} <= {limit} THEN {timeline.known} END)")
+            for timeline in self.timelines
+        }
         return replace(
             self,
-            timelines=tuple(
-                timeline
-                if timeline.shape == "static"
-                else replace(timeline, known=f"(CASE WHEN {timeline.known} <= {limit} THEN {timeline.known} END)")
-                for timeline in self.timelines
+            timelines=tuple(blind[timeline] for timeline in self.timelines),
+            features=tuple(
+                replace(feature, timelines=tuple(blind[timeline] for timeline in feature.timelines))
+                for feature in self.features
             ),
         )
 
