@@ -108,7 +108,7 @@ max_body_bytes = 65536
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Project:
     """Files, blobs and definitions of the orders."""
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +21,13 @@ import pyarrow.parquet as pq
 from headway.deploy.contract import Contract, Request
 from headway.deploy.results import ResultFile
 from headway.deploy.rows import ROW, Rows, format_of
-from headway.errors import RequestError
+from headway.errors import DataError, RequestError
 from headway.nouns.brief import Threshold, parse_act_on
 from headway.nouns.prediction import Prediction
 from headway.predictions.writer import Writer
 from headway.query.compile import quote
 from headway.query.database import Database
-from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions
+from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.functions import SQL_TYPES
 from headway.query.point_in_time import PointInTime
 from headway.query.row_form import moment_text
@@ -153,12 +152,11 @@ class Batch:
         format_of(out)
         if out.resolve() == source.resolve():
             raise RequestError("The answers would replace the questions.", where=str(out), hint="Name another file.")
-        ignored = ()
         with Database() as database, tempfile.TemporaryDirectory(prefix="headway-batch-") as scratch:
             rows = self._rows(database)
             scored = Path(scratch) / _SCRATCH
             chunks = rows.read(source, rows=_CHUNK_ROWS)
-            count = self._score_all(database, chunks, scored, progress=progress)
+            count = self._score_all(database, chunks, scored, where=f"{source}, ", progress=progress)
             ignored = rows.ignored
             with _opened(log) as opened, ResultFile(out, self._schema(scored)) as file:
                 report = BatchReport(rows=0, acted=0, stale=0, ignored=ignored)
@@ -180,7 +178,7 @@ class Batch:
         with Database() as database, tempfile.TemporaryDirectory(prefix="headway-batch-") as scratch:
             scored = Path(scratch) / _SCRATCH
             chunks = self._rows(database).of_table(table, rows=_CHUNK_ROWS)
-            count = self._score_all(database, chunks, scored, progress=None)
+            count = self._score_all(database, chunks, scored, where="", progress=None)
             with _opened(log) as opened:
                 answers = list(self._answers(scored, log=opened, now_us=now_us, name=name, count=count))
         return pa.concat_tables(answers).drop_columns(["stale"])
@@ -192,14 +190,20 @@ class Batch:
     # -- first pass: read, check, look up, score
 
     def _score_all(
-        self, database: Database, chunks: Iterable[pa.Table], scored: Path, *, progress: Callable[[int], None] | None
+        self,
+        database: Database,
+        chunks: Iterable[pa.Table],
+        scored: Path,
+        *,
+        where: str,
+        progress: Callable[[int], None] | None,
     ) -> int:
         definitions = self._definitions.known_by(self._as_of_us)
         point_in_time = PointInTime(database, definitions, self._files)
         writer, count = None, 0
         try:
             for chunk in chunks:
-                joined = self._joined(database, point_in_time, chunk)
+                joined = self._joined(database, point_in_time, chunk, where=where)
                 features = {f.name: joined[f"feature:{f.name}"] for f in definitions.features}
                 joined = joined.append_column("score", pa.array(self._scorer.score(pa.table(features)), pa.float64()))
                 writer = writer or pq.ParquetWriter(scored, joined.schema)
@@ -212,26 +216,23 @@ class Batch:
                 writer.close()
         return count
 
-    def _joined(self, database: Database, point_in_time: PointInTime, chunk: pa.Table) -> pa.Table:
+    def _joined(self, database: Database, point_in_time: PointInTime, chunk: pa.Table, *, where: str) -> pa.Table:
         """Return the request's fields, key, moment, features and what was too old, of each row in its order."""
         try:
             joined = self._examples(database, point_in_time, chunk)
-        except duckdb.DataError as error:
+        except DataError as error:
             # One value leads outside of what can be computed; which one is found by halving.
             if chunk.num_rows > 1:
                 half = chunk.num_rows // 2
                 parts = (chunk.slice(0, half), chunk.slice(half))
-                return pa.concat_tables([self._joined(database, point_in_time, part) for part in parts])
-            said = str(error).strip().splitlines()[0]
-            raise RequestError(
-                f"The row's values lead outside of what can be computed: {said}", where=f"row {chunk[ROW][0]}"
-            ) from None
+                return pa.concat_tables([self._joined(database, point_in_time, part, where=where) for part in parts])
+            raise RequestError(error.what, where=f"{where}row {chunk[ROW][0]}", hint=error.hint) from error
         if joined.num_rows < chunk.num_rows:
             lost = pc.index(pc.is_in(chunk[ROW], value_set=joined[ROW]), value=False).as_py()
             raise RequestError(
                 f"The row does not say when it is to be predicted: {self._definitions.brief.target.predict_at!r} has "
                 "no value.",
-                where=f"row {chunk[ROW][lost]}",
+                where=f"{where}row {chunk[ROW][lost]}",
                 hint="Look at the fields from which it follows: a day or a time of day that does not exist?",
             )
         return joined
@@ -240,7 +241,7 @@ class Batch:
         definitions = self._definitions
         name = database.register(chunk, prefix="batch")
         try:
-            table = point_in_time.examples(as_of_us=_ALL_TIME_US, source=self._source(name))
+            table = point_in_time.examples(as_of_us=_ALL_TIME_US, source=self._source(name), keep=(ROW,))
         finally:
             database.execute(f"DROP VIEW {name}")
         kinds = definitions.examples.kinds
@@ -248,7 +249,7 @@ class Batch:
         keys = [f"{_plain(key, kinds[key])} AS {quote(f'key:{key}')}" for key in self._key]
         features = [quote(f"feature:{feature.name}") for feature in definitions.features]
         aged = [f"{quote(t.stale)} AS {quote(f'aged:{t.name}')}" for t in definitions.timelines if t.stale]
-        moments = [f"epoch_us({quote(name)}) AS {quote(name)}" for name in (PREDICT_AT, LOOK_AT)]
+        moments = [f"epoch_us({quote(PREDICT_AT)}) AS {quote(PREDICT_AT)}"]
         columns = ", ".join([quote(ROW), *fields, *keys, *moments, *features, *aged])
         joined = database.table(f"SELECT {columns} FROM {table} ORDER BY {quote(ROW)}")
         database.drop(table)
@@ -308,7 +309,8 @@ class Batch:
         moving = tuple(f.name for f in definitions.features if any(t.shape != "static" for t in f.timelines))
         aging = [t for t in definitions.timelines if t.stale]
         users = [tuple(f.name for f in definitions.features if t in f.timelines) for t in aging]
-        late = pc.greater(table[LOOK_AT], self._as_of_us).to_pylist() if moving else [False] * table.num_rows
+        covered_us = self._as_of_us + definitions.lag_us
+        late = pc.greater(table[PREDICT_AT], covered_us).to_pylist() if moving else [False] * table.num_rows
         aged = zip(*(table[f"aged:{t.name}"].to_pylist() for t in aging), strict=True) if aging else [()] * len(late)
         return [
             moving if after else tuple(name for old, names in zip(flags, users, strict=True) if old for name in names)
