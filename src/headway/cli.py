@@ -99,7 +99,7 @@ def _take_globals(ctx: click.Context) -> None:
     ctx.obj = replace(ctx.obj or _Asked(), **given)
 
 
-@click.group(cls=_Headway, params=_global_options(hidden=False), invoke_without_command=True)
+@click.group("headway", cls=_Headway, params=_global_options(hidden=False), invoke_without_command=True)
 @click.pass_context
 def cli(ctx: click.Context, /, **_: Any) -> None:
     r"""From a business decision to a living model in production.
@@ -143,7 +143,7 @@ def init(asked: _Asked, /, folder: str | None, data: tuple[str, ...], target: st
 @cli.command()
 @click.pass_obj
 def check(asked: _Asked, /) -> None:
-    """Hold the brief against the data, and answer the five questions.
+    """Hold the brief against the data: five questions, answered.
 
     Exit code 3 says that a gate is closed.
     """
@@ -162,7 +162,10 @@ def check(asked: _Asked, /) -> None:
 @click.option("--why", required=True, metavar="REASON", help="Why the gate is passed all the same.")
 @click.pass_obj
 def override(asked: _Asked, /, gate: str, by: str, why: str) -> None:
-    """Pass a closed gate under a name and with a reason, which the ledger keeps."""
+    """Pass a closed gate, under a name and with a reason.
+
+    The ledger keeps both. The gates are those that headway check names: decision, receiver, data, worth.
+    """
     with _project(asked) as project:
         project.override(gate, by=by, why=why)
     done = {"gate": gate, "by": by, "why": why}
@@ -175,7 +178,10 @@ def override(asked: _Asked, /, gate: str, by: str, why: str) -> None:
 @cli.command()
 @click.pass_obj
 def run(asked: _Asked, /) -> None:
-    """Train, validate and package; only what has changed is done."""
+    """Train, validate and package; only what changed is done.
+
+    A run that was interrupted goes on where it stopped, and comes to the same model.
+    """
     from headway.screens.run import show_run
 
     with _project(asked) as project:
@@ -194,7 +200,10 @@ def run(asked: _Asked, /) -> None:
 @click.option("--override", "override", default="", metavar="REASON", help="Why a failed gate is passed all the same.")
 @click.pass_obj
 def deploy(asked: _Asked, /, run: str, by: str, why: str, override: str) -> None:
-    """Make a release of RUN (the newest by default), and put it into service."""
+    """Put the model of a run into service: the newest, or RUN.
+
+    A server that runs takes it at once. A run that did not pass its gates needs --override, and --by.
+    """
     from headway.screens.deploy import show_deployed
 
     with _project(asked) as project:
@@ -208,7 +217,7 @@ def deploy(asked: _Asked, /, run: str, by: str, why: str, override: str) -> None
 @click.option("--why", default="", metavar="REASON", help="Why.")
 @click.pass_obj
 def rollback(asked: _Asked, /, to: str, by: str, why: str) -> None:
-    """Put the release before the present one back into service."""
+    """Put the release before this one back into service."""
     from headway.screens.deploy import show_deployed
 
     with _project(asked) as project:
@@ -255,9 +264,9 @@ def serve(asked: _Asked, /, host: str, port: int, durability: Any) -> None:
 @click.argument("target", metavar="OUT")
 @click.pass_obj
 def predict(asked: _Asked, /, source: str, target: str) -> None:
-    """Answer the rows of a file with the release in service: the same bytes as over HTTP.
+    """Answer the rows of a file, as the server would.
 
-    IN and OUT are CSV, JSON lines or Parquet, by the ends of their names.
+    The same model, look-ups, checks and log as over HTTP. IN and OUT are CSV, JSON lines or Parquet, by the ends of their names.
     """
     from headway.screens.deploy import show_predicted
 
@@ -305,9 +314,10 @@ def outcomes(asked: _Asked, /, file: str, *, skip_unknown: bool) -> None:
 @click.option("--every", default="10 minutes", show_default=True, metavar="SPAN", help="How long from round to round.")
 @click.pass_obj
 def tend(asked: _Asked, /, every: str, *, once: bool) -> None:
-    """Watch the model: close days, report findings, retrain and replace it as the policy says.
+    """Watch the model; retrain it when the policy says so.
 
-    Goes on until told to stop (Ctrl-C or SIGTERM ends after the present round); a round that fails is told, and the
+    Each round closes the days that are over, reports what was found, and does what the brief's [retrain] says:
+    nothing, retrain a challenger, promote or keep, roll back. Goes on until told to stop (Ctrl-C or SIGTERM ends after the present round); a round that fails is told, and the
     next one comes all the same.
     """
     from headway.screens.tend import show_tended
@@ -328,7 +338,7 @@ def tend(asked: _Asked, /, every: str, *, once: bool) -> None:
 @click.argument("prediction")
 @click.pass_obj
 def trace(asked: _Asked, /, prediction: str) -> None:
-    """Walk from a prediction back to the source rows behind it, and forward to outcome and money."""
+    """Walk from a prediction to its source rows, and to its money."""
     from headway.screens.trace import show_trace
 
     with _project(asked) as project:
@@ -386,7 +396,7 @@ def findings(asked: _Asked, /, *, open_only: bool) -> None:
 @cli.command()
 @click.pass_obj
 def verify(asked: _Asked, /) -> None:
-    """Check every link of the ledger and every byte of the store."""
+    """Check every link of the ledger, every byte of the store."""
     from headway.screens.tables import show_verified
 
     with _project(asked) as project:
@@ -405,7 +415,10 @@ def verify(asked: _Asked, /) -> None:
 )
 @click.pass_obj
 def demo(asked: _Asked, /, folder: str, sample: int) -> None:
-    """Watch a decision go the whole way on 336,776 real flights, and its model stay alive for three months."""
+    """Watch a decision go the whole way on 336,776 real flights.
+
+    Trains, deploys, replays three months over real HTTP, meets drift and a bad release, and ends with a report.
+    """
     from pathlib import Path
 
     from headway.demo.run import demonstrate

@@ -11,7 +11,7 @@ from headway.screens.page import Branch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headway.loop.replay import LookUp, Replayed
+    from headway.loop.replay import Derived, LookUp, Replayed
     from headway.loop.trace import Trace
     from headway.screens.page import Page
 
@@ -48,7 +48,7 @@ def _way_back(root: Branch, traced: Trace) -> None:
     run = model.add(f"run {traced.run.id} as of {traced.run.as_of}: {traced.run.reason}")
     run.add(f"verdict: {traced.verdict}")
     rows = ", ".join(f"{count:,} {name}" for name, count in traced.dataset.rows.items() if count)
-    dataset = run.add(f"dataset {short(traced.dataset.id)}: {rows}; {traced.dataset.void:,} void")
+    dataset = run.add(f"dataset {short(traced.dataset.id)}: {rows}; {traced.dataset.void:,} without an outcome")
     for snapshot in traced.snapshots:
         words = f"snapshot of {snapshot.source} {short(snapshot.version)}: {snapshot.rows:,} rows"
         branch = dataset.add(f"{words}, {' and '.join(snapshot.used_for)}")
@@ -60,7 +60,7 @@ def _features(root: Branch, traced: Trace) -> None:
     equal = "the same bits as recomputed from these rows" if traced.replayed_equal else "NOT as recomputed"
     branch = root.add(f"{len(traced.features)} features, {equal}", tone="" if traced.replayed_equal else "bad")
     for derived in traced.derived:
-        one = branch.add(f"{derived.name} = {_value(derived.value)}   {derived.definition}")
+        one = branch.add(f"{derived.name} = {_value(derived.value)}{_meaning(derived)}")
         for look_up in derived.look_ups:
             _look_up(one, look_up)
     for feature in traced.features:
@@ -70,13 +70,17 @@ def _features(root: Branch, traced: Trace) -> None:
 def _feature(branch: Branch, feature: Replayed) -> None:
     differs = "" if feature.equal else f", but {_value(feature.replayed)} when recomputed"
     one = branch.add(
-        f"{feature.name} = {_value(feature.served)}{differs}   {feature.definition}",
+        f"{feature.name} = {_value(feature.served)}{differs}{_meaning(feature)}",
         tone="" if feature.equal else "bad",
     )
     if not feature.look_ups and feature.lineage:
         one.add(f"from {', '.join(feature.lineage)}", tone="dim")
     for look_up in feature.look_ups:
         _look_up(one, look_up)
+
+
+def _meaning(column: Derived | Replayed) -> str:
+    return "" if column.definition == column.name else f"   ({column.definition})"
 
 
 def _look_up(branch: Branch, look_up: LookUp) -> None:
