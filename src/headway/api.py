@@ -338,7 +338,7 @@ class Project:
         from headway.loop.tend import tend
 
         with self._placed(), self.store.ledger.lease("tend", owner=self.store.owner):
-            return tend(self.store, self.material(), refresh=refresh)
+            return tend(self.store, self.brief, self.material, refresh=refresh)
 
     # -- what has become of it
 

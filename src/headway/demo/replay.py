@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headway.demo.feed import FIRST_LIVE_DAY, LAST_LIVE_DAY
+from headway.deploy.serving import read_current
+from headway.errors import HeadwayError
 from headway.loop.tend import day_bounds_us
 from headway.nouns.clock import format_moment
 from headway.nouns.span import MINUTE, SECOND
@@ -71,12 +73,22 @@ class Replay:
             self.project.materialize()
         else:
             at_noon()
+        self._await_refresh()
         self._ask(first_us, after_us)
         self._tell(after_us)
         self.clock.move_to(after_us + MINUTE)
         tended = self.project.tend(refresh=False)
         self.closed.extend(tended.days)
         return tended.days[-1]
+
+    def _await_refresh(self) -> None:
+        """Wait until the server answers from what was published last; it looks every twentieth of a second."""
+        wanted = read_current(self.project.store.serving).epoch
+        for _ in range(_LOOKS):
+            if self.client.get("/health")["epoch"] >= wanted:
+                return
+            time.sleep(0.01)
+        raise HeadwayError(f"The server has not taken up what was published: epoch {wanted} is wanted.")
 
     def _ask(self, first_us: int, after_us: int) -> None:
         asked = [at for at in self.world.between(first_us, after_us) if at % self.sample == 0]
@@ -117,3 +129,4 @@ class Replay:
 
 
 _NEVER_US = 24 * 60 * MINUTE
+_LOOKS = 3_000

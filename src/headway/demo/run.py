@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Summary", "demonstrate"]
 
-PLANTED_ON = dt.date(2013, 11, 11)
+PLANTED_ON = dt.date(2013, 11, 1)
 SWAPPED = ("hour", "weekday")
 TRUE_ONSET = dt.date(2013, 12, 1)
 """Since when flights really are late more often: 9.8 % of November's are, 21 % of December's."""
@@ -102,7 +103,7 @@ def demonstrate(
         deployed = project.deploy(by="Head of network operations", why=report.reason)
         say(f"{deployed.release} is in service: {report.reason}")
         clockwork.lap("deploy")
-        world = _world(project, folder, zone)
+        world = _world(project, feed, zone)
         clockwork.lap("look ahead")
         with Server(folder, clock=clock_file) as server:
             replay = Replay(
@@ -132,19 +133,13 @@ def _begin(folder: Path) -> Feed:
     return feed
 
 
-def _world(project: Project, folder: Path, zone: str) -> World:
-    """Compute what is to come, from the files that are still to arrive."""
-    import tempfile
-
+def _world(project: Project, feed: Feed, zone: str) -> World:
+    """Compute what is to come, from files that the project does not have yet."""
     first_us, _ = day_bounds_us((FIRST_LIVE_DAY - dt.date(1970, 1, 1)).days, zone)
     _, after_us = day_bounds_us((LAST_LIVE_DAY - dt.date(1970, 1, 1)).days, zone)
-    with tempfile.TemporaryDirectory(prefix="headway-demo-") as temporary:
-        whole = Path(temporary)
-        shutil.copytree(folder / "data", whole / "data")
-        for kind in ("flights", "weather"):
-            for path in (folder / "later" / kind).iterdir():
-                shutil.copyfile(path, whole / "data" / kind / path.name)
-        return World.of(project.brief, whole, since_us=first_us, until_us=after_us)
+    with tempfile.TemporaryDirectory(prefix="headway-demo-") as folder:
+        feed.lay_out_whole(Path(folder))
+        return World.of(project.brief, Path(folder), since_us=first_us, until_us=after_us)
 
 
 def _live(replay: Replay, watch: Progress, say: Callable[[str], None]) -> None:

@@ -47,6 +47,7 @@ class Store:
     blobs: FolderBlobs
     clock: Clock
     progress: Progress = field(default_factory=NoProgress)
+    _kept: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -133,9 +134,10 @@ class Store:
 
     def remembered(self, key: str, step: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what was kept under ``key``, or make it now and keep it."""
-        found = self.book.get(key)
+        found = self._kept.get(key) or self.book.get(key)
         if found is None:
             began = time.monotonic()
             found = make()
             self.book.put(key, step=step, output=found, seconds=time.monotonic() - began)
+        self._kept[key] = found
         return found

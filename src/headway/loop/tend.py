@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headway.deploy.serving import release_definitions
 from headway.graph.scorer import GraphScorer
 from headway.loop.releases import (
     activate,
+    facts_of,
     make_release,
-    material_of_release,
     materialise,
     predecessor,
     quota_of,
@@ -49,15 +50,18 @@ from headway.nouns.finding import Finding, day_text
 from headway.nouns.model import Model
 from headway.predictions.columns import read_table
 from headway.predictions.reader import Cursor, Reader
+from headway.query.database import Database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.nouns.release import Release
 
-__all__ = ["DayClosed", "Tended", "tend"]
+__all__ = ["DayClosed", "OpenCohort", "Tended", "tend"]
 
 POLICY = "policy"
 """How the ledger names who acted, when nobody did."""
@@ -92,23 +96,29 @@ class Tended(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class OpenCohort(msgspec.Struct, frozen=True, kw_only=True):
+    """A day whose outcomes are still to be looked at, with the blob of its predictions."""
+
+    day: int
+    predictions: str
+
+
 class _State(msgspec.Struct, frozen=True, kw_only=True):
     """Where the last pass stopped: the watch, the log's cursor, the last closed day and its predictions."""
 
     watch: Watch = Watch()
-    cursor: Cursor = Cursor()
+    cursor: str = Cursor().to_json()
     last_day: int | None = None
-    open_cohorts: dict[int, str] = {}
-    """Days whose outcomes are still to be looked at, each with the blob of its predictions."""
+    open_cohorts: tuple[OpenCohort, ...] = ()
 
 
-def tend(store: Store, material: Material, *, refresh: bool = True) -> Tended:
+def tend(store: Store, brief: Brief, sources: Callable[[], Material], *, refresh: bool = True) -> Tended:
     """Take one round.
 
     Parameters
     ----------
-    material
-        The sources as they are now.
+    sources
+        Reads the sources as they are now; asked only when something has to be computed from them.
     refresh
         Whether to fill the online store anew.
 
@@ -118,13 +128,13 @@ def tend(store: Store, material: Material, *, refresh: bool = True) -> Tended:
         When nothing is deployed.
     """
     began = time.monotonic()
-    filled = materialise(store, material) if refresh else {"rows": 0}
+    filled = materialise(store, sources()) if refresh else {"rows": 0}
     days = []
-    for day in _days_over(store, material.brief):
-        closed = _close(store, material, day)
+    for day in _days_over(store, brief):
+        closed = _close(store, brief, sources, day)
         days.append(closed)
         if closed.action in {"rollback", "promote"}:
-            filled = materialise(store, material)
+            filled = materialise(store, sources())
     champion = store.ledger.champion()
     return Tended(
         as_of_us=store.now_us(),
@@ -170,17 +180,17 @@ def _days_over(store: Store, brief: Brief) -> range:
     return range(today, today) if first is None else range(local_day(first.from_us, zone), today)
 
 
-def _close(store: Store, material: Material, day: int) -> DayClosed:
+def _close(store: Store, brief: Brief, sources: Callable[[], Material], day: int) -> DayClosed:
     """Close one day: watch, record, decide, act."""
     state = _state(store)
-    zone = material.brief.split.zone
+    zone = brief.split.zone
     live_id = store.ledger.live_at(day_bounds_us(day, zone)[1] - 1)
     champion = store.ledger.champion()
     assert champion is not None
     live = release_of(store, live_id or champion.release)
     traffic, cursor = _traffic_of(store, live, state, day, zone)
     behind = _predecessor_of(store, live.id)
-    cohorts, still_open = _matured(store, material, state, day, live, behind)
+    cohorts, still_open = _matured(store, state, day, live, behind)
     shown = Day(
         day=day,
         release=live.id,
@@ -188,12 +198,13 @@ def _close(store: Store, material: Material, day: int) -> DayClosed:
         cohorts=cohorts,
     )
     watch, found = observe(state.watch, reference_of(store, live.id), shown)
-    kept = {**still_open, day: store.blobs.put(_to_bytes(traffic))} if traffic.num_rows else still_open
-    after = _State(watch=watch, cursor=cursor, last_day=day, open_cohorts=kept)
+    if traffic.num_rows:
+        still_open = (*still_open, OpenCohort(day=day, predictions=store.blobs.put(_to_bytes(traffic))))
+    after = _State(watch=watch, cursor=cursor.to_json(), last_day=day, open_cohorts=still_open)
     matured = sum(len(cohort.labels) for cohort in cohorts)
     positives = int(sum(np.nansum(cohort.labels) for cohort in cohorts))
     _record(store, live, day, state.watch, after, found, rows=traffic.num_rows, matured=matured, positives=positives)
-    action, why = _act(store, material, day, watch)
+    action, why = _act(store, brief, sources, day, watch)
     return DayClosed(
         day=day_text(day),
         release=live.id,
@@ -214,12 +225,12 @@ def _traffic_of(store: Store, live: Release, state: _State, day: int, zone: str)
     first_us, after_us = day_bounds_us(day, zone)
     reader = Reader(store.predictions)
     table, cursor = read_table(
-        reader, features=live.signature, model=live.model, since_us=first_us, after=state.cursor, skip_corrupt=True
+        reader, features=live.signature, model=live.model, since_us=first_us, after=Cursor.from_json(state.cursor), skip_corrupt=True
     )
     served = table["served_us"]
     today = table.filter(pc.and_(pc.greater_equal(served, first_us), pc.less(served, after_us)))
     later = pc.any(pc.greater_equal(served, after_us)).as_py()
-    return today, state.cursor if later else cursor
+    return today, Cursor.from_json(state.cursor) if later else cursor
 
 
 def _features(table: pa.Table, release: Release) -> pa.Table:
@@ -251,32 +262,32 @@ def _shown_traffic(table: pa.Table, live: Release, store: Store, behind: Release
 
 
 def _matured(
-    store: Store, material: Material, state: _State, day: int, live: Release, behind: Release | None
-) -> tuple[tuple[Cohort, ...], dict[int, str]]:
+    store: Store, state: _State, day: int, live: Release, behind: Release | None
+) -> tuple[tuple[Cohort, ...], tuple[OpenCohort, ...]]:
     """Return the cohorts that are old enough to be looked at, and the days that still are not."""
-    cohorts, still_open = [], {}
-    for then, blob in sorted(state.open_cohorts.items()):
-        if then > day - _MATURE_DAYS:
-            still_open[then] = blob
+    cohorts, still_open = [], []
+    for cohort in state.open_cohorts:
+        if cohort.day > day - _MATURE_DAYS:
+            still_open.append(cohort)
             continue
-        table = _from_bytes(store.blobs.read(blob))
+        table = _from_bytes(store.blobs.read(cohort.predictions))
         release = live if table["release"][0].as_py() == live.id else release_of(store, table["release"][0].as_py())
         before = behind if release is live else _predecessor_of(store, release.id)
         labels, void = _labels(store, table)
         features = _features(table, release)
         cohorts.append(
             Cohort(
-                day=then,
+                day=cohort.day,
                 release=release.id,
                 scores=table["score"].to_numpy(),
                 labels=labels,
                 void=void,
-                rule=rule_scores(material_of_release(store, material, release), features),
+                rule=rule_scores(release, features),
                 previous=before.id if before is not None else "",
                 previous_scores=_scores_by(store, before, features),
             )
         )
-    return tuple(cohorts), still_open
+    return tuple(cohorts), tuple(still_open)
 
 
 def _labels(store: Store, table: pa.Table) -> tuple[NDArray[np.float64], int]:
@@ -288,16 +299,19 @@ def _labels(store: Store, table: pa.Table) -> tuple[NDArray[np.float64], int]:
     return labels, int(void)
 
 
-def rule_scores(material: Material, features: pa.Table) -> NDArray[np.float64] | None:
+def rule_scores(release: Release, features: pa.Table) -> NDArray[np.float64] | None:
     """Return what today's rule says of served features; None where the brief names none."""
-    rule = material.definitions.rule
-    if rule is None or features.num_rows == 0:
+    name = release.brief.baseline.rule
+    if not name or features.num_rows == 0:
         return None
-    rows = features.to_pylist() if material.brief.baseline.rule not in features.column_names else None
-    if rows is None:
-        return features[material.brief.baseline.rule].to_numpy(zero_copy_only=False).astype(np.float64)
-    said = [rule.row(row) for row in rows]
-    return np.array([np.nan if each is None else float(each) for each in said])
+    if name in features.column_names:
+        return features[name].to_numpy(zero_copy_only=False).astype(np.float64)
+    rule = release_definitions(release).rule
+    assert rule is not None
+    with Database() as database:
+        table = database.register(features)
+        said = database.table(f"SELECT CAST({rule.sql} AS DOUBLE) AS said FROM {table}")
+    return said["said"].to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _predecessor_of(store: Store, release: str) -> Release | None:
@@ -356,10 +370,11 @@ def _record(
 # -- what is done
 
 
-def _act(store: Store, material: Material, day: int, watch: Watch) -> tuple[str, str]:
+def _act(
+    store: Store, brief: Brief, sources: Callable[[], Material], day: int, watch: Watch
+) -> tuple[str, str]:
     """Ask the policy and do what it says; return what was done, and why."""
-    policy = material.brief.retrain
-    action = decide(policy, today=day + 1, findings=watch.open.values(), history=_history(store, material.brief))
+    action = decide(brief.retrain, today=day + 1, findings=watch.open.values(), history=_history(store, brief))
     if action.verb == "nothing":
         return "nothing", action.why
     store.record(
@@ -369,15 +384,16 @@ def _act(store: Store, material: Material, day: int, watch: Watch) -> tuple[str,
         back_to = roll_back(store, by=POLICY, why=action.why)
         return "rollback", f"back to {back_to}: {action.why}"
     if action.verb == "retrain":
-        return _retrain(store, material, day, action)
-    return _judge(store, material, day)
+        return _retrain(store, sources(), day, action)
+    return _judge(store, brief, day)
 
 
 def _history(store: Store, brief: Brief) -> History:
     zone = brief.split.zone
     spans = store.ledger.role_history()
     champion = store.ledger.champion()
-    live = next((s for s in reversed(spans) if champion and s.release == champion.release and s.until_us is None), None)
+    # A release that was put back is as old as when it first went live: its data are.
+    live = next((s for s in spans if champion and s.release == champion.release and s.role == "champion"), None)
     shadow = next((s for s in reversed(spans) if s.role == "shadow" and s.until_us is None), None)
     decided = [entry for entry in store.ledger.events(RetrainingDecided)]
     retrained = tuple(
@@ -402,7 +418,7 @@ def _retrain(store: Store, material: Material, day: int, action: Action) -> tupl
     champion = store.ledger.champion()
     assert champion is not None
     live = release_of(store, champion.release)
-    model = store.get(_model_blob(store, live.id), Model)
+    model = store.get(facts_of(store, live.id).model, Model)
     today = dt.date(1970, 1, 1) + dt.timedelta(days=day + 1)
     split = Split(
         zone=material.brief.split.zone,
@@ -419,13 +435,7 @@ def _retrain(store: Store, material: Material, day: int, action: Action) -> tupl
     return "retrain", f"{challenger.id} is in the shadow: {action.why}"
 
 
-def _model_blob(store: Store, release: str) -> str:
-    from headway.loop.releases import facts_of
-
-    return facts_of(store, release).model
-
-
-def _judge(store: Store, material: Material, day: int) -> tuple[str, str]:
+def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     """Compare the challenger with the champion on the traffic that both have answered, and promote or keep."""
     from headway.validate.compare import compare
 
@@ -440,11 +450,10 @@ def _judge(store: Store, material: Material, day: int) -> tuple[str, str]:
     labels, _ = _labels(store, table)
     known = np.isfinite(labels)
     features = _features(table, live).filter(pa.array(known))
-    examples = _live_examples(material, table.filter(pa.array(known)), features, labels[known])
+    examples = _live_examples(live, table.filter(pa.array(known)), features, labels[known])
     ours, theirs = _scores_by(store, live, features), _scores_by(store, challenger, features)
     assert ours is not None
     assert theirs is not None
-    brief = material.brief
     found = compare(
         ours, theirs, examples, success=brief.success, value=brief.value, act_on=quota_of(live), seed=brief.search.seed, draws=DRAWS
     )
@@ -464,14 +473,14 @@ def _judge(store: Store, material: Material, day: int) -> tuple[str, str]:
     return "keep", found.reason
 
 
-def _live_examples(material: Material, table: pa.Table, features: pa.Table, labels: NDArray[np.float64]) -> Examples:
-    brief = material.brief
+def _live_examples(live: Release, table: pa.Table, features: pa.Table, labels: NDArray[np.float64]) -> Examples:
+    brief = live.brief
     zone = brief.split.zone
     moments = pc.cast(table["predict_at_us"], pa.timestamp("us", tz="UTC"))
     local = pc.local_timestamp(pc.cast(moments, pa.timestamp("us", tz=zone)))
     day = pc.cast(pc.cast(local, pa.date32()), pa.int32()).to_numpy().astype(np.int64)
     segments = {name: features[name] for name in brief.success.segments if name in features.column_names}
-    rule = rule_scores(material, features)
+    rule = rule_scores(live, features)
     return Examples(
         features=features,
         label=labels,

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,20 +48,29 @@ class Database:
     """
 
     def __init__(self, *, memory_gib: float = 2.5, threads: int | None = None, spill: Path | None = None) -> None:
-        self._own_spill = tempfile.TemporaryDirectory(prefix="headway-spill-") if spill is None else None
-        folder = spill if spill is not None else Path(self._own_spill.name)  # type: ignore[union-attr]
-        self._connection = duckdb.connect(
+        self._memory_gib = memory_gib
+        self._threads = threads or os.cpu_count() or 1
+        self._spill = spill
+        self._own_spill: tempfile.TemporaryDirectory[str] | None = None
+        self._names = 0
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """The engine itself, started when first asked: who finds nothing to do does not pay for it."""
+        if self._spill is None:
+            self._own_spill = tempfile.TemporaryDirectory(prefix="headway-spill-")
+        connection = duckdb.connect(
             ":memory:",
             config={
-                "memory_limit": f"{memory_gib}GiB",
-                "temp_directory": str(folder),
-                "threads": threads or os.cpu_count() or 1,
+                "memory_limit": f"{self._memory_gib}GiB",
+                "temp_directory": str(self._spill or self._own_spill.name),  # type: ignore[union-attr]
+                "threads": self._threads,
                 # Nothing may be fetched at run time, and no file is run for having been found.
                 "autoinstall_known_extensions": "false",
             },
         )
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._names = 0
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +82,8 @@ class Database:
 
     def close(self) -> None:
         """Give everything back; a second call does nothing."""
-        self._connection.close()
+        if "_connection" in self.__dict__:
+            self._connection.close()
         if self._own_spill is not None:
             self._own_spill.cleanup()
 
