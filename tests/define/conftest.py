@@ -103,7 +103,7 @@ def _airport(tmp_path) -> Path:
         lines = ["sched_dep,carrier,trip_no,tailnum,origin,dest,distance,dep_delay,arr_delay"]
         for hour in range(24 * 30):
             moment = start + timedelta(days=30 * part, hours=hour)
-            for number, (carrier, origin) in enumerate((("XX", "AAA"), ("YY", "BBB"), ("XX", "BBB"), ("ZZ", "AAA"))):
+            for number, (carrier, origin) in enumerate((("XX", "AAA"), ("YY", "BBB"), ("XX", "BBB"), ("ZZ", "CCC"))):
                 dep = rng.gauss(5 if carrier == "XX" else -5, 20)
                 gone = rng.random() < 0.03
                 delays = "NA,NA" if gone else f"{dep:.0f},{dep + rng.gauss(0, 18):.0f}"

@@ -48,7 +48,9 @@ def test_the_end_of_input_takes_the_defaults(shop):
 
 def test_a_target_that_does_not_fit_is_asked_for_again_and_then_refused(shop):
     """Three wrong answers end in the reason why."""
-    answers = ask_all(shop.looks, asker(_Terminal("retuned\nprice > 100\n"), _Terminal()), given=Answers(true_positive=1.0))
+    answers = ask_all(
+        shop.looks, asker(_Terminal("retuned\nprice > 100\n"), _Terminal()), given=Answers(true_positive=1.0)
+    )
     assert answers.target == "price > 100"
     with pytest.raises(BriefError, match="a column 'retuned'"):
         ask_all(shop.looks, asker(_Terminal("retuned\n" * 3), _Terminal()))
@@ -62,6 +64,15 @@ def test_what_was_given_is_not_asked(shop):
         asked.append(question)
         return default
 
-    given = Answers(improves="a", action="b", reaches="c", owner="d", target="returned", currency="EUR", true_positive=1.0, false_positive=0.0)
+    given = Answers(
+        improves="a",
+        action="b",
+        reaches="c",
+        owner="d",
+        target="returned",
+        currency="EUR",
+        true_positive=1.0,
+        false_positive=0.0,
+    )
     assert ask_all(shop.looks, ask, given=given) == given
     assert asked == []

@@ -78,14 +78,18 @@ def test_every_field_stands_in_the_draft_with_its_sentence(shop):
 
 def test_without_a_moment_the_draft_says_what_to_write(tmp_path):
     """No column of moments: the brief does not parse, at the very line, and its head says what would help."""
-    (tmp_path / "t.csv").write_text("id,size,churned\n" + "".join(f"{n},{n % 7},{int(n % 5 == 0)}\n" for n in range(100)))
+    (tmp_path / "t.csv").write_text(
+        "id,size,churned\n" + "".join(f"{n},{n % 7},{int(n % 5 == 0)}\n" for n in range(100))
+    )
     looks = look([tmp_path / "t.csv"], folder=tmp_path)
     text = draft(looks)
     assert "derive = { happens_at" in " ".join(text.replace("#", " ").split())
     assert [question.split(":")[0] for question in open_questions(looks)] == ["target.predict_at"]
     with pytest.raises(BriefError) as raised:
         parse_brief(text)
-    line = text.splitlines().index('predict_at = ""  # edit me: a column of moments, or one less \'interval 2 hours\'') + 1
+    line = (
+        text.splitlines().index("predict_at = \"\"  # edit me: a column of moments, or one less 'interval 2 hours'") + 1
+    )
     assert raised.value.where.startswith(f"headway.toml:{line}")
 
 
@@ -105,7 +109,9 @@ def test_the_parts_of_a_date_are_put_together(tmp_path, begin):
 
 def test_without_an_outcome_the_draft_says_what_to_write(tmp_path):
     """Nothing looks like an outcome: no target is made up."""
-    (tmp_path / "t.csv").write_text("id,at,size\n" + "".join(f"{n},2024-01-{1 + n % 28:02d},{n % 7}\n" for n in range(100)))
+    (tmp_path / "t.csv").write_text(
+        "id,at,size\n" + "".join(f"{n},2024-01-{1 + n % 28:02d},{n % 7}\n" for n in range(100))
+    )
     looks = look([tmp_path / "t.csv"], folder=tmp_path)
     assert [question.split(":")[0] for question in open_questions(looks)] == ["target.label"]
     with pytest.raises(BriefError, match=r"."):
@@ -150,7 +156,9 @@ def test_a_brief_over_sqlite_names_tables_and_moments(tmp_path):
     """Each table is a source; dates, which SQLite keeps as text, are declared as moments; and all of it resolves."""
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE customers (customer_id INTEGER, country TEXT, segment INTEGER)")
-        connection.execute("CREATE TABLE orders (order_id INTEGER, customer_id INTEGER, ordered_at TEXT, churned INTEGER)")
+        connection.execute(
+            "CREATE TABLE orders (order_id INTEGER, customer_id INTEGER, ordered_at TEXT, churned INTEGER)"
+        )
         people = [(n, "DE" if n % 2 else "FR", n % 4) for n in range(90)]
         connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", people)
         rows = [(n, n % 90, f"2024-0{1 + n // 100}-{1 + n % 28:02d} 10:00:00", int(n % 5 == 0)) for n in range(600)]
@@ -158,7 +166,10 @@ def test_a_brief_over_sqlite_names_tables_and_moments(tmp_path):
     connection.close()
     looks = look([tmp_path / "shop.db"], folder=tmp_path)
     brief = parse_brief(draft(looks))
-    assert {name: source.table for name, source in brief.sources.items()} == {"customers": "customers", "orders": "orders"}
+    assert {name: source.table for name, source in brief.sources.items()} == {
+        "customers": "customers",
+        "orders": "orders",
+    }
     assert brief.sources["orders"].types == {"ordered_at": "time"}
     kinds = {seen.name: {column.name: column.kind for column in seen.columns} for seen in looks.sources}
     definitions = resolve(brief, kinds)
@@ -180,7 +191,9 @@ def test_the_target_that_a_human_names_is_taken(airport):
 
 def test_what_was_answered_stands_in_the_file_and_is_not_marked(shop):
     """Answers go where they belong, quotes and all."""
-    answers = Answers(improves='Which "orders" get a call?', action="We call", reaches="A list", owner="Ada", true_positive=12.5)
+    answers = Answers(
+        improves='Which "orders" get a call?', action="We call", reaches="A list", owner="Ada", true_positive=12.5
+    )
     brief = parse_brief(draft(shop.looks, answers))
     assert (brief.decision.improves, brief.decision.owner) == ('Which "orders" get a call?', "Ada")
     assert (brief.value.true_positive, brief.value.false_positive) == (12.5, 0.0)

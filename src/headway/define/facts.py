@@ -61,7 +61,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         Average precision over base rate, of ``best`` alone and of all features' log odds summed, each scored on
         stretches of time that its rates were not counted on. 1 is no skill.
     p_value
-        How often labels shifted in time do as well with *their* best feature.
+        How often labels moved in time do as well with *their* best feature.
     by_feature
         Lift of each feature alone, best first.
     """

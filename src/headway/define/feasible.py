@@ -260,9 +260,10 @@ def _signal(database: Database, view: str, definitions: Definitions) -> Signal |
     features = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
     order = ", ".join([quote(PREDICT_AT), *map(quote, definitions.examples.source.key)])
     table = database.table(
-        f"""SELECT {features}, {quote(LABEL)} AS "@y" FROM (
+        f"""SELECT {features}, {quote(LABEL)} AS "@y", "@day" FROM (
             SELECT *, row_number() OVER (ORDER BY {order}) AS "@n"
             FROM {view} WHERE {usable}) WHERE ("@n" - 1) % {step} = 0 ORDER BY "@n" """
     )
     label = table["@y"].to_numpy(zero_copy_only=False).astype(np.float64)
-    return find_signal(table.drop_columns(["@y"]), label, seed=definitions.brief.search.seed)
+    day = table["@day"].to_numpy().astype(np.int64)
+    return find_signal(table.drop_columns(["@y", "@day"]), label, day, seed=definitions.brief.search.seed)

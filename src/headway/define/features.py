@@ -63,8 +63,7 @@ def row_features(
     single = {
         key[0]
         for key in look.keys
-        if len(key) == 1
-        and (key == look.key or look.column(key[0]).kind != "int" or identifier_score(key[0]) >= 1.0)
+        if len(key) == 1 and (key == look.key or look.column(key[0]).kind != "int" or identifier_score(key[0]) >= 1.0)
     }
     for column in look.columns:
         if column.name == moment or (target and column.name == target.column):

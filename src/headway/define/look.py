@@ -98,7 +98,9 @@ class _Sampled:
             f"SELECT {', '.join(map(quote, forms))} FROM {source.relation} LIMIT {rows}", prefix="raw"
         )
         for name in [
-            name for name, form in forms.items() if form.kind == "text" and not form.read_as and _holds_moments(name, table, database)
+            name
+            for name, form in forms.items()
+            if form.kind == "text" and not form.read_as and _holds_moments(name, table, database)
         ]:
             forms[name] = _Form(kind="time", sql=f"CAST({quote(name)} AS TIMESTAMP)", read_as="time")
         texts = ", ".join(f"{form.sql} AS {quote(name)}" for name, form in forms.items())

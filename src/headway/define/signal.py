@@ -1,16 +1,18 @@
 """Do the features say anything about the label? A quick test that trains no model.
 
 Each feature is cut into bins; the rate of positives by bin, counted on some stretches of time, ranks the examples of
-another. Whether the best feature's average precision could be chance is asked of labels *shifted in time*: within each
-stretch the labels are rotated against the features by a random number of examples. A rotation keeps what labels have
-in common with their neighbours (a bad day stays a bad day), which a plain shuffle destroys, and with it the honesty of
-the test (Politis & Romano 1994; for rotations, DiCiccio & Romano 1988 on restricted permutations). The greatest over
-all features is compared with the greatest over all features, so that many features do not find something by their
-number (Westfall & Young 1993).
+another. Whether the best feature's average precision could be chance is asked of labels *moved in time*: within each
+stretch whole days of labels are rotated against the days of features, and each day's labels are rotated within the
+day. So what labels of a day have in common stays in common (a bad day stays a bad day, and meets one day's weather),
+which a plain shuffle destroys, and with it the honesty of the test: the units that could have been exchanged are days
+(restricted permutations: Anderson & ter Braak 2003; toroidal shifts: Harms & al. 2001, as ecologists call them). The
+greatest over all features is compared with the greatest over all features, so that many features do not find something
+by their number (Westfall & Young 1993).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,8 @@ from headway.define.facts import Signal
 from headway.nouns.metric import average_precision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -35,7 +39,7 @@ _PRIOR_ROWS = 20.0
 _LEAST_ROWS, _LEAST_CASES = 100, 10
 
 
-def find_signal(features: pa.Table, label: Floats, *, seed: int, rotations: int = 199) -> Signal | None:
+def find_signal(features: pa.Table, label: Floats, day: Ints, *, seed: int, rotations: int = 199) -> Signal | None:
     """Return what the features say about the label; ``None`` when there are too few examples to ask.
 
     Parameters
@@ -44,14 +48,17 @@ def find_signal(features: pa.Table, label: Floats, *, seed: int, rotations: int 
         Numbers and texts, one row an example, in the order of time.
     label
         0.0 or 1.0 each.
+    day
+        The local day of each, as a number that does not fall.
     rotations
-        How many shifted labels; the least p-value is one over one more.
+        How many times labels are moved; the least p-value is one over one more.
     """
     rows, cases = len(label), int(label.sum())
     if rows < _LEAST_ROWS or min(cases, rows - cases) < _LEAST_CASES or not features.num_columns:
         return None
-    block = np.arange(rows, dtype=np.int64) * _BLOCKS // rows
-    shifted = _rotations(label, block, seed=seed, count=rotations)
+    days = _Days.of(day)
+    block = days.block[days.index]
+    moved = [label[source] for source in days.rotations(seed=seed, count=rotations)]
     codes = {name: _bins(features[name]) for name in features.column_names}
     null = np.full(rotations, -np.inf)
     real: dict[str, float] = {}
@@ -61,7 +68,7 @@ def find_signal(features: pa.Table, label: Floats, *, seed: int, rotations: int 
         seen = np.bincount(cell, minlength=_BLOCKS * width).reshape(_BLOCKS, width).astype(np.float64)
         hits = _cases(cell, label, width)
         real[name] = float(_precision(seen, hits)[0])
-        null = np.maximum(null, _precision(seen, np.stack([_cases(cell, y, width) for y in shifted])))
+        null = np.maximum(null, _precision(seen, np.stack([_cases(cell, y, width) for y in moved])))
         rate = _rates(seen, hits)
         log_odds += (np.log(rate) - np.log1p(-rate)).reshape(-1)[cell]
     base = cases / rows
@@ -138,7 +145,32 @@ def _gain(score: Floats, label: Floats, block: Ints) -> float:
     return float(gained / label.sum())
 
 
-def _rotations(label: Floats, block: Ints, *, seed: int, count: int) -> list[Floats]:
-    rng = np.random.default_rng(seed)
-    parts = [label[block == one] for one in range(_BLOCKS)]
-    return [np.concatenate([np.roll(part, rng.integers(1, max(len(part), 2))) for part in parts]) for _ in range(count)]
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """Examples by day: where each day begins, how many it has, which stretch it belongs to; each example's day."""
+
+    start: Ints
+    size: Ints
+    block: Ints
+    index: Ints
+
+    @classmethod
+    def of(cls, day: Ints) -> _Days:
+        _, start, index, size = np.unique(day, return_index=True, return_inverse=True, return_counts=True)
+        return cls(start.astype(np.int64), size.astype(np.int64), start * _BLOCKS // len(day), index.astype(np.int64))
+
+    def rotations(self, *, seed: int, count: int) -> Iterator[Ints]:
+        """Yield, for each example, the example whose label it gets.
+
+        Days differ in size: the place within the day is scaled to the other day's size.
+        """
+        rng = np.random.default_rng(seed)
+        first = np.searchsorted(self.block, self.block, side="left")
+        many = np.searchsorted(self.block, self.block, side="right") - first
+        place = np.arange(len(self.index)) - self.start[self.index]
+        for _ in range(count):
+            by = rng.integers(1, np.maximum(many[np.searchsorted(self.block, np.arange(_BLOCKS)) % len(many)], 2))
+            other = (first + (np.arange(len(many)) - first + by[self.block]) % many)[self.index]
+            within = place * self.size[other] // self.size[self.index]
+            offset = rng.integers(0, self.size)
+            yield self.start[other] + (within + offset[other]) % self.size[other]

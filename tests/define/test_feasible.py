@@ -1,0 +1,115 @@
+"""The facts: counted again by hand from the file, and as of a moment."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from headway.nouns.brief import parse_act_on
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _moment_us(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+
+
+def _rows(shop) -> list[dict]:
+    with (shop.folder / "orders.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_splits_and_embargo_are_those_of_a_count_by_hand(shop):
+    """An example belongs to a split if it was predicted, and its label known, before the split ends."""
+    split = shop.brief.split
+    ends = {"train": split.train_before, "validate": split.validate_before, "test": split.test_before}
+    counted: dict[str, Counter] = defaultdict(Counter)
+    for row in _rows(shop):
+        ordered, closed = _moment_us(row["ordered_at"]), _moment_us(row["closed_at"])
+        for name, end in ends.items():
+            end_us = _moment_us(f"{end}T00:00:00+00:00")
+            if ordered < end_us:
+                counted[name]["examples" if closed < end_us else "embargoed"] += 1
+                counted[name]["positives"] += closed < end_us and row["returned"] == "yes"
+                break
+    facts = shop.facts()
+    for name in ends:
+        found = facts.split(name)
+        assert (found.examples, found.embargoed, found.positives) == (
+            counted[name]["examples"], counted[name]["embargoed"], counted[name]["positives"],
+        )  # fmt: skip
+
+
+def test_money_between_lot_and_foresight_is_that_of_a_count_by_hand(shop):
+    """Three calls a day, by lot and with perfect foresight, in the brief's money."""
+    quota = parse_act_on(shop.brief.target.act_on).k
+    days: dict[str, list[int]] = defaultdict(list)
+    for row in _rows(shop):
+        days[row["ordered_at"][:10]].append(int(row["returned"] == "yes"))
+    perfect = sum(min(quota, len(day), sum(day)) for day in days.values()) / 366
+    by_lot = sum(min(quota, len(day)) * sum(day) / len(day) for day in days.values()) / 366
+    worth = shop.facts().worth
+    assert worth.perfect == pytest.approx(perfect)
+    assert worth.random == pytest.approx(by_lot)
+    assert worth.random < worth.rule < worth.perfect
+    assert worth.positives_per_day == pytest.approx(sum(map(sum, days.values())) / 366)
+
+
+def test_the_facts_as_of_a_day_do_not_see_what_came_later(shop):
+    """Later orders do not count, and labels that were not known yet are not seen."""
+    then = _moment_us("2024-07-01T00:00:00+00:00")
+    rows = [row for row in _rows(shop) if _moment_us(row["ordered_at"]) <= then]
+    known = [row for row in rows if _moment_us(row["closed_at"]) <= then]
+    facts = shop.facts(then)
+    assert (facts.rows, facts.examples, facts.labelled, facts.unmatured) == (
+        8_000,
+        len(rows),
+        len(known),
+        len(rows) - len(known),
+    )
+    assert facts.positives == sum(row["returned"] == "yes" for row in known)
+    assert facts.split("test").examples == 0
+
+
+def test_the_delay_of_a_label_and_the_span_are_those_of_the_file(shop):
+    """Half of the labels are known within a month and a day, and the orders cover each day of the year."""
+    rows = _rows(shop)
+    delays = sorted(_moment_us(row["closed_at"]) - _moment_us(row["ordered_at"]) for row in rows)
+    facts = shop.facts()
+    assert facts.delay_median_us == pytest.approx(delays[len(rows) // 2], rel=1e-3)
+    assert facts.delay_p90_us == pytest.approx(delays[len(rows) * 9 // 10], rel=1e-3)
+    assert (facts.days, facts.days_covered, facts.void) == (366, 1.0, 0)
+    assert facts.first_us == _moment_us(rows[0]["ordered_at"])
+
+
+def test_the_features_of_the_orders_say_something(shop):
+    """The generator hides a signal in category and customer; a quick look finds it."""
+    signal = shop.facts().signal
+    assert signal.p_value == pytest.approx(1 / 200)
+    assert signal.best == "category"
+    assert signal.lift_together > signal.lift > 1.3
+
+
+def test_doubled_and_unnamed_rows_of_a_source_are_counted(tmp_path, begin):
+    """A dimension with two rows of one key, and one without a key, is what questions are there to find."""
+    lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},{n % 7},{int(n % 6 == 0)}" for n in range(600)]
+    (tmp_path / "t.csv").write_text("id,created_at,size,churned\n" + "\n".join(lines) + "\n")
+    (tmp_path / "sizes.csv").write_text("code,name\n0,a\n1,b\n1,c\n,d\n")
+    source = '[sources.sizes]\npath = "sizes.csv"\nkey = ["code"]\n\n[target]'
+    begun = begin(tmp_path, tmp_path / "t.csv", change=lambda text: text.replace("[target]", source))
+    sizes = next(found for found in begun.facts().sources if found.name == "sizes")
+    assert (sizes.rows, sizes.doubled_rows, sizes.unnamed_rows) == (4, 1, 1)
+
+
+def test_a_source_that_stops_early_is_seen_to_lag(airport, begin):
+    """Weather without its last days lies behind the last trip by as much."""
+    lines = (airport / "weather.csv").read_text().splitlines()
+    (airport / "weather.csv").write_text("\n".join(lines[: -2 * 24 * 5]) + "\n")
+    begun = begin(airport, airport / "trips", airport / "weather.csv")
+    weather = next(found for found in begun.facts().sources if found.name == "weather")
+    assert weather.behind_us == 5 * 86_400_000_000
+    stale = next(feature for feature in begun.facts().features if feature.name == "weather_temp").stale
+    assert 0.03 < stale < 0.09

@@ -1,0 +1,180 @@
+"""The five questions: what answers them, what leaves them doubtful, what closes a gate."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from headway.define.questions import QUESTIONS, advice_of, decision_gates, five_questions, gate_of
+from headway.nouns.brief import Decision, Value
+from headway.nouns.dataset import SplitCount
+
+replace = msgspec.structs.replace
+
+DECISION = Decision(
+    improves="Which orders get a call before they are sent?",
+    action="Customer care calls and suggests another size",
+    reaches="The care desk's list, every morning",
+    owner="Head of care",
+    review="weekly",
+)
+VALUE = Value(currency="EUR", true_positive=12.0, false_positive=-1.0, monthly=20.0, retraining_per_month=10.0)
+
+
+@pytest.fixture(name="facts", scope="module")
+def _facts(shop):
+    """Figures of the shop, gathered once."""
+    return shop.facts()
+
+
+@pytest.fixture(name="brief", scope="module")
+def _brief(shop):
+    """The shop's brief after its human part was filled in."""
+    sources = {
+        name: replace(source, licence="our own", owner="Sales", personal=True)
+        for name, source in shop.brief.sources.items()
+    }
+    return replace(shop.brief, decision=DECISION, value=VALUE, sources=sources)
+
+
+def _answer(brief, facts, name):
+    return next(answer for answer in five_questions(brief, facts) if answer.name == name)
+
+
+def test_a_full_brief_over_good_data_goes(brief, facts):
+    """All five are answered, in their order, with evidence and without a condition."""
+    answers = five_questions(brief, facts)
+    assert [answer.name for answer in answers] == list(QUESTIONS)
+    assert [(answer.state, answer.doubts) for answer in answers] == [("answered", ())] * 5
+    assert all(answer.evidence and answer.words.endswith((".", "?")) for answer in answers)
+    assert gate_of(answers) == ()
+    assert advice_of(answers).state == "go"
+
+
+@pytest.mark.parametrize(("field", "gate"), [("improves", "decision"), ("action", "decision"), ("reaches", "receiver")])
+@pytest.mark.parametrize("silence", ["", "  ", "edit me", "TODO", "?"])
+def test_silence_about_decision_or_receiver_closes_a_gate(brief, facts, field, gate, silence):
+    """Nothing, blanks and placeholders are all silence; the gate says which line to fill in."""
+    quiet = replace(brief, decision=replace(DECISION, **{field: silence}))
+    answers = five_questions(quiet, facts)
+    (closed,) = gate_of(answers)
+    assert (closed.name, f"decision.{field}" in closed.todo) == (gate, True)
+    assert [answer.name for answer in answers if answer.blocking] == [
+        "decision" if gate == "decision" else "production"
+    ]
+    assert advice_of(answers).state == "no-go"
+    assert decision_gates(quiet) == (closed,)
+
+
+def test_a_gate_has_the_same_digest_only_for_the_same_evidence(brief, facts):
+    """A permission to pass is for what was known when it was given."""
+
+    def digest(**said):
+        return decision_gates(replace(brief, decision=replace(DECISION, **said)))[0].digest
+
+    assert digest(improves="") == digest(improves="")
+    assert digest(improves="") != digest(improves="", action="")
+    assert digest(improves="", owner="someone else") == digest(improves="")
+
+
+@pytest.mark.parametrize(
+    ("question", "changes", "words"),
+    [
+        ("decision", {"value": Value(retraining_per_month=10.0)}, "money is still the default"),
+        ("ownership", {"decision": replace(DECISION, owner="")}, "Nobody owns"),
+        ("ownership", {"decision": replace(DECISION, review="")}, "Nobody reviews"),
+        ("ownership", {"value": replace(VALUE, retraining_per_month=None)}, "no budget for retraining"),
+    ],
+)
+def test_what_a_human_left_open_is_a_condition_and_stops_nothing(brief, facts, question, changes, words):
+    """Money, owner, review and budget are asked for; the way stays free."""
+    answers = five_questions(replace(brief, **changes), facts)
+    asked = next(answer for answer in answers if answer.name == question)
+    assert any(words in doubt for doubt in asked.doubts)
+    assert asked.state != "answered"
+    assert gate_of(answers) == ()
+    assert advice_of(answers).state == "go with conditions"
+    assert asked.doubts[0] in advice_of(answers).conditions
+
+
+def test_unsaid_licence_owner_and_persons_of_a_source_are_asked_for(brief, facts):
+    """Provenance is part of whether data may be used."""
+    source = replace(brief.sources["orders"], licence="", personal=None)
+    answer = _answer(replace(brief, sources={"orders": source}), facts, "data")
+    assert answer.doubts == ("Source 'orders' does not say: licence, personal.",)
+
+
+def test_look_ups_without_lag_are_doubted_where_something_moves(brief, facts):
+    """Training that looks up to the very moment promises what serving cannot keep."""
+    answer = _answer(replace(brief, serve=replace(brief.serve, refresh="0 minutes")), facts, "production")
+    assert any("serve.refresh" in doubt for doubt in answer.doubts)
+
+
+def test_money_that_foresight_would_not_earn_back_closes_a_gate(brief, facts):
+    """Running costs above the worth of perfect foresight: no model can pay."""
+    dear = replace(brief, value=replace(VALUE, monthly=100_000.0))
+    (closed,) = gate_of(five_questions(dear, facts))
+    assert closed.name == "worth"
+    assert closed.evidence["perfect"] == facts.worth.perfect < closed.evidence["daily_cost"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"examples": 0, "labelled": 0}, "no example"),
+        ({"labelled": 0}, "no example has a label"),
+        ({"splits": "train"}, "train period has no labelled example"),
+        ({"splits": "one class"}, "label is true for every example of the test period"),
+    ],
+)
+def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, changes, why):
+    """No examples, no labels, an empty split, one class: each says which field to look at."""
+    if changes.get("splits") == "train":
+        empty = SplitCount(name="train", examples=0, positives=0, embargoed=7)
+        changes = {"splits": (empty, *facts.splits[1:])}
+    elif changes.get("splits") == "one class":
+        same = SplitCount(name="test", examples=9, positives=9)
+        changes = {"splits": (*facts.splits[:2], same, facts.splits[3])}
+    (closed,) = gate_of(five_questions(brief, replace(facts, **changes)))
+    assert (closed.name, why in closed.why, bool(closed.todo)) == ("data", True, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"void": 4_000}, "are void"),
+        ({"days_covered": 0.5}, "of the days have an example"),
+        ({"signal": None}, "Too few labelled examples to ask"),
+        ({"signal": 0.4}, "better than chance"),
+        ({"features": 0.6}, "Missing in more than half"),
+        ({"splits": 5}, "rarer class"),
+        ({"sources": 3}, "whose key stands there already"),
+    ],
+)
+def test_doubtful_data_are_conditions(brief, facts, changes, words):
+    """Each figure beyond its bound is one sentence, and stops nothing."""
+    if changes.get("signal"):
+        changes = {"signal": replace(facts.signal, p_value=changes["signal"])}
+    elif "features" in changes:
+        changes = {"features": (replace(facts.features[0], missing=0.6), *facts.features[1:])}
+    elif "splits" in changes:
+        changes = {"splits": (*facts.splits[:2], replace(facts.split("test"), positives=5), facts.splits[3])}
+    elif "sources" in changes:
+        changes = {"sources": (replace(facts.sources[0], doubled_rows=3),)}
+    answer = _answer(brief, replace(facts, **changes), "data")
+    assert [doubt for doubt in answer.doubts if words in doubt]
+    assert (answer.state, answer.blocking) == ("doubtful", False)
+
+
+def test_labels_that_come_late_or_never_are_said_under_degradation(brief, facts):
+    """Without outcomes nobody will know; with outcomes after a quarter only drift can be seen till then."""
+    never = _answer(brief, replace(facts, delay_median_us=None, delay_p90_us=None), "degradation")
+    assert never.state == "open"
+    late = _answer(brief, replace(facts, delay_median_us=100 * 86_400_000_000), "degradation")
+    assert any("100 days" in doubt for doubt in late.doubts)
+
+
+def test_answers_can_be_written_as_json(brief, facts):
+    """What the API hands on is plain data."""
+    answers = five_questions(replace(brief, decision=Decision()), facts)
+    assert msgspec.json.decode(msgspec.json.encode(answers))[0]["gates"][0]["name"] == "decision"
