@@ -241,3 +241,26 @@ def test_a_plan_killed_at_random_moments_resumes_to_the_same_outputs(tmp_path: P
     assert FolderBlobs(tmp_path / "rough" / "blobs").verify().bad == ()
     with Ledger.open(tmp_path / "rough" / "ledger.sqlite") as ledger:
         assert ledger.verify().seq == 60
+
+
+def test_steps_that_do_not_need_each_other_run_side_by_side(book: LedgerBook) -> None:
+    """Two steps that wait for each other can only end if both have begun."""
+    import threading
+
+    barrier = threading.Barrier(2, timeout=20)
+
+    def meet(work: Work) -> dict[str, object]:
+        barrier.wait()
+        return {"met": work.step}
+
+    def after(work: Work) -> dict[str, object]:
+        return {"both": sorted(work.outputs)}
+
+    plan = Plan(
+        Step(name="one", function=meet),
+        Step(name="other", function=meet),
+        Step(name="after", function=after, needs=("one", "other")),
+    )
+    result = LocalEngine(book, workers=2).run(plan)
+    assert result.outputs["after"] == {"both": ["one", "other"]}
+    assert list(result.outputs) == ["one", "other", "after"]

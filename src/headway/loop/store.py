@@ -27,6 +27,9 @@ __all__ = ["STORE", "Store"]
 
 STORE = ".headway"
 
+_STEPS_AT_ONCE = 2
+"""Judging and packaging fit a model each, on one processor each."""
+
 T = TypeVar("T")
 
 
@@ -130,7 +133,7 @@ class Store:
     @property
     def engine(self) -> LocalEngine:
         """What runs plans: here, and only what has not been done yet."""
-        return LocalEngine(self.book)
+        return LocalEngine(self.book, workers=_STEPS_AT_ONCE)
 
     def remembered(self, key: str, step: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what was kept under ``key``, or make it now and keep it."""

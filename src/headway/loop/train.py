@@ -163,7 +163,7 @@ class _Experiment:
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
         self.as_of_us = min(as_of_us, self._last_moment_us())
         self.fit_seconds = 0.0
-        self._held: tuple[str, Fitted] | None = None
+        self._held: dict[str, Fitted] = {}
         self._examples: dict[tuple[str, ...], Examples] = {}
 
     @property
@@ -316,7 +316,7 @@ class _Experiment:
         )
         self.fit_seconds += book.fit_seconds
         if result.fitted is not None:
-            self._held = (_fit_name(("train",), result.winner.algorithm, result.winner.settings), result.fitted)
+            self._held[_fit_name(("train",), result.winner.algorithm, result.winner.settings)] = result.fitted
         return {
             "algorithm": result.winner.algorithm,
             "settings": result.winner.settings,
@@ -405,11 +405,11 @@ class _Experiment:
 
         algorithm, settings = work.outputs["search"]["algorithm"], work.outputs["search"]["settings"]
         name = _fit_name(splits, algorithm, settings)
-        if self._held is None or self._held[0] != name:
+        if name not in self._held:
             began = time.monotonic()
-            self._held = (name, fit(algorithm, settings, self._load(work, *splits)[1], seed=self.brief.search.seed))
+            self._held[name] = fit(algorithm, settings, self._load(work, *splits)[1], seed=self.brief.search.seed)
             self.fit_seconds += time.monotonic() - began
-        return self._held[1]
+        return self._held[name]
 
     def _score(self, examples: Examples, predictions: NDArray[np.float64]) -> Scored:
         import numpy as np
