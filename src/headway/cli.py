@@ -148,12 +148,13 @@ def check(asked: _Asked, /) -> None:
     Exit code 3 says that a gate is closed.
     """
     from headway.screens.check import show_check
+    from headway.screens.failure import EXITS
 
     with _project(asked) as project:
         checked = project.check()
     _show(asked, checked, lambda page: show_check(page, checked))
     if checked.closed_gates:
-        raise _Ends(3)
+        raise _Ends(EXITS["gate"][0])
 
 
 @cli.command()
@@ -266,7 +267,8 @@ def serve(asked: _Asked, /, host: str, port: int, durability: Any) -> None:
 def predict(asked: _Asked, /, source: str, target: str) -> None:
     """Answer the rows of a file, as the server would.
 
-    The same model, look-ups, checks and log as over HTTP. IN and OUT are CSV, JSON lines or Parquet, by the ends of their names.
+    The same model, look-ups, checks and log as over HTTP. IN and OUT are CSV, JSON lines or Parquet, by the ends of
+    their names.
     """
     from headway.screens.deploy import show_predicted
 
@@ -317,8 +319,8 @@ def tend(asked: _Asked, /, every: str, *, once: bool) -> None:
     """Watch the model; retrain it when the policy says so.
 
     Each round closes the days that are over, reports what was found, and does what the brief's [retrain] says:
-    nothing, retrain a challenger, promote or keep, roll back. Goes on until told to stop (Ctrl-C or SIGTERM ends after the present round); a round that fails is told, and the
-    next one comes all the same.
+    nothing, retrain a challenger, promote or keep, roll back. Goes on until told to stop (Ctrl-C or SIGTERM ends after
+    the present round); a round that fails is told, and the next one comes all the same.
     """
     from headway.screens.tend import show_tended
 
@@ -607,4 +609,14 @@ def _worded(wrong: click.ClickException) -> HeadwayError:
 
 def main() -> NoReturn:
     """Run what the command line says, and leave with its exit code."""
-    cli.main(prog_name="headway")
+    from headway.screens.failure import EXITS
+
+    try:
+        cli.main(prog_name="headway")
+    except SystemExit as end:
+        # All is done and said. Ctrl-C while libraries written in C are taken down would end in their fault, not ours.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if end.code == EXITS["interrupted"][0]:
+            # A step may still be at work in a thread of its own, and would be waited for. The store outlives this.
+            os._exit(end.code)
+        raise

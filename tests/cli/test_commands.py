@@ -11,14 +11,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from headway.cli import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 NOW = "2024-04-20"
 ANSI = re.compile(r"\x1b\[")
@@ -74,7 +76,7 @@ def test_check_answers_five_questions(deployed: Path) -> None:
 
 
 def test_an_open_question_ends_with_3_until_somebody_takes_the_responsibility(shop: Path) -> None:
-    """check and run stop at a decision that nobody has named; an override, with name and reason, opens the way."""
+    """Check and run stop at a decision that nobody has named; an override, with name and reason, opens the way."""
     brief = shop / "headway.toml"
     brief.write_text(brief.read_text().replace('"Which parcels are sent by express instead?"', '""'))
     shown = _said(shop, "check", code=3).stdout
@@ -113,6 +115,16 @@ def test_a_run_that_did_not_pass_says_how_to_take_the_responsibility(shop: Path)
     assert _json(shop, "deploy", "--override", "a trial", "--by", "Ada")["release"] == "r1"
 
 
+def test_deploy_takes_the_newest_run(live: Path) -> None:
+    """Without a name, what was learned last goes into service."""
+    brief = live / "headway.toml"
+    brief.write_text(brief.read_text().replace("trials     = 4", "trials     = 3"))
+    newest = _json(live, "run")
+    assert _json(live, "deploy")["release"] == "r2"
+    releases = _json(live, "history")
+    assert newest["run"] in json.dumps(releases)
+
+
 def test_what_is_served_can_be_joined_tended_and_traced(live: Path) -> None:
     """One prediction over real HTTP: its outcome is joined, its day closed, its way shown to the rows and the money."""
     row = {"order": 99_991, "placed": "2024-04-20T00:05:00Z", "region": "north", "weight": 22.5}
@@ -133,7 +145,7 @@ def test_what_is_served_can_be_joined_tended_and_traced(live: Path) -> None:
 
 
 def test_a_second_release_can_be_taken_back(live: Path) -> None:
-    """rollback puts the release before back; without one, and for an unknown one, it says so."""
+    """Rollback puts the release before back; without one, and for an unknown one, it says so."""
     assert "No release stands behind" in _json(live, "rollback", code=2)["error"]
     assert _json(live, "deploy")["replaces"] == "r1"
     assert "Did you mean" in _json(live, "rollback", "--to", "r11", code=2)["hint"]

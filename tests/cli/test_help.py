@@ -18,10 +18,10 @@ from headway.cli import cli
 from headway.screens.failure import EXITS
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
-HEAVY = (
-    "numpy pyarrow duckdb sqlalchemy alembic msgspec rich sklearn scipy lightgbm onnx onnxruntime optuna matplotlib"
-    " uvicorn httptools lark jinja2 httpx"
-).split()
+HEAVY = [
+    *("numpy", "scipy", "pyarrow", "duckdb", "sqlalchemy", "alembic", "msgspec", "rich", "sklearn", "lightgbm"),
+    *("onnx", "onnxruntime", "optuna", "matplotlib", "uvicorn", "httptools", "httpx", "lark", "jinja2"),
+]
 COMMANDS = sorted(cli.commands)
 
 

@@ -6,6 +6,7 @@ On a terminal only; a pipe and a log get none of it. The file hides rich's live 
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,11 +43,16 @@ def step_words(step: str) -> str:
 
 
 class Bars:
-    """A :class:`~headway.engine.progress.Progress` for a terminal; used as a context manager."""
+    """A :class:`~headway.engine.progress.Progress` for a terminal; a context manager, and silent after its end.
+
+    Steps may tell it from threads of their own.
+    """
 
     def __init__(self) -> None:
         self._display: Display | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._over = False
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -54,44 +60,54 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        with self._lock:
+            self._over = True
+            if self._display is not None:
+                self._display.stop()
 
     def start(self, step: str, *, total: int | None = None) -> None:
         """Show a step, or that its number of parts is known now."""
-        display = self._shown()
-        if step in self._tasks:
-            display.update(self._tasks[step], total=total, parts=_parts(0, total))
-            return
-        self._tasks[step] = display.add_task(step_words(step), total=total, note="", parts=_parts(0, total))
+        with self._lock:
+            if self._over:
+                return
+            display = self._shown()
+            if step in self._tasks:
+                display.update(self._tasks[step], total=total, parts=_parts(0, total))
+            else:
+                self._tasks[step] = display.add_task(step_words(step), total=total, note="", parts=_parts(0, total))
 
     def advance(self, step: str, amount: int = 1, *, note: str = "") -> None:
         """Move a step on, and show its note."""
-        if step not in self._tasks:
-            self.start(step)
-        display, task = self._shown(), self._tasks[step]
-        display.advance(task, amount)
-        shown = next(each for each in display.tasks if each.id == task)
-        parts = _parts(int(shown.completed), None if shown.total is None else int(shown.total))
-        display.update(task, parts=parts, note=note or shown.fields["note"])
+        with self._lock:
+            self._known(step)
+            if self._over:
+                return
+            display, task = self._shown(), self._tasks[step]
+            display.advance(task, amount)
+            shown = next(each for each in display.tasks if each.id == task)
+            parts = _parts(int(shown.completed), None if shown.total is None else int(shown.total))
+            display.update(task, parts=parts, note=note or shown.fields["note"])
 
     def finish(self, step: str, *, reused: bool, seconds: float) -> None:
         """Leave the step's line standing, with what it took."""
-        if step not in self._tasks:
-            self.start(step)
-        task = self._tasks.pop(step)
-        took = f"{seconds:.1f} s" if seconds >= 0.05 else "at once"
-        self._shown().update(task, total=1, completed=1, parts="unchanged" if reused else took)
+        with self._lock:
+            self._known(step)
+            if self._over:
+                return
+            took = f"{seconds:.1f} s" if seconds >= 0.05 else "at once"
+            parts = "unchanged" if reused else took
+            self._shown().update(self._tasks.pop(step), total=1, completed=1, parts=parts)
 
     def say(self, line: str) -> None:
         """Write a line above the steps; it stays."""
-        self._shown().console.print(line, highlight=False, markup=False)
+        with self._lock:
+            if not self._over:
+                self._shown().console.print(line, highlight=False, markup=False)
 
-    def stop(self) -> None:
-        """Take the display away, so that a screen can be written; the next step brings a new one."""
-        if self._display is not None:
-            self._display.stop()
-            self._display = None
-            self._tasks.clear()
+    def _known(self, step: str) -> None:
+        """Show a step that was never started."""
+        if step not in self._tasks:
+            self.start(step)
 
     def _shown(self) -> Display:
         if self._display is None:
