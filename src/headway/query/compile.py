@@ -16,7 +16,7 @@ from headway.nouns.expression import Call, Column, Expression, Literal
 from headway.query.functions import AGGREGATES, FUNCTIONS, Function, Kind
 from headway.query.local_time import is_zone
 
-__all__ = ["Compiled", "Row", "Scope", "compile_expression", "quote", "quote_text"]
+__all__ = ["Compiled", "Row", "RowForm", "Scope", "compile_expression", "quote", "quote_text"]
 
 Row = Mapping[str, Any]
 RowForm = Callable[[Row], Any]

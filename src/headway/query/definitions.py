@@ -16,7 +16,7 @@ from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import Brief, FeatureSpec, Source
 from headway.nouns.expression import Call, Column, Expression, columns_of, parse, render
 from headway.nouns.span import parse_span
-from headway.query.compile import Compiled, Scope, compile_expression, quote
+from headway.query.compile import Compiled, Row, RowForm, Scope, compile_expression, quote
 from headway.query.functions import AGGREGATES, Kind
 from headway.query.timeline import Aggregate, Timeline
 
@@ -24,6 +24,8 @@ __all__ = ["LOOK_AT", "PREDICT_AT", "Definitions", "Feature", "Relation", "Reque
 
 PREDICT_AT = "predict_at"
 LOOK_AT = "@look_at"
+GREATEST_FLOAT32 = (2 - 2**-23) * 2.0**127
+"""What lies beyond, or is no number, is missing to the model."""
 OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void")
 """What a table of examples holds beside the source's columns and the features."""
 
@@ -113,10 +115,12 @@ class Feature:
     @property
     def sql(self) -> str:
         """The engine's text, cast to what the model takes: float32 or text."""
+        value = self.compiled.sql
         if self.kind == "category":
-            return self.compiled.sql
-        value = f"CAST({self.compiled.sql} AS FLOAT)"
-        return f"(CASE WHEN isnan({value}) THEN NULL ELSE {value} END)" if self.compiled.kind == "float" else value
+            return value
+        if self.compiled.kind != "float":
+            return f"CAST({value} AS FLOAT)"
+        return f"(CASE WHEN abs({value}) <= CAST('{GREATEST_FLOAT32!r}' AS DOUBLE) THEN CAST({value} AS FLOAT) END)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,7 +484,7 @@ class _Resolver:
         return Feature(
             name=name,
             kind="category" if compiled.kind == "text" else "number",
-            compiled=compiled,
+            compiled=replace(compiled, row=_within_float32(compiled.row)) if compiled.kind == "float" else compiled,
             lineage=self._lineage(examples, timelines, value),
             row_columns=row_columns,
             allow_missing=spec.missing == "allow" or (bool(timelines) and spec.missing != "refuse"),
@@ -736,6 +740,14 @@ class _Resolver:
 
     def _compile(self, expression: Expression, scope: Scope, where: str) -> Compiled:
         return _placed(lambda: compile_expression(expression, scope), where)
+
+
+def _within_float32(row: RowForm) -> RowForm:
+    def within(values: Row) -> float | None:
+        value = row(values)
+        return value if value is not None and -GREATEST_FLOAT32 <= value <= GREATEST_FLOAT32 else None
+
+    return within
 
 
 def _placed(attempt: Callable[[], T], where: str) -> T:

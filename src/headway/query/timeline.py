@@ -184,7 +184,9 @@ class Timeline:
         for position, aggregate in enumerate(self.aggregates):
             value = aggregate.sql
             counts.append(f"{1 if value is None else f'({value} IS NOT NULL)::BIGINT'} AS n{position}")
-            whole = "0" if value is None else f"coalesce({_whole(value, aggregate)}, 0)"
+            # What is counted need not be a number: a text is there, or not.
+            counted = value is None or aggregate.function == "count"
+            whole = "0" if counted else f"coalesce({_whole(str(value), aggregate)}, 0)"
             totals.append(f"{whole} AS s{position}")
         measured = ", ".join([*counts, *totals])
         columns = [f"{letter}{position}" for letter in "ns" for position in range(len(self.aggregates))]
