@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.define.draft import draft
-from headway.define.facts import Facts
 from headway.define.feasible import gather
 from headway.define.look import look
-from headway.define.looks import Looks
-from headway.nouns.brief import Brief
 from headway.nouns.brief_text import parse_brief
 from headway.query.definitions import Definitions, resolve
+
+if TYPE_CHECKING:
+    from headway.define.facts import Facts
+    from headway.define.looks import Looks
+    from headway.nouns.brief import Brief
 
 NEVER_US = 4_102_444_800_000_000  # the year 2100: everything is known
 
 
-def _load_orders():
-    spec = importlib.util.spec_from_file_location("headway_test_orders", Path(__file__).with_name("orders.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+QUICK_START = Path(__file__).resolve().parents[2] / "docs" / "quickstart.md"
+UNTIL = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-orders = _load_orders()
+def blocks(language: str) -> list[str]:
+    """Return the code of the quick start in one language, in the order of the page."""
+    return re.findall(rf"```{language}\n(.*?)```", QUICK_START.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def _write_orders(path: Path, **how: object) -> None:
+    """Write the shop's orders as the quick start does, up to a fixed day."""
+    scope = {"__name__": "orders"}
+    exec(blocks("python")[0], scope)  # noqa: S102  (our own page, which a reader would run just so)
+    scope["write_orders"](path, UNTIL, **how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,24 +85,30 @@ def _begin():
     return begin_at
 
 
+@pytest.fixture(name="quick_start", scope="session")
+def _quick_start():
+    """Hand tests the code of the quick start, by language."""
+    return blocks
+
+
 @pytest.fixture(name="write_orders", scope="session")
-def _write_orders():
+def _orders_writer():
     """Hand tests the shop's orders."""
-    return orders.write_orders
+    return _write_orders
 
 
 @pytest.fixture(name="shop", scope="session")
 def _shop(tmp_path_factory) -> Begun:
-    """The shop's orders after ``init``, with nothing edited."""
+    """Begin with the shop's orders, and edit nothing."""
     folder = tmp_path_factory.mktemp("shop")
-    orders.write_orders(folder / "orders.csv")
+    _write_orders(folder / "orders.csv")
     return begin_at(folder, folder / "orders.csv")
 
 
 @pytest.fixture(name="airport")
 def _airport(tmp_path) -> Path:
     """Like the flights: trips over two days' files, weather by the hour, planes, places; a delay as the outcome."""
-    rng = random.Random(3)
+    rng = random.Random(3)  # noqa: S311  (made up, not secret)
     start = datetime(2023, 3, 1, tzinfo=UTC)
     places = {"AAA": (40.1, -73.2), "BBB": (41.5, -74.9), "CCC": (38.2, -80.0), "DDD": (35.2, -90.0)}
     (tmp_path / "trips").mkdir()
@@ -114,11 +127,12 @@ def _airport(tmp_path) -> Path:
                 )
         (tmp_path / "trips" / f"part{part}.csv").write_text("\n".join(lines) + "\n")
     weather = ["origin,time_hour,temp,wind"]
-    for hour in range(24 * 60):
-        for origin in ("AAA", "BBB"):
-            weather.append(
-                f"{origin},{start + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ},{rng.gauss(10, 5):.2f},{rng.gauss(9, 3):.2f}"
-            )
+    hours = [start + timedelta(hours=hour) for hour in range(24 * 60)]
+    weather += [
+        f"{origin},{hour:%Y-%m-%dT%H:%M:%SZ},{rng.gauss(10, 5):.2f},{rng.gauss(9, 3):.2f}"
+        for hour in hours
+        for origin in ("AAA", "BBB")
+    ]
     (tmp_path / "weather.csv").write_text("\n".join(weather) + "\n")
     planes = ["tailnum,seats,maker"] + [f"N{n:03d},{50 + n},{'EMB' if n % 2 else 'AIR'}" for n in range(38)]
     (tmp_path / "planes.csv").write_text("\n".join(planes) + "\n")

@@ -36,10 +36,10 @@ def test_the_orders_brief_says_when_each_column_is_known(shop):
     """What is filled in later is known later, and so never a feature of its own row."""
     source = shop.brief.sources["orders"]
     assert source.known == {
-        "*": "ordered_at", "shipped_at": "shipped_at", "closed_at": "closed_at", "returned": "closed_at",
+        "*": "ordered_at", "shipped_at": "shipped_at", "return_until": "return_until", "returned": "return_until",
     }  # fmt: skip
-    assert shop.brief.target.label_known_at == "closed_at"
-    assert not {"returned", "shipped_at", "closed_at", "order_id"} & set(shop.brief.features)
+    assert shop.brief.target.label_known_at == "return_until"
+    assert not {"returned", "shipped_at", "return_until", "order_id"} & set(shop.brief.features)
     window = shop.brief.features["returned_rate_by_customer_id"]
     assert (window.match, window.value) == (("customer_id",), "avg(returned)")
 

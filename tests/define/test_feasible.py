@@ -28,7 +28,7 @@ def test_splits_and_embargo_are_those_of_a_count_by_hand(shop):
     ends = {"train": split.train_before, "validate": split.validate_before, "test": split.test_before}
     counted: dict[str, Counter] = defaultdict(Counter)
     for row in _rows(shop):
-        ordered, closed = _moment_us(row["ordered_at"]), _moment_us(row["closed_at"])
+        ordered, closed = _moment_us(row["ordered_at"]), _moment_us(row["return_until"])
         for name, end in ends.items():
             end_us = _moment_us(f"{end}T00:00:00+00:00")
             if ordered < end_us:
@@ -49,20 +49,20 @@ def test_money_between_lot_and_foresight_is_that_of_a_count_by_hand(shop):
     days: dict[str, list[int]] = defaultdict(list)
     for row in _rows(shop):
         days[row["ordered_at"][:10]].append(int(row["returned"] == "yes"))
-    perfect = sum(min(quota, len(day), sum(day)) for day in days.values()) / 366
-    by_lot = sum(min(quota, len(day)) * sum(day) / len(day) for day in days.values()) / 366
+    perfect = sum(min(quota, len(day), sum(day)) for day in days.values()) / 365
+    by_lot = sum(min(quota, len(day)) * sum(day) / len(day) for day in days.values()) / 365
     worth = shop.facts().worth
     assert worth.perfect == pytest.approx(perfect)
     assert worth.random == pytest.approx(by_lot)
     assert worth.random < worth.rule < worth.perfect
-    assert worth.positives_per_day == pytest.approx(sum(map(sum, days.values())) / 366)
+    assert worth.positives_per_day == pytest.approx(sum(map(sum, days.values())) / 365)
 
 
 def test_the_facts_as_of_a_day_do_not_see_what_came_later(shop):
     """Later orders do not count, and labels that were not known yet are not seen."""
     then = _moment_us("2024-07-01T00:00:00+00:00")
     rows = [row for row in _rows(shop) if _moment_us(row["ordered_at"]) <= then]
-    known = [row for row in rows if _moment_us(row["closed_at"]) <= then]
+    known = [row for row in rows if _moment_us(row["return_until"]) <= then]
     facts = shop.facts(then)
     assert (facts.rows, facts.examples, facts.labelled, facts.unmatured) == (
         8_000,
@@ -77,11 +77,11 @@ def test_the_facts_as_of_a_day_do_not_see_what_came_later(shop):
 def test_the_delay_of_a_label_and_the_span_are_those_of_the_file(shop):
     """Half of the labels are known within a month and a day, and the orders cover each day of the year."""
     rows = _rows(shop)
-    delays = sorted(_moment_us(row["closed_at"]) - _moment_us(row["ordered_at"]) for row in rows)
+    delays = sorted(_moment_us(row["return_until"]) - _moment_us(row["ordered_at"]) for row in rows)
     facts = shop.facts()
     assert facts.delay_median_us == pytest.approx(delays[len(rows) // 2], rel=1e-3)
     assert facts.delay_p90_us == pytest.approx(delays[len(rows) * 9 // 10], rel=1e-3)
-    assert (facts.days, facts.days_covered, facts.void) == (366, 1.0, 0)
+    assert (facts.days, facts.days_covered, facts.void) == (365, 1.0, 0)
     assert facts.first_us == _moment_us(rows[0]["ordered_at"])
 
 

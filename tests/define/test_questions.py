@@ -29,7 +29,7 @@ def _facts(shop):
 
 @pytest.fixture(name="brief", scope="module")
 def _brief(shop):
-    """The shop's brief after its human part was filled in."""
+    """Fill in what only a human can say."""
     sources = {
         name: replace(source, licence="our own", owner="Sales", personal=True)
         for name, source in shop.brief.sources.items()
@@ -66,7 +66,7 @@ def test_silence_about_decision_or_receiver_closes_a_gate(brief, facts, field, g
     assert decision_gates(quiet) == (closed,)
 
 
-def test_a_gate_has_the_same_digest_only_for_the_same_evidence(brief, facts):
+def test_a_gate_has_the_same_digest_only_for_the_same_evidence(brief):
     """A permission to pass is for what was known when it was given."""
 
     def digest(**said):

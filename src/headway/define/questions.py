@@ -397,7 +397,7 @@ def _span(us: int) -> str:
     Examples
     --------
     >>> _span(17_400_000_000), _span(30 * DAY)
-    ('4.8 hours', '30 days')
+    ('4.83 hours', '30 days')
     """
     for unit, size in (("day", DAY), ("hour", HOUR), ("minute", MINUTE), ("second", SECOND)):
         if us >= 2 * size or unit == "second":
