@@ -161,7 +161,7 @@ def _tells(
     for column in columns:
         if column.name in {target.column, time} or column.kind == "other":
             continue
-        if identifier_score(column.name) and column.distinct > 1000:
+        if identifier_score(column.name) >= 1.0:
             continue
         name = quote(column.name)
         few = column.distinct <= 100
