@@ -356,7 +356,8 @@ def status(asked: _Asked, /) -> None:
 
     with _project(asked) as project:
         stands = project.status()
-    _show(asked, stands, lambda page: show_status(page, stands))
+        zone = project.brief.split.zone
+    _show(asked, stands, lambda page: show_status(page, stands, zone=zone))
 
 
 @cli.command()
@@ -367,9 +368,9 @@ def history(asked: _Asked, /, last: int | None) -> None:
     from headway.screens.status import show_history
 
     with _project(asked) as project:
-        lines = project.history()
-    lines = lines[-last:] if last else lines
-    _show(asked, lines, lambda page: show_history(page, lines))
+        lines = project.history()[-last if last else 0 :]
+        zone = project.brief.split.zone
+    _show(asked, lines, lambda page: show_history(page, lines, zone=zone))
 
 
 @cli.command()

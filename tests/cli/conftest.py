@@ -144,4 +144,4 @@ def shop(prepared: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def live(deployed: Path, tmp_path: Path) -> Path:
     """Make a shop of one's own with a release in service."""
-    return Path(shutil.copytree(deployed, tmp_path / "shop"))
+    return Path(shutil.copytree(deployed, tmp_path / "live"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
+from headway.api import Project
 from headway.cli import cli
 
 if TYPE_CHECKING:
@@ -121,8 +122,9 @@ def test_deploy_takes_the_newest_run(live: Path) -> None:
     brief.write_text(brief.read_text().replace("trials     = 4", "trials     = 3"))
     newest = _json(live, "run")
     assert _json(live, "deploy")["release"] == "r2"
-    releases = _json(live, "history")
-    assert newest["run"] in json.dumps(releases)
+    with Project.open(live) as project:
+        made = {row["release"]: row["run"] for row in project.table("releases").to_pylist()}
+    assert made["r2"] == newest["run"] != made["r1"]
 
 
 def test_what_is_served_can_be_joined_tended_and_traced(live: Path) -> None:
@@ -144,12 +146,45 @@ def test_what_is_served_can_be_joined_tended_and_traced(live: Path) -> None:
         assert word in shown
 
 
+@pytest.mark.skipif(not hasattr(Project, "predict_file"), reason="the project does not answer files yet")
+def test_predict_answers_a_file_into_a_file(live: Path) -> None:
+    """Every row has an answer, in its order; a file that is not there is named and nothing is written."""
+    rows = [f"{90_000 + n},2024-04-20T00:0{n}:00Z,north,{n}.5" for n in range(5)]
+    (live / "in.csv").write_text("\n".join(["order,placed,region,weight", *rows]) + "\n")
+    assert _json(live, "predict", str(live / "in.csv"), str(live / "out.csv"))["rows"] == 5
+    assert len((live / "out.csv").read_text().splitlines()) == 6
+    assert "5 rows" in _said(live, "predict", str(live / "in.csv"), str(live / "again.jsonl")).stdout
+    _json(live, "predict", str(live / "inn.csv"), str(live / "none.csv"), code=2)
+    assert not (live / "none.csv").exists()
+
+
 def test_a_second_release_can_be_taken_back(live: Path) -> None:
     """Rollback puts the release before back; without one, and for an unknown one, it says so."""
     assert "No release stands behind" in _json(live, "rollback", code=2)["error"]
     assert _json(live, "deploy")["replaces"] == "r1"
     assert "Did you mean" in _json(live, "rollback", "--to", "r11", code=2)["hint"]
     assert _json(live, "rollback", "--by", "Ada", "--why", "a test")["release"] == "r1"
+
+
+def test_status_is_one_screen_that_a_leader_understands(live: Path, shop: Path) -> None:
+    """What it is for, what is in service since when, money with its interval, what is open, what comes next."""
+    shown = _said(live, "status").stdout
+    for words in ("Which parcels are sent by express", "r1 since 2024-04-20", "by Ada", "EUR [", "retraining", "Open"):
+        assert words in shown
+    assert len(shown.splitlines()) <= 40
+    assert _json(live, "status")["live"]["release"] == "r1"
+    assert "headway run" in _said(shop, "status").stdout
+
+
+def test_history_is_a_line_an_event(live: Path) -> None:
+    """Who, what and why; --last cuts it from the old end."""
+    lines = _json(live, "history")
+    shown = _said(live, "history").stdout.splitlines()
+    assert len(shown) == len(lines)
+    assert "Ada" in shown[-1]
+    assert "Release r1 went live" in shown[-1]
+    newest = _said(live, "history", "--last", "2").stdout.splitlines()
+    assert [line.split() for line in newest] == [line.split() for line in shown[-2:]]
 
 
 @pytest.mark.parametrize("command", ["runs", "findings", "verify", "materialize"])
