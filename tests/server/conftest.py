@@ -149,6 +149,17 @@ class Place:
         """Put a release into service here."""
         return publish(self.folder / "serving", release=self.project.release(**release), store=self.store)
 
+    def close(self) -> None:
+        """End all processes."""
+        for server in self.servers:
+            server.connection.close()
+        for process in self.started:
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
     def start(self, *, port: int = 0, token: str = "", host: str = "127.0.0.1", fails: bool = False) -> Any:
         """Start a serving process; with ``fails`` return its errors instead."""
         options = {"folder": str(self.folder), "now_us": AS_OF_US, "port": port, "token": token, "host": host}
@@ -165,7 +176,8 @@ class Place:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://"), address
-        self.servers.append(Server(process, host, int(address.rpartition(":")[2]), self.folder))
+        reached = "127.0.0.1" if host == "0.0.0.0" else host
+        self.servers.append(Server(process, reached, int(address.rpartition(":")[2]), self.folder))
         return self.servers[-1]
 
 
@@ -185,25 +197,38 @@ def made(tmp_path_factory):
     return project, store, rows, [tuple(row.values()) for row in features]
 
 
+def set_up(made, folder):
+    """Return a folder with the release ``r1`` in service."""
+    project, store, rows, expected = made
+    (folder / "blobs").symlink_to(project.folder / "blobs")
+    there = Place(project, folder, store, rows, expected)
+    there.publish()
+    return there
+
+
 @pytest.fixture
 def place(made, tmp_path):
     """Return a folder of its own, with the release ``r1`` in service; processes end with the test."""
-    project, store, rows, expected = made
-    (tmp_path / "blobs").symlink_to(project.folder / "blobs")
-    there = Place(project, tmp_path, store, rows, expected)
-    there.publish()
+    there = set_up(made, tmp_path)
     yield there
-    for each in there.servers:
-        each.connection.close()
-    for process in there.started:
-        process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+    there.close()
 
 
 @pytest.fixture
 def server(place):
-    """Return a running server."""
+    """Return a running server of the test's own."""
     return place.start()
+
+
+@pytest.fixture(scope="session")
+def rows(made):
+    """Return rows of requests."""
+    return made[2]
+
+
+@pytest.fixture(scope="module")
+def shared(made, tmp_path_factory):
+    """Return a running server for all tests of a file, which leave it as it is."""
+    there = set_up(made, tmp_path_factory.mktemp("served"))
+    yield there.start()
+    there.close()

@@ -191,8 +191,9 @@ class Rows:
         if pa.types.is_date(column.type):
             column = column.cast(pa.timestamp("us"))
         if column.type.tz is None and self._zone != "UTC":
-            local = pa.table({"at": column.cast(pa.timestamp("us"), safe=False)})
-            return self._over(local, f"epoch_us(timezone({quote_text(self._zone)}, CAST(at AS TIMESTAMP))) AS at")["at"]
+            local = pa.table({"local": column.cast(pa.timestamp("us"), safe=False)})
+            moment = f"epoch_us(timezone({quote_text(self._zone)}, CAST({quote('local')} AS TIMESTAMP)))"
+            return self._over(local, f"{moment} AS moment")["moment"]
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
 
     def _over(self, table: pa.Table, columns: str) -> pa.Table:
