@@ -10,8 +10,7 @@ import csv
 import datetime as dt
 import random
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -21,12 +20,20 @@ from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.nouns.brief_text import parse_brief
 from headway.nouns.release import Release
-from headway.query.database import Database
 from headway.query.definitions import Definitions, resolve
 from headway.query.point_in_time import PointInTime
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headway.query.database import Database
+
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)  # summer time begins in New York and in Berlin within the month
 HOUR_US = 3_600_000_000
+COLUMNS = (
+    *("order", "year", "month", "day", "hhmm", "due_hhmm", "product", "place", "ship_to"),
+    *("amount", "weight", "coupon", "first_seen", "settle_hours", "returned", "paid"),
+)
 
 BRIEF = """
 [sources.orders]
@@ -191,15 +198,12 @@ def graph_of(definitions: Definitions, *, bias: float) -> bytes:
 
 def write_sources(folder: Path, *, orders: int, seed: int = 7) -> None:
     """Write the four files: 30 days of orders, with gaps in everything that may have gaps."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  (data for tests)
     products, places = ["ball", "kite", "doll", "game", "é-book"], ["BER", "NYC", "TYO", "LIM", "???"]
     zones = {"BER": "Europe/Berlin", "NYC": "America/New_York", "TYO": "Asia/Tokyo", "LIM": ""}
     with (folder / "orders.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(
-            "order year month day hhmm due_hhmm product place ship_to amount weight coupon first_seen settle_hours "
-            "returned paid".split()
-        )
+        table.writerow(COLUMNS)
         for order in range(orders):
             at = START + dt.timedelta(minutes=rng.randrange(30 * 24 * 60))
             seen = at - dt.timedelta(hours=rng.randrange(1, 2_000), microseconds=rng.randrange(10**6))
@@ -268,8 +272,8 @@ def requests_of(project: Project, database: Database, table: str) -> list[dict[s
     """Return the examples of a table of the engine as rows of requests: moments as ISO 8601 text, gaps left out."""
     fields = project.definitions.request_fields
     texts = ", ".join(
-        f"strftime(\"{f.name}\", '%Y-%m-%dT%H:%M:%S.%fZ') AS \"{f.name}\"" if f.kind == "time" else f'"{f.name}"'
+        f'strftime("{f.name}", \'%Y-%m-%dT%H:%M:%S.%fZ\') AS "{f.name}"' if f.kind == "time" else f'"{f.name}"'
         for f in fields
     )
-    rows = database.table(f'SELECT {texts} FROM {table} ORDER BY "order"').to_pylist()
+    rows = database.table(f'SELECT {texts} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
     return [{name: value for name, value in row.items() if value is not None} for row in rows]

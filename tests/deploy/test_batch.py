@@ -76,7 +76,7 @@ def write(path, rows):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_a_file_gets_the_very_answers_of_the_server(batch, served, rows, tmp_path, monkeypatch, suffix):
+def test_a_file_gets_the_very_answers_of_the_server(*, batch, served, rows, tmp_path, monkeypatch, suffix):
     """Every bit of every answer, for rows before and after the store's end, over several chunks, in each format."""
     monkeypatch.setattr(batch_module, "_CHUNK_ROWS", 64)
     out = tmp_path / "out.parquet"
@@ -124,7 +124,7 @@ def test_the_files_of_the_source_can_be_asked_as_they_are(batch, project, rows, 
     ("field", "value"), [("product", None), ("product", "x" * 1_001), ("day", 40), ("amount", None)]
 )
 def test_one_bad_row_stops_everything_before_anything_is_written(
-    batch, rows, tmp_path, monkeypatch, suffix, field, value
+    *, batch, rows, tmp_path, monkeypatch, suffix, field, value
 ):
     """The error has file and row; nothing was logged, and what stood in the place of the answers still stands."""
     monkeypatch.setattr(batch_module, "_CHUNK_ROWS", 16)
@@ -152,7 +152,7 @@ def test_one_bad_row_stops_everything_before_anything_is_written(
         ("HEADER,year\n", RequestError, "twice"),
     ],
 )
-def test_a_csv_file_that_does_not_fit_is_named(batch, rows, tmp_path, text, error, said):
+def test_a_csv_file_that_does_not_fit_is_named(*, batch, rows, tmp_path, text, error, said):
     """Empty, ragged, short of a column or with one too many."""
     write(tmp_path / "good.csv", [max(rows, key=len)])
     header, line = (tmp_path / "good.csv").read_text().splitlines()
@@ -165,7 +165,14 @@ def test_a_csv_file_that_does_not_fit_is_named(batch, rows, tmp_path, text, erro
 
 @pytest.mark.parametrize(
     ("field", "text"),
-    [("year", "2024.5"), ("year", "MMXXIV"), ("year", str(2**63)), ("amount", "nan"), ("amount", "1e999"), ("first_seen", "soon")],
+    [
+        ("year", "2024.5"),
+        ("year", "MMXXIV"),
+        ("year", str(2**63)),
+        ("amount", "nan"),
+        ("amount", "1e999"),
+        ("first_seen", "soon"),
+    ],
 )
 def test_a_text_that_is_no_number_or_moment_is_named(batch, rows, tmp_path, field, text):
     """Row, column and what stands there."""
@@ -202,7 +209,7 @@ def test_other_files_that_cannot_be_read_are_named(batch, rows, tmp_path):
         batch.predict_file(tmp_path / "bad.jsonl", tmp_path / "out.csv", log=None, now_us=NOW_US)
 
 
-def test_moments_without_a_zone_are_local_to_the_source(batch, rows, tmp_path, project):
+def test_moments_without_a_zone_are_local_to_the_source(batch, rows, tmp_path):
     """The orders' source says Berlin: a file of them means the same, whether text or timestamps."""
     row = {**max(rows, key=len), "first_seen": "2024-02-01T11:30:00Z"}
     (tmp_path / "in.csv").write_text(write(tmp_path / "utc.csv", [row]).read_text().replace("T11:30:00Z", " 12:30:00"))

@@ -126,7 +126,6 @@ def test_what_is_known_only_later_is_refused_with_what_to_send(contract, row):
         {"row": []},
         {"rows": [5]},
         {"rows": []},
-        {"rows": []},
         {"row": None},
     ],
 )
@@ -137,7 +136,9 @@ def test_a_body_of_another_shape_says_which_is_wanted(contract, body):
     assert "row" in str(error)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"row=1", b'{"row":{}}x', b"\xff\xfe", b"[" * 100_000, b'{"row": {"a": 1,}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"row=1", b'{"row":{}}x', b"\xff\xfe", b"[" * 100_000, b'{"row": {"a": 1,}}']
+)
 def test_a_body_that_is_no_json_says_so(contract, body):
     """There is no field to point at; it has a code of its own."""
     error = refused(contract, body)
@@ -159,14 +160,21 @@ def test_no_json_leads_to_anything_but_a_request_error(contract, body):
     assert caught.value.what
 
 
-@given(change=st.dictionaries(st.sampled_from(["year", "amount", "product", "first_seen", "weight", "x"]), JSON, min_size=1))
+@given(
+    change=st.dictionaries(
+        st.sampled_from(["year", "amount", "product", "first_seen", "weight", "x"]), JSON, min_size=1
+    )
+)
 def test_the_slow_look_finds_whatever_the_fast_decoder_refuses(contract, rows, change):
     """Each refusal names a place: the two never disagree about what is wrong."""
     body = json.dumps({"row": {**rows[0], **change}}).encode()
     try:
         contract.decode(body)
     except RequestError as error:
-        assert error.where.startswith("row."), str(error)
+        where = error.where
+    else:
+        where = "row."
+    assert where.startswith("row.")
 
 
 @given(body=st.binary(max_size=60))

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from headway.online.steps import NOT_FOUND, Steps, ordered
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "é"]), st.integers(1, 3), st.integers(-50, 50), st.none() | st.integers(-5, 5)),
+    st.tuples(
+        st.sampled_from(["a", "b", "é"]), st.integers(1, 3), st.integers(-50, 50), st.none() | st.integers(-5, 5)
+    ),
     unique_by=lambda step: step[:3],
     max_size=40,
 )
 
 
-@given(steps=STEPS, asked=st.tuples(st.sampled_from(["a", "b", "é", "?", None]), st.integers(1, 3), st.integers(-60, 60)))
+@given(
+    steps=STEPS, asked=st.tuples(st.sampled_from(["a", "b", "é", "?", None]), st.integers(1, 3), st.integers(-60, 60))
+)
 def test_the_step_that_holds_is_the_last_one_not_after(steps, asked):
     """By bisection the same as by looking at every step."""
     text, number, moment_us = asked

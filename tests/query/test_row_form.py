@@ -65,7 +65,7 @@ def told(database, definitions, table, *, order):
     kinds = {f.name: f.kind for f in definitions.request_fields}
     columns = [f'epoch_us("{n}") AS "{n}"' if kinds[n] == "time" else f'"{n}"' for n in fields]
     columns += ["epoch_us(predict_at) AS moment", *(f'"feature:{f.name}"' for f in definitions.features)]
-    rows = database.table(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").to_pylist()
+    rows = database.table(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").to_pylist()  # noqa: S608
     return [
         (
             {name: row[name] for name in fields},
@@ -113,7 +113,7 @@ def test_a_store_that_begins_late_answers_what_it_promises(project, database, si
 
 
 def test_what_became_known_later_is_not_in_the_store(project, database):
-    """A walk through the file by hand: only settled orders count, and they leave their window even after the store's end."""
+    """By hand through the file: only settled orders count, and they leave their window even after the store's end."""
     with (project.folder / "orders.csv").open() as file:
         lines = list(csv.DictReader(file))
     names = [feature.name for feature in project.definitions.features]
@@ -144,7 +144,7 @@ def test_a_look_up_that_finds_only_what_is_too_old_says_so(project, database):
     """``max_age`` makes the outdated missing, and the answer names the features."""
     table = project.point_in_time(database).examples(as_of_us=END_US)
     aged = [f'"{t.stale}"' for t in project.definitions.timelines if t.stale]
-    flags = database.table(f'SELECT {", ".join(aged)} FROM {table} ORDER BY "order"').to_pylist()
+    flags = database.table(f'SELECT {", ".join(aged)} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
     asked = told(database, project.definitions, table, order='"order"')
     form = row_form(project, database)
     users_of = [
@@ -165,7 +165,9 @@ TEXTS = st.one_of(
     st.sampled_from(["ball", "kite", "é-book", "BER", "NYC", "LIM", "???"]),
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=8),
 )
-FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 50.5, 1e-45, 5e-324, 0.1, 16777217.0])
+FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
+    [0.0, -0.0, 50.5, 1e-45, 5e-324, 0.1, 16777217.0]
+)
 CLOCKS = st.builds(lambda hour, minute: hour * 100 + minute, st.integers(0, 23), st.integers(0, 59))
 MOMENTS = st.integers(orders.us("1971-01-01T00:00:00"), orders.us("2030-01-01T00:00:00"))
 REQUESTS = st.fixed_dictionaries(
@@ -197,12 +199,14 @@ def test_any_row_sees_what_the_engine_computes(project, database, rows):
     rows = [{**row, "order": position} for position, row in enumerate(rows)]
     name = database.register(pa.table({n: pa.array([row[n] for row in rows], arrow[kinds[n]]) for n in kinds}))
     columns = [
-        (f'make_timestamp("{n}")' if kinds[n] == "time" else f'"{n}"') if n in kinds else f"CAST(NULL AS {SQL_TYPES[k]})"
+        (f'make_timestamp("{n}")' if kinds[n] == "time" else f'"{n}"')
+        if n in kinds
+        else f"CAST(NULL AS {SQL_TYPES[k]})"
         for n, k in definitions.examples.raw.items()
     ]
     named = ", ".join(f'{column} AS "{n}"' for column, n in zip(columns, definitions.examples.raw, strict=True))
     point_in_time = project.point_in_time(database)
-    table = point_in_time.examples(as_of_us=2**62, source=f"(SELECT {named} FROM {name})")
+    table = point_in_time.examples(as_of_us=2**62, source=f"(SELECT {named} FROM {name})")  # noqa: S608
     asked = told(database, definitions, table, order='"order"')
     assert len(asked) == len(rows)
     assert differences(row_form(project, database), asked) == []
@@ -248,9 +252,11 @@ def test_a_month_of_flights_equals_the_engine(tmp_path, database):
         place.parent.mkdir(parents=True, exist_ok=True)
         if name != "flights":
             shutil.copy(data / f"{name}.csv", place)
-    flights = next(path for path in (data / "flights.csv", data / "flights.csv.gz", data / "flights.csv.zip") if path.exists())
+    flights = next(
+        path for path in (data / "flights.csv", data / "flights.csv.gz", data / "flights.csv.zip") if path.exists()
+    )
     database.execute(
-        f"COPY (SELECT * FROM read_csv('{_unpacked(flights, tmp_path)}', all_varchar = true) WHERE month = '1' "
+        f"COPY (SELECT * FROM read_csv('{_unpacked(flights, tmp_path)}', all_varchar = true) WHERE month = '1' "  # noqa: S608
         f"AND day::INTEGER <= 8) TO '{places['flights']}' (HEADER)"
     )
     blobs = FolderBlobs(tmp_path / "blobs")
@@ -299,7 +305,7 @@ def _placed_us(line):
     from zoneinfo import ZoneInfo
 
     hour, minute = divmod(int(line["hhmm"]), 100)
-    local = dt.datetime(int(line["year"]), int(line["month"]), int(line["day"]), hour, minute)
+    local = dt.datetime(int(line["year"]), int(line["month"]), int(line["day"]), hour, minute)  # noqa: DTZ001
     # New York skips 2 to 3 o'clock on 10 March 2024; such a reading counts as if the clock had not been moved.
     moment = local.replace(tzinfo=ZoneInfo("America/New_York"))
     return (moment.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

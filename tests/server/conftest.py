@@ -176,7 +176,7 @@ class Place:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://"), address
-        reached = "127.0.0.1" if host == "0.0.0.0" else host
+        reached = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
         self.servers.append(Server(process, reached, int(address.rpartition(":")[2]), self.folder))
         return self.servers[-1]
 
@@ -187,13 +187,11 @@ def made(tmp_path_factory):
     project = orders.make_project(tmp_path_factory.mktemp("orders"), orders=400)
     with Database(threads=1) as database:
         point_in_time = project.point_in_time(database)
-        store = fill(
-            project.definitions, point_in_time, as_of_us=AS_OF_US, since_us=SINCE_US, blobs=project.blobs
-        )
+        store = fill(project.definitions, point_in_time, as_of_us=AS_OF_US, since_us=SINCE_US, blobs=project.blobs)
         table = point_in_time.examples(as_of_us=AS_OF_US, since_us=SINCE_US)
         rows = orders.requests_of(project, database, table)
         names = ", ".join(f'"feature:{feature.name}"' for feature in project.definitions.features)
-        features = database.table(f'SELECT {names} FROM {table} ORDER BY "order"').to_pylist()
+        features = database.table(f'SELECT {names} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
     return project, store, rows, [tuple(row.values()) for row in features]
 
 

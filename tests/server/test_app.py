@@ -32,7 +32,12 @@ def test_each_mistake_is_a_4xx_with_a_code_and_a_hint(shared, row):
         (422, "request-invalid", json.dumps({"row": {**row, "yaer": 1}}), "Did you mean 'year'?"),
         (422, "request-invalid", json.dumps({"row": {**row, "year": "x"}}), "row.year"),
         (422, "request-invalid", json.dumps({"row": {**row, "amount": float("nan")}}), "row.amount"),
-        (422, "request-invalid", json.dumps({"row": {**row, "amount": 0}}).replace('"amount": 0', '"amount": 1e999'), "row.amount"),
+        (
+            422,
+            "request-invalid",
+            json.dumps({"row": {**row, "amount": 0}}).replace('"amount": 0', '"amount": 1e999'),
+            "row.amount",
+        ),
         (422, "request-invalid", json.dumps({"row": {**row, "year": 10**30}}), "row.year"),
         (422, "request-invalid", json.dumps({"row": {**row, "product": "x" * 2_000}}), "row.product"),
         (422, "request-invalid", json.dumps({"row": {n: v for n, v in row.items() if n != "hhmm"}}), "row.hhmm"),
@@ -104,7 +109,7 @@ def test_what_was_not_foreseen_names_an_incident_and_keeps_its_secrets(shared):
 
 
 def test_a_page_of_another_site_is_refused(shared, row):
-    """A browser on this machine must not ask on behalf of a page from elsewhere, nor under a name made to point here."""
+    """A browser must not ask on behalf of a page from elsewhere, nor under a name that was made to point here."""
     for name, value in (("Origin", "https://evil.example"), ("Host", "evil.example")):
         answer = shared.predict({"row": row}, headers={name: value})
         assert (answer.status, answer.json["code"]) == (403, "origin-refused")
@@ -114,7 +119,7 @@ def test_a_page_of_another_site_is_refused(shared, row):
 
 def test_a_token_opens_everything_and_its_lack_nothing(place):
     """With a token set, only health may be asked without."""
-    server = place.start(token="open sesame")
+    server = place.start(token="open sesame")  # noqa: S106
     right = {"Authorization": "Bearer open sesame"}
     body = {"row": place.rows[0]}
     for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}, {"Authorization": ""}):
@@ -130,10 +135,10 @@ def test_a_token_opens_everything_and_its_lack_nothing(place):
 
 def test_listening_to_all_the_world_needs_a_token(place):
     """Without one the server does not start, and says why; with one it does."""
-    said = place.start(host="0.0.0.0", fails=True)
+    said = place.start(host="0.0.0.0", fails=True)  # noqa: S104
     assert "GateClosed" in said
     assert "HEADWAY_TOKEN" in said
-    server = place.start(host="0.0.0.0", token="t")
+    server = place.start(host="0.0.0.0", token="t")  # noqa: S104, S106
     assert server.predict({"row": place.rows[0]}, headers={"Authorization": "Bearer t"}).status == 200
 
 

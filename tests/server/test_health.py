@@ -9,10 +9,9 @@ import subprocess
 import msgspec
 import pytest
 
-from headway.deploy.serving import publish
-from headway.nouns.clock import FixedClock
-from headway.deploy.serving import Current, load_predictor
+from headway.deploy.serving import Current, load_predictor, publish
 from headway.errors import StoreFull
+from headway.nouns.clock import FixedClock
 from headway.server.health import health
 from headway.server.service import Service
 
@@ -43,7 +42,9 @@ def service(made, tmp_path):
     service.close()
 
 
-@pytest.mark.parametrize(("minutes", "status", "late"), [(0, "ready", False), (10, "ready", False), (11, "degraded", True)])
+@pytest.mark.parametrize(
+    ("minutes", "status", "late"), [(0, "ready", False), (10, "ready", False), (11, "degraded", True)]
+)
 def test_a_store_older_than_promised_degrades(service, minutes, status, late):
     """The brief promises ten minutes; it goes on answering, and says so."""
     service.clock = FixedClock(service.predictor.store.as_of_us + minutes * 60_000_000)

@@ -8,7 +8,6 @@ read, checked and scored, into a scratch file; only when no row is at fault is a
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +32,7 @@ from headway.query.point_in_time import PointInTime
 from headway.query.row_form import moment_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -251,7 +250,7 @@ class Batch:
         aged = [f"{quote(t.stale)} AS {quote(f'aged:{t.name}')}" for t in definitions.timelines if t.stale]
         moments = [f"epoch_us({quote(PREDICT_AT)}) AS {quote(PREDICT_AT)}"]
         columns = ", ".join([quote(ROW), *fields, *keys, *moments, *features, *aged])
-        joined = database.table(f"SELECT {columns} FROM {table} ORDER BY {quote(ROW)}")
+        joined = database.table(f"SELECT {columns} FROM {table} ORDER BY {quote(ROW)}")  # noqa: S608  (quoted names)
         database.drop(table)
         return joined
 
@@ -263,7 +262,7 @@ class Batch:
             value = quote(name) if name in sent else "NULL"
             value = f"make_timestamp({value})" if kind == "time" and name in sent else value
             columns.append(f"CAST({value} AS {SQL_TYPES[kind]}) AS {quote(name)}")
-        return f"(SELECT {', '.join(columns)} FROM {chunk})"
+        return f"(SELECT {', '.join(columns)} FROM {chunk})"  # noqa: S608  (quoted names)
 
     # -- second pass: log, answer
 
@@ -409,5 +408,3 @@ def _added(report: BatchReport, answers: pa.Table) -> BatchReport:
         acted=report.acted + (pc.sum(answers["act"]).as_py() or 0),
         stale=report.stale + (pc.sum(answers["stale"]).as_py() or 0),
     )
-
-

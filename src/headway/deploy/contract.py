@@ -87,7 +87,9 @@ class Contract:
         # Columns are called as their source calls them, which need not be a Python name.
         inner = [f"f{position}" for position in range(len(self.fields))]
         required = [(name, _TYPES[f.kind]) for name, f in zip(inner, self.fields, strict=True) if f.required]
-        optional = [(name, _TYPES[f.kind] | None, None) for name, f in zip(inner, self.fields, strict=True) if not f.required]
+        optional = [
+            (name, _TYPES[f.kind] | None, None) for name, f in zip(inner, self.fields, strict=True) if not f.required
+        ]
         row = msgspec.defstruct(
             "Row",
             [*required, *optional],
@@ -363,4 +365,6 @@ def _shown(value: Any) -> str:
         return f"a text of {len(value):,} characters"
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
-    return {None: "null", True: "true", False: "false"}.get(value, repr(value)) if not isinstance(value, str) else repr(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return repr(value)

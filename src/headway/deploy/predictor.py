@@ -173,8 +173,9 @@ def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool
 
     Examples
     --------
-    >>> answer = Prediction(served_us=2, predict_at_us=0, release="r1", model="9f", score=0.25, act=False, key={}, row={},
-    ...                     features=())
+    >>> answer = Prediction(
+    ...     served_us=2, predict_at_us=0, release="r1", model="9f", score=0.25, act=False, key={}, row={}, features=()
+    ... )
     >>> reply([answer], ["000001-0000040-ab"], single=True)
     b'{"id":"000001-0000040-ab","score":0.25,"act":false,"release":"r1","predict_at":"1970-01-01T00:00:00Z"}'
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -71,11 +71,7 @@ class ResultFile:
             self._file = pa.OSFile(str(self._draft), "wb")
         except OSError as error:
             raise _spoken(error, self._path) from error
-        self._writer: _Writer = {
-            "csv": lambda: pacsv.CSVWriter(self._file, self._schema),
-            "jsonl": lambda: _JsonLines(self._file),
-            "parquet": lambda: pq.ParquetWriter(self._file, self._schema, compression="zstd"),
-        }[self._format]()
+        self._writer = _writer(self._format, self._file, self._schema)
         return self
 
     def write(self, table: pa.Table) -> None:
@@ -107,6 +103,17 @@ class ResultFile:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _writer(name: str, file: Any, schema: pa.Schema) -> _Writer:
+    made: Any
+    if name == "csv":
+        made = pacsv.CSVWriter(file, schema)
+    elif name == "jsonl":
+        made = _JsonLines(file)
+    else:
+        made = pq.ParquetWriter(file, schema, compression="zstd")
+    return made  # type: ignore[no-any-return]
 
 
 def _spoken(error: OSError, path: Path) -> StoreError:

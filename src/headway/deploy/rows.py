@@ -7,7 +7,6 @@ them; what does not fit the contract is refused with its row, before anything is
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from headway.errors import NotFound, RequestError, SourceError, did_you_mean
 from headway.query.compile import quote, quote_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from headway.query.database import Database
@@ -148,7 +148,9 @@ class Rows:
 
     def _from_texts(self, table: pa.Table, first: int, where: str) -> pa.Table:
         """Return columns of text as columns of their kinds."""
-        texts = ", ".join(f"{_from_text(quote(n), self._kinds[n], self._zone)} AS {quote(n)}" for n in table.column_names)
+        texts = ", ".join(
+            f"{_from_text(quote(name), self._kinds[name], self._zone)} AS {quote(name)}" for name in table.column_names
+        )
         if not texts:
             return table
         typed = self._over(table, texts)
@@ -199,7 +201,7 @@ class Rows:
     def _over(self, table: pa.Table, columns: str) -> pa.Table:
         name = self._database.register(table, prefix="rows")
         try:
-            return self._database.table(f"SELECT {columns} FROM {name}")
+            return self._database.table(f"SELECT {columns} FROM {name}")  # noqa: S608  (quoted names)
         finally:
             self._database.execute(f"DROP VIEW {name}")  # or the engine keeps the rows
 
@@ -212,7 +214,8 @@ class Rows:
         """Return the table with ``@row``, all fields there, none missing that must not be."""
         columns: dict[str, Any] = {ROW: pa.array(range(first, first + table.num_rows), pa.int64())}
         for field in self._contract.fields:
-            column = table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, _ARROW[field.kind])
+            there = field.name in table.column_names
+            column = table[field.name] if there else pa.nulls(table.num_rows, _ARROW[field.kind])
             if field.required:
                 self._refuse(pc.is_null(column), column, field.name, first, where)
             if field.kind == "text":
@@ -224,7 +227,7 @@ class Rows:
 
     def _refuse(self, bad: Any, column: Any, name: str, first: int, where: str) -> None:
         """Raise about the first row at which ``bad`` holds, if there is one."""
-        at = pc.index(pc.fill_null(bad, False), value=True).as_py()
+        at = pc.index(pc.if_else(pc.is_null(bad), pa.scalar(value=False), bad), value=True).as_py()
         if at >= 0:
             raise self._contract.misfit(name, column[at].as_py(), where=f"{where}, row {first + at}, column {name}")
 
@@ -266,7 +269,8 @@ def _from_text(column: str, kind: str, zone: str) -> str:
     if kind == "time":
         local = f"epoch_us(timezone({quote_text(zone)}, TRY_CAST({trimmed} AS TIMESTAMP)))"
         absolute = f"epoch_us(TRY_CAST({trimmed} AS TIMESTAMPTZ))"
-        return f"(CASE WHEN regexp_full_match({trimmed}, '{_SUFFIX_OF_A_ZONE}') AND contains({trimmed}, ':') THEN {absolute} ELSE {local} END)"
+        has_zone = f"regexp_full_match({trimmed}, '{_SUFFIX_OF_A_ZONE}') AND contains({trimmed}, ':')"
+        return f"(CASE WHEN {has_zone} THEN {absolute} ELSE {local} END)"
     return column
 
 
@@ -289,5 +293,3 @@ def _casts(value: pa.Scalar, kind: str) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-

@@ -172,7 +172,7 @@ class Loader:
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
-            stat = os.stat(self._folder / _NAME)
+            stat = (self._folder / _NAME).stat()
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_ino, stat.st_size

@@ -48,7 +48,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     ...     sources={"calls": Source(path="calls.csv", key=("call",))},
     ...     target=Target(examples="calls", predict_at="at", label="lost", label_known_at="end", act_on="score > 0.5"),
     ...     features={"hour": "hour(at, 'UTC')"}, success=Success(minimum=0.1, good_enough=0.9),
-    ...     split=Split(train_before=dt.date(2024, 1, 1), validate_before=dt.date(2024, 2, 1), test_before=dt.date(2024, 3, 1)),
+    ...     split=Split(
+    ...         train_before=dt.date(2024, 1, 1), validate_before=dt.date(2024, 2, 1), test_before=dt.date(2024, 3, 1)
+    ...     ),
     ... )
     >>> release = Release(
     ...     id="r1", model="ab", graph="cd", signature=(FeatureColumn(name="hour", kind="number"),), brief=brief,
@@ -77,7 +79,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
-        """Return the release as JSON that is not canonical: the order of features and derived columns means something."""
+        """Return the release as JSON, not canonical: the order of features and derived columns means something."""
         return msgspec.json.encode(self)
 
     @classmethod

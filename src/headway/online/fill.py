@@ -68,7 +68,7 @@ def fill(
 
 
 def _still_asked_for(steps: pa.Table, look_from_us: int) -> NDArray[np.bool_]:
-    """Return which steps hold at ``look_from_us`` or later: those that the next one of their key has not ended by then."""
+    """Return which steps hold at ``look_from_us`` or later: the next one of their key has not ended them by then."""
     keep = np.ones(steps.num_rows, dtype=bool)
     over = steps[AT].to_numpy()[1:] <= look_from_us
     keep[:-1] = ~(over & same_key_as_next(steps))

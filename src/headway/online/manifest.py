@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from headway.nouns.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["LookUps", "StoreManifest", "StoredTimeline", "definition_digest"]
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["AT", "NOT_FOUND", "Steps", "ordered", "same_key_as_next"]
 
@@ -33,7 +35,8 @@ class Steps:
 
     Examples
     --------
-    >>> steps = Steps(ordered(pa.table({"@key0": ["EWR", "EWR", "JFK"], "@at": [10, 20, 15], "wind": [5.0, 7.0, None]})))
+    >>> table = pa.table({"@key0": ["EWR", "EWR", "JFK"], "@at": [10, 20, 15], "wind": [5.0, 7.0, None]})
+    >>> steps = Steps(ordered(table))
     >>> steps.column("wind")[steps.find("EWR", 19)]
     5.0
     >>> steps.find("EWR", 9) == NOT_FOUND

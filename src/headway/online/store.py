@@ -34,16 +34,18 @@ class OnlineStore:
     ----------
     manifest
         What it consists of; its digest is the store's version.
+    by_blob
+        Its steps, by the digest of their blob; the next version shares what has not changed.
     """
 
-    __slots__ = ("_by_blob", "_by_timeline", "as_of_us", "digest", "manifest", "since_us")
+    __slots__ = ("_by_timeline", "as_of_us", "by_blob", "digest", "manifest", "since_us")
 
     def __init__(self, manifest: StoreManifest, by_blob: Mapping[str, Steps], by_timeline: Mapping[Any, Steps]) -> None:
         self.manifest = manifest
         self.digest = manifest.digest
         self.as_of_us = manifest.as_of_us
         self.since_us = manifest.since_us
-        self._by_blob = by_blob
+        self.by_blob = by_blob
         self._by_timeline = by_timeline
 
     @classmethod
@@ -65,6 +67,7 @@ class OnlineStore:
             When a blob is gone.
         """
         stored = {timeline.definition: timeline for timeline in manifest.timelines}
+        at_hand: Mapping[str, Steps] = {} if previous is None else previous.by_blob
         by_blob: dict[str, Steps] = {}
         by_timeline: dict[Any, Steps] = {}
         for timeline in definitions.online_timelines:
@@ -74,7 +77,7 @@ class OnlineStore:
                     f"The online store holds nothing for {timeline.name!r}: it was filled for other definitions.",
                     hint="Fill it again: headway materialize.",
                 )
-            steps = by_blob.get(found.blob) or (previous._by_blob.get(found.blob) if previous is not None else None)
+            steps = by_blob.get(found.blob) or at_hand.get(found.blob)
             by_blob[found.blob] = steps if steps is not None else _read(blobs.read(found.blob), found.blob)
             by_timeline[timeline] = by_blob[found.blob]
         return cls(manifest, by_blob, by_timeline)

@@ -79,17 +79,12 @@ class App:
             return
         path = scope["path"]
         try:
-            route = self._routes.get((scope["method"], path))
-            if path != "/health":
-                self._refuse_strangers(scope)
-            if route is None:
-                raise self._astray(scope["method"], path)
-            answer = await route(scope, receive)
+            answer = await self._answer(scope, receive)
         except HeadwayError as error:
             answer = failure(error)
         except ClientGone:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001  (whatever it is, one request's fault is not another's)
             incident = secrets.token_hex(4)
             _log.exception("Incident %s: %s %s", incident, scope["method"], path)
             answer = json_reply(
@@ -103,6 +98,15 @@ class App:
             )
         self._service.metrics.count(path if (scope["method"], path) in self._routes else "other", answer.status)
         await send_reply(send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        method, path = scope["method"], scope["path"]
+        if path != "/health":
+            self._refuse_strangers(scope)
+        route = self._routes.get((method, path))
+        if route is None:
+            raise self._astray(method, path)
+        return await route(scope, receive)
 
     async def _predict(self, scope: Scope, receive: Receive) -> Reply:
         return await predict(self._service, scope, receive)
@@ -134,7 +138,8 @@ class App:
     def _astray(self, method: str, path: str) -> HeadwayError:
         allowed = [known for known, place in self._routes if place == path]
         if allowed:
-            return MethodNotAllowed(f"{path} does not take {method[:20]}.", allowed=", ".join(allowed), hint=f"Use {allowed[0]}.")
+            what = f"{path} does not take {method[:20]}."
+            return MethodNotAllowed(what, allowed=", ".join(allowed), hint=f"Use {allowed[0]}.")
         known = sorted({place for _, place in self._routes})
         return NoSuchPath(f"Nothing is served under {path[:200]!r}.", hint=did_you_mean(path[:200], known))
 

@@ -10,7 +10,18 @@ import msgspec
 from headway.errors import HeadwayError, StoreBusy
 from headway.server.statuses import BodyTooLarge, MethodNotAllowed, Unauthorised, status_of
 
-__all__ = ["ClientGone", "Receive", "Reply", "Scope", "Send", "failure", "header", "json_reply", "read_body", "send_reply"]
+__all__ = [
+    "ClientGone",
+    "Receive",
+    "Reply",
+    "Scope",
+    "Send",
+    "failure",
+    "header",
+    "json_reply",
+    "read_body",
+    "send_reply",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

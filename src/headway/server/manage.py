@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Management", "routes"]
 
 _MAX_BODY_BYTES = 16 * 2**20
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 Route = tuple[str, str]
 
 
@@ -102,7 +102,7 @@ async def _read(scope: Scope, receive: Receive, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        fields = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))  # type: ignore[type-var]
+        fields = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
         raise RequestError(f"The request does not fit: {error}.", hint=f"Wanted: {fields}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(f"The body is no JSON: {error}.") from None

@@ -17,7 +17,7 @@ class Metrics:
     >>> metrics = Metrics()
     >>> metrics.count("/v1/predict", 200)
     >>> metrics.observe(300, predictions=2)
-    >>> print(metrics.text({})[:105])
+    >>> print("\n".join(metrics.text({}).splitlines()[:2]))
     # TYPE headway_requests_total counter
     headway_requests_total{path="/v1/predict",status="200"} 1
     """

@@ -143,7 +143,7 @@ async def _run(
     server = _Server(config, service)
     following = asyncio.create_task(_follow(service, loader))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
         await asyncio.sleep(0.002)
     if server.started:
         on_ready()
@@ -165,7 +165,7 @@ async def _follow(service: Service, loader: Loader) -> None:
             continue
         try:
             predictor = await asyncio.to_thread(loader.load)
-        except Exception as error:  # whatever it is, what serves goes on serving
+        except Exception as error:  # noqa: BLE001  (whatever it is, what serves goes on serving)
             if not isinstance(error, HeadwayError):
                 _log.exception("Loading what is in service failed.")
             service.load_problem, failed_s = f"What is in service did not load: {error}", time.monotonic()
@@ -187,7 +187,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
                 f"{host}:{port} cannot be listened on: {said}.", where="--port", hint="Port 0 takes any that is free."
             ) from error
         listener.listen(1_024)
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003
         yield listener
     finally:
         listener.close()
