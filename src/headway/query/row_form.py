@@ -12,15 +12,17 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from headway.errors import RequestError
 from headway.nouns.clock import format_moment
-from headway.query.compile import Row
 from headway.query.definitions import PREDICT_AT, Definitions, Feature
 from headway.query.timeline import EVENT, Timeline
+
+if TYPE_CHECKING:
+    from headway.query.compile import Row
 
 __all__ = ["Joined", "RowForm", "StepsOfTimeline", "Store", "moment_text"]
 
@@ -121,22 +123,7 @@ class RowForm:
             outside of what can be computed.
         """
         values = {**self._blank, **row}
-        try:
-            for name, evaluate, look_ups in self._derived:
-                for look_up in look_ups:
-                    look_up(values, 0, 0)
-                values[name] = evaluate(values)
-            predict_at_us = self._predict_at(values)
-        except (ArithmeticError, ValueError) as error:
-            raise RequestError(f"The row's values lead outside of what can be computed: {error}.") from error
-        if predict_at_us is None:
-            raise self._no_moment(values)
-        if self._since_us is not None and predict_at_us < self._since_us and self._moving:
-            raise RequestError(
-                f"This is to be predicted at {moment_text(predict_at_us)}, and what was known then is no longer at "
-                f"hand; the online store goes back to {moment_text(self._since_us)}.",
-                hint="Past predictions are made in batch: headway predict IN OUT.",
-            )
+        predict_at_us = self._begin(values)
         values[PREDICT_AT] = predict_at_us
         look_at_us = predict_at_us - self._lag_us
         stale: list[str] = []
@@ -150,6 +137,26 @@ class RowForm:
             if key[name] is not None:
                 key[name] = moment_text(key[name])
         return Joined(predict_at_us, key, self._evaluate(values), tuple(stale))
+
+    def _begin(self, values: dict[str, Any]) -> int:
+        """Add the derived columns, and return when the row is to be predicted."""
+        try:
+            for name, evaluate, look_ups in self._derived:
+                for look_up in look_ups:
+                    look_up(values, 0, 0)
+                values[name] = evaluate(values)
+            predict_at_us: int | None = self._predict_at(values)
+        except (ArithmeticError, ValueError) as error:
+            raise RequestError(f"The row's values lead outside of what can be computed: {error}.") from error
+        if predict_at_us is None:
+            raise self._no_moment(values)
+        if self._since_us is not None and predict_at_us < self._since_us and self._moving:
+            raise RequestError(
+                f"This is to be predicted at {moment_text(predict_at_us)}, and what was known then is no longer at "
+                f"hand; the online store goes back to {moment_text(self._since_us)}.",
+                hint="Past predictions are made in batch: headway predict IN OUT.",
+            )
+        return predict_at_us
 
     def _evaluate(self, values: Row) -> tuple[float | str | None, ...]:
         try:
@@ -204,7 +211,9 @@ def _look_up(timeline: Timeline, store: Store) -> _LookUp:
     steps = store.steps(timeline)
     if timeline.shape == "window":
         return _windowed(timeline, steps)
-    outputs = [(name, steps.column(column)) for (name, _), (column, _) in zip(timeline.outputs, timeline.columns, strict=True)]
+    outputs = [
+        (name, steps.column(column)) for (name, _), (column, _) in zip(timeline.outputs, timeline.columns, strict=True)
+    ]
     find, key_of = steps.find, itemgetter(*timeline.mine)
     if timeline.max_age_us is None:
 

@@ -17,9 +17,8 @@ class Metrics:
     >>> metrics = Metrics()
     >>> metrics.count("/v1/predict", 200)
     >>> metrics.observe(300, predictions=2)
-    >>> print("\n".join(metrics.text({}).splitlines()[:2]))
-    # TYPE headway_requests_total counter
-    headway_requests_total{path="/v1/predict",status="200"} 1
+    >>> metrics.text({}).splitlines()[1]
+    'headway_requests_total{path="/v1/predict",status="200"} 1'
     """
 
     def __init__(self) -> None:
