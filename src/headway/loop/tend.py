@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ from headway.loop.train import DRAWS, Recipe, train
 from headway.monitor.day import Cohort, Day, Traffic
 from headway.monitor.policy import Action, History, decide
 from headway.monitor.watch import Watch, observe
-from headway.nouns.brief import Brief, Split
+from headway.nouns.brief import Brief, FeatureSpec, Split
 from headway.nouns.event import (
     Alerted,
     ChallengerJudged,
@@ -246,10 +247,10 @@ def _scores_by(store: Store, release: Release | None, features: pa.Table) -> NDA
 
 def _shown_traffic(table: pa.Table, live: Release, store: Store, behind: Release | None) -> Traffic:
     features = _features(table, live)
-    stale: dict[str, int] = {}
-    for names in table["stale"].to_pylist():
-        for name in names:
-            stale[name] = stale.get(name, 0) + 1
+    looked_up = _looked_up(live)
+    # The log says which features were too old; what is late is the source that they come from.
+    source_of = {feature: source for source, names in looked_up.items() for feature in names}
+    late = [{source_of.get(name, name) for name in names} for names in table["stale"].to_pylist()]
     latencies = table["latency_us"].to_numpy().astype(np.float64)
     return Traffic(
         features=features,
@@ -257,8 +258,18 @@ def _shown_traffic(table: pa.Table, live: Release, store: Store, behind: Release
         previous_scores=_scores_by(store, behind, features),
         replayed_scores=_scores_by(store, live, features),
         latencies_us=latencies if len(latencies) else None,
-        stale=stale,
+        stale=Counter(source for sources in late for source in sources),
+        looked_up=looked_up,
     )
+
+
+def _looked_up(release: Release) -> dict[str, tuple[str, ...]]:
+    """Return, by source, the features that are looked up in it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, spec in release.brief.features.items():
+        if isinstance(spec, FeatureSpec) and spec.from_:
+            found[spec.from_] = (*found.get(spec.from_, ()), name)
+    return found
 
 
 def _matured(

@@ -42,6 +42,8 @@ class Traffic:
         Requests answered 5xx, and 4xx.
     stale
         Per look-up name, how many of the rows were served although the newest row was older than its ``max_age``.
+    looked_up
+        Per look-up name, the features that it gives: what is missing because it is stale is said once.
     oldest_hours
         Per look-up name, the age of the oldest row used or refused, in hours; for the message.
     """
@@ -54,6 +56,7 @@ class Traffic:
     errors: int = 0
     refused: int = 0
     stale: Mapping[str, int] = field(default_factory=dict)
+    looked_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     oldest_hours: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ def facts(
     ``usual_rows`` is the median of recent days; ``agreements`` the rank correlations of the live release with the one
     before on the last three days, today's last (`agreement_today`).
     """
-    found = [*_service(reference, summary), *_lookups(day, summary), *_columns(reference, summary)]
+    found = [*_service(reference, summary), *_lookups(day, summary), *_columns(reference, day, summary)]
     found += [*_volume(summary, usual_rows), *_disagreement(reference, day, agreements), *_replay(day)]
     for cohort in day.cohorts:
         found += _coverage(reference, cohort)
@@ -98,14 +98,16 @@ def _lookups(day: Day, summary: Summary) -> Iterator[Fact]:
             )  # fmt: skip
 
 
-def _columns(reference: Reference, summary: Summary) -> Iterator[Fact]:
+def _columns(reference: Reference, day: Day, summary: Summary) -> Iterator[Fact]:
     if summary.rows < _FEWEST_ROWS:
         return
+    # A source that is late says so once, not once more for each feature that it leaves missing.
+    explained = {feature for name in summary.stale for feature in day.traffic.looked_up.get(name, ())}
     noise = 3.0 * math.sqrt(0.25 / summary.rows)
     for name, column in reference.bins.columns.items():
         counts = summary.columns[name]
         missing, usual = counts[0] / summary.rows, column.counts[0] / reference.bins.rows
-        if missing > usual + column.healthy + max(0.05, noise):
+        if name not in explained and missing > usual + column.healthy + max(0.05, noise):
             yield Fact(
                 "quality", "missing", name, "alert" if missing > usual + column.healthy + 0.25 else "report",
                 f"{name} is missing in {missing:.1%} of the predictions, {usual:.1%} when the release was judged.",

@@ -151,7 +151,7 @@ SIGNALS: tuple[Signal, ...] = (
         kind="performance",
         family="world",
         weight=0.25,
-        shown="money",
+        shown="points",
         message="The scores are too low: outcomes minus scores {now} on average, {then} when the release was judged",
         todo=_CALIBRATE,
     ),
