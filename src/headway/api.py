@@ -10,25 +10,30 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 import headway
-from headway.errors import BriefError, GateClosed, HeadwayError, NotFound
-from headway.nouns.brief import Brief
+from headway.errors import BriefError, GateClosed, HeadwayError, NotFound, did_you_mean
 from headway.nouns.clock import Clock, FileClock, FixedClock, SystemClock, parse_moment
 
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
     import pyarrow as pa
 
+    from headway.define.facts import Facts
+    from headway.define.questions import Answer, Gate
+    from headway.deploy.batch import BatchReport
     from headway.engine.progress import Progress
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.tend import Tended
     from headway.loop.trace import Trace
     from headway.loop.train import RunResult
+    from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
 
 __all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport"]
@@ -103,7 +108,12 @@ class Project:
 
     @classmethod
     def open(
-        cls, folder: str | os.PathLike[str] = ".", *, as_of: str = "", clock: Clock | None = None, progress: Progress | None = None
+        cls,
+        folder: str | os.PathLike[str] = ".",
+        *,
+        as_of: str = "",
+        clock: Clock | None = None,
+        progress: Progress | None = None,
     ) -> Project:
         """Open the project in ``folder``, or in the nearest folder above that has a brief.
 
@@ -123,7 +133,8 @@ class Project:
         found = next((each for each in (start, *start.parents) if (each / BRIEF_FILE).is_file()), None)
         if found is None:
             raise NotFound(
-                f"There is no {BRIEF_FILE} in {start} or above it.", hint="Begin one from your data: headway init --data FILE."
+                f"There is no {BRIEF_FILE} in {start} or above it.",
+                hint="Begin one from your data: headway init --data FILE.",
             )
         project = cls(found, clock=clock or SystemClock(), progress=progress)
         if as_of:
@@ -132,7 +143,7 @@ class Project:
             project._clock = FileClock(Path(os.environ[CLOCK_VARIABLE]))
         return project
 
-    def __enter__(self) -> Project:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -172,28 +183,56 @@ class Project:
         BriefError, SourceError, DataError
             Naming the line of the brief, or the file, that cannot stand.
         """
-        from headway.define.feasible import gather
-        from headway.define.questions import advice_of, five_questions, gate_of
+        from headway.define.questions import advice_of, gate_of
 
-        with self._placed():
-            material = self.material()
-            facts = gather(material.definitions, material.snapshots, material.files, as_of_us=self.store.now_us())
-        answers = five_questions(material.brief, facts)
-        closed = [gate.name for gate in gate_of(answers) if gate.name not in self._overridden()]
+        answers, facts = self._answers()
         return Checked(
             advice=msgspec.to_builtins(advice_of(answers)),
             answers=tuple(msgspec.to_builtins(answer) for answer in answers),
-            closed_gates=tuple(closed),
+            closed_gates=tuple(gate.name for gate in gate_of(answers) if not self._overridden(gate)),
             facts=msgspec.to_builtins(facts),
         )
 
     def override(self, gate: str, *, by: str, why: str) -> None:
-        """Pass a closed gate under a name and with a reason, which the ledger keeps."""
+        """Pass a closed gate under a name and with a reason, which the ledger keeps.
+
+        The permission is for what the gate was closed on: when that changes, it is closed again.
+
+        Raises
+        ------
+        NotFound
+            When no such gate is closed.
+        """
         from headway.nouns.event import GateOverridden
 
         if not by.strip() or not why.strip():
-            raise GateClosed("An override needs a name and a reason.", where=gate, hint="Say who (--by) and why (--why).")
-        self.store.record(GateOverridden(gate=gate, by=by, why=why, evidence={"brief": self.brief.digest}))
+            raise GateClosed(
+                "An override needs a name and a reason.", where=gate, hint="Say who (--by) and why (--why)."
+            )
+        closed = {found.name: found for found in self._closed_gates()}
+        if gate not in closed:
+            raise NotFound(f"No gate {gate!r} is closed.", hint=did_you_mean(gate, closed) or "The way is free.")
+        evidence = {"digest": closed[gate].digest, **closed[gate].evidence}
+        self.store.record(GateOverridden(gate=gate, by=by, why=why, evidence=evidence))
+
+    def _closed_gates(self) -> list[Gate]:
+        """Return the gates that brief and data close and nobody has passed."""
+        from headway.define.questions import decision_gates, gate_of
+
+        gates = decision_gates(self.brief)
+        if not gates:
+            gates = gate_of(self._answers()[0])
+        return [gate for gate in gates if not self._overridden(gate)]
+
+    def _answers(self) -> tuple[tuple[Answer, ...], Facts]:
+        """Return the five answers and the figures behind them."""
+        from headway.define.feasible import gather
+        from headway.define.questions import five_questions
+
+        with self._placed():
+            material = self.material()
+            facts = gather(material.definitions, material.snapshots, material.files, as_of_us=self.store.now_us())
+        return five_questions(material.brief, facts), facts
 
     # -- Data, Build, Validate
 
@@ -283,7 +322,7 @@ class Project:
             store_rows=filled["rows"],
         )
 
-    def predict(self, rows: Any) -> pa.Table:  # noqa: ANN401  (Arrow, Polars, pandas, or dicts)
+    def predict(self, rows: Any) -> pa.Table:
         """Answer a table of requests with the release in service, and log the answers.
 
         Parameters
@@ -302,9 +341,39 @@ class Project:
         predictor = load_predictor(read_current(self.store.serving), self.store.blobs)
         return predict_table(predictor, as_arrow(rows), log=self.store.predictions, now_us=self.store.now_us())
 
+    def predict_file(self, source: str | os.PathLike[str], out: str | os.PathLike[str]) -> BatchReport:
+        """Answer all rows of a file into another, with the release in service, and log the answers.
+
+        Look-ups go to the sources as they are now, as of each row's own moment, so rows of any age can be asked about.
+
+        Raises
+        ------
+        RequestError
+            When a row breaks the contract; nothing was logged or written then.
+        """
+        from headway.deploy.batch import Batch
+        from headway.deploy.serving import read_current, release_definitions
+        from headway.graph.scorer import GraphScorer
+
+        current = read_current(self.store.serving)
+        release = current.release
+        with self._placed():
+            material = self.material()
+            batch = Batch(
+                release_definitions(release),
+                GraphScorer(self.store.blobs.read(release.graph), output=release.output),
+                release,
+                files=material.files,
+                as_of_us=self.store.now_us(),
+                store=current.store.digest,
+            )
+            return batch.predict_file(Path(source), Path(out), log=self.store.predictions, now_us=self.store.now_us())
+
     # -- Monitor, Loop
 
-    def outcomes(self, rows: str | os.PathLike[str] | Sequence[Mapping[str, Any]], *, strict: bool = True) -> dict[str, Any]:
+    def outcomes(
+        self, rows: str | os.PathLike[str] | Sequence[Mapping[str, Any]], *, strict: bool = True
+    ) -> dict[str, Any]:
         """Join what really happened to what was predicted; a file, or rows.
 
         Returns
@@ -413,21 +482,26 @@ class Project:
             raise NotFound(what, hint="Make one: headway run.")
         return msgspec.convert(found, RunResult)
 
-    def _overridden(self) -> set[str]:
+    def _overridden(self, gate: Gate) -> bool:
+        """Whether somebody has passed this gate as it stands, on the evidence that it stands on."""
         from headway.nouns.event import GateOverridden
 
-        return {entry.event.gate for entry in self.store.ledger.events(GateOverridden)}  # type: ignore[union-attr]
+        passed = (entry.event for entry in self.store.ledger.events(GateOverridden))
+        return any(
+            isinstance(event, GateOverridden) and (event.gate, event.evidence.get("digest")) == (gate.name, gate.digest)
+            for event in passed
+        )
 
     def _refuse_closed_gates(self) -> None:
         from headway.define.questions import decision_gates
 
-        closed = [gate for gate in decision_gates(self.brief) if gate.name not in self._overridden()]
-        if closed:
-            raise GateClosed(
-                f"The way is closed: {closed[0].why}",
-                where=BRIEF_FILE,
-                hint=f"{closed[0].todo} Or: headway override {closed[0].name} --by NAME --why REASON.",
-            )
+        for gate in decision_gates(self.brief):
+            if not self._overridden(gate):
+                raise GateClosed(
+                    f"The way is closed: {gate.why}",
+                    where=BRIEF_FILE,
+                    hint=f"{gate.todo} Or: headway override {gate.name} --by NAME --why REASON.",
+                )
 
     def _placed(self) -> _Placed:
         return _Placed(self)
@@ -451,7 +525,7 @@ class _Placed:
             place(error, self._project.brief_text, BRIEF_FILE)
 
 
-def as_arrow(rows: Any) -> pa.Table:  # noqa: ANN401  (Arrow, Polars, pandas, or dicts)
+def as_arrow(rows: Any) -> pa.Table:
     """Return rows as an Arrow table, whatever kind of frame they come in.
 
     Raises
@@ -473,11 +547,12 @@ def as_arrow(rows: Any) -> pa.Table:  # noqa: ANN401  (Arrow, Polars, pandas, or
     if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
         return pa.Table.from_pylist([dict(row) for row in rows])
     raise BriefError(
-        f"Rows of type {type(rows).__name__} are not understood.", hint="Pass an Arrow table, a frame, or a list of dicts."
+        f"Rows of type {type(rows).__name__} are not understood.",
+        hint="Pass an Arrow table, a frame, or a list of dicts.",
     )
 
 
-def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:  # noqa: ANN401
+def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:
     return RunReport(
         run=result.run,
         as_of_us=result.as_of_us,

@@ -47,6 +47,4 @@ def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> 
     graph = package(fitted, signature=fitted.signature)
     parity = prove_parity(graph, fitted, examples)
     wrong = msgspec.structs.replace(model, graph=store.blobs.put(graph), parity=parity, rows=len(examples))
-    return make_release(
-        store, material, result, by="the demonstration", graph=wrong.graph, model=store.put(wrong)
-    )
+    return make_release(store, material, result, by="the demonstration", graph=wrong.graph, model=store.put(wrong))

@@ -10,10 +10,13 @@ import datetime as dt
 import importlib.util
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headway.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["FIRST_LIVE_DAY", "LAST_LIVE_DAY", "Feed", "package_data"]
 

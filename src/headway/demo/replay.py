@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,7 +106,8 @@ class Replay:
 
     def _tell(self, now_us: int) -> None:
         """Post the outcomes that are known by now; that a flight never arrives is known a day later."""
-        told, still = [], []
+        told: list[dict[str, Any]] = []
+        still: list[int] = []
         for at in self.waiting:
             known_us = int(self.world.known_us[at])
             if known_us == 0 and now_us - int(self.world.predict_at_us[at]) > _NEVER_US:

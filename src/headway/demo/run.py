@@ -6,7 +6,6 @@ import datetime as dt
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +22,13 @@ from headway.demo.server import Client, Server
 from headway.demo.world import World
 from headway.engine.progress import NoProgress
 from headway.errors import HeadwayError
-from headway.loop.releases import activate
 from headway.loop.tend import day_bounds_us
 from headway.nouns.clock import FileClock
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headway.engine.progress import Progress
     from headway.loop.tend import DayClosed
 
@@ -96,7 +96,10 @@ def demonstrate(
     zone = "America/New_York"
     begin_us, _ = day_bounds_us((FIRST_LIVE_DAY - dt.date(1970, 1, 1)).days, zone)
     clock_file = folder / _MARK / "clock"
-    with closing(FileClock.create(clock_file, begin_us)) as clock, Project.open(folder, clock=clock, progress=watch) as project:
+    with (
+        closing(FileClock.create(clock_file, begin_us)) as clock,
+        Project.open(folder, clock=clock, progress=watch) as project,
+    ):
         say(f"It is {FIRST_LIVE_DAY}. 253,000 flights lie behind us; who should be rebooked tomorrow?")
         report = project.run()
         clockwork.lap("run")
@@ -107,7 +110,13 @@ def demonstrate(
         clockwork.lap("look ahead")
         with Server(folder, clock=clock_file) as server:
             replay = Replay(
-                project=project, feed=feed, world=world, clock=clock, client=Client(server.port), zone=zone, sample=sample
+                project=project,
+                feed=feed,
+                world=world,
+                clock=clock,
+                client=Client(server.port),
+                zone=zone,
+                sample=sample,
             )
             _live(replay, watch, say)
         clockwork.lap("replay")
@@ -121,7 +130,9 @@ def _begin(folder: Path) -> Feed:
     if folder.exists():
         if not (folder / _MARK).is_dir() and any(folder.iterdir()):
             raise HeadwayError(
-                f"{folder} holds something that is not a demonstration.", where=str(folder), hint="Name another: headway demo --folder F."
+                f"{folder} holds something that is not a demonstration.",
+                where=str(folder),
+                hint="Name another: headway demo --folder F.",
             )
         shutil.rmtree(folder)
     package_data()
@@ -202,7 +213,12 @@ def _summed(
     p50, p99 = replay.latency_ms()
     found = [(closed, finding) for closed in replay.closed for finding in closed.found]
     rise = next(
-        (closed for closed, finding in found if finding.signal == "base-rate-rise" and closed.day >= TRUE_ONSET.isoformat()), None
+        (
+            closed
+            for closed, finding in found
+            if finding.signal == "base-rate-rise" and closed.day >= TRUE_ONSET.isoformat()
+        ),
+        None,
     )
     back = next((closed for closed in replay.closed if closed.action == "rollback"), None)
     last = replay.ids[max(at for at in replay.ids if replay.world.label[at] == 1.0)]
@@ -222,7 +238,14 @@ def _summed(
         void=replay.void,
         days_closed=len(replay.closed),
         findings=[
-            {"day": closed.day, "level": f.level, "signal": f.signal, "subject": f.subject, "message": f.message, "todo": f.todo}
+            {
+                "day": closed.day,
+                "level": f.level,
+                "signal": f.signal,
+                "subject": f.subject,
+                "message": f.message,
+                "todo": f.todo,
+            }
             for closed, f in found
         ],
         retrainings=[

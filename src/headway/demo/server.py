@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,12 +17,14 @@ from headway.api import CLOCK_VARIABLE
 from headway.errors import HeadwayError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
 __all__ = ["Client", "Server"]
 
 _READY_S = 120.0
+_ADDRESS = re.compile(r"http://[\w.]+:(\d+)")
 
 
 class Server:
@@ -62,9 +64,8 @@ class Server:
             if not line:
                 break
             said.append(line)
-            if "http://" in line:
-                address = line.split("http://", 1)[1].split()[0].strip("/.,'\"")
-                return int(address.rsplit(":", 1)[1])
+            if address := _ADDRESS.search(line):
+                return int(address[1])
         self._process.kill()
         raise HeadwayError(f"The server did not start: {' '.join(said).strip() or 'it said nothing'}")
 
@@ -75,7 +76,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def post(self, path: str, body: Any) -> Any:  # noqa: ANN401  (JSON)
+    def post(self, path: str, body: Any) -> Any:
         """Send JSON, and return the JSON of the answer.
 
         Raises
@@ -83,15 +84,17 @@ class Client:
         HeadwayError
             When the answer is not 200.
         """
-        self._connection.request("POST", path, body=msgspec.json.encode(body), headers={"Content-Type": "application/json"})
+        self._connection.request(
+            "POST", path, body=msgspec.json.encode(body), headers={"Content-Type": "application/json"}
+        )
         return self._answer(path)
 
-    def get(self, path: str) -> Any:  # noqa: ANN401  (JSON)
+    def get(self, path: str) -> Any:
         """Return the JSON under ``path``."""
         self._connection.request("GET", path)
         return self._answer(path)
 
-    def _answer(self, path: str) -> Any:  # noqa: ANN401  (JSON)
+    def _answer(self, path: str) -> Any:
         answer = self._connection.getresponse()
         data = answer.read()
         if answer.status != http.HTTPStatus.OK:

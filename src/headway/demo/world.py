@@ -7,7 +7,6 @@ time, and at the end it is the offline recomputation that every served feature i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from headway.query.database import Database
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -57,15 +58,19 @@ class World:
         """Return the world of a brief whose sources, with all that is to come, lie in ``folder``."""
         with tempfile.TemporaryDirectory(prefix="headway-world-") as temporary, Database() as database:
             blobs = FolderBlobs(Path(temporary))
-            snapshots = {name: collect(name, source, folder=folder, store=blobs) for name, source in brief.sources.items()}
+            snapshots = {
+                name: collect(name, source, folder=folder, store=blobs) for name, source in brief.sources.items()
+            }
             definitions = definitions_of(brief, snapshots)
             files = {name: [blobs.path(s.blob) for s in snapshot.segments] for name, snapshot in snapshots.items()}
-            table = PointInTime(database, definitions, files).examples(as_of_us=1 << 60, since_us=since_us, until_us=until_us)
+            table = PointInTime(database, definitions, files).examples(
+                as_of_us=1 << 60, since_us=since_us, until_us=until_us
+            )
             fields = ", ".join(quote(field.name) for field in definitions.request_fields)
             features = ", ".join(quote(f"feature:{feature.name}") for feature in definitions.features)
             found = database.table(
-                f"SELECT {fields}, epoch_us(predict_at) AS \"@predict_at\", epoch_us({quote(KNOWN_AT)}) AS \"@known\", "
-                f"CAST({quote(LABEL)} AS DOUBLE) AS \"@label\", {features} FROM {table} "
+                f'SELECT {fields}, epoch_us(predict_at) AS "@predict_at", epoch_us({quote(KNOWN_AT)}) AS "@known", '
+                f'CAST({quote(LABEL)} AS DOUBLE) AS "@label", {features} FROM {table} '
                 f"ORDER BY predict_at, {', '.join(map(quote, definitions.examples.source.key))}"
             )
         return cls(

@@ -85,9 +85,7 @@ class LocalEngine:
     ({'halve': {'half': 3.5}}, ('halve',))
     """
 
-    def __init__(
-        self, book: StepBook, *, alive: Callable[[Output], bool] | None = None, workers: int = 1
-    ) -> None:
+    def __init__(self, book: StepBook, *, alive: Callable[[Output], bool] | None = None, workers: int = 1) -> None:
         self._book = book
         self._alive = alive
         self._workers = workers

@@ -87,7 +87,14 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
     if log.num_rows == 0:
         none, nothing = np.empty(0, dtype=np.int64), np.empty(0)
         return Daily(
-            day=none, predictions=none, known=none, positives=none, void=none, mean_score=nothing, model=nothing, rule=nothing
+            day=none,
+            predictions=none,
+            known=none,
+            positives=none,
+            void=none,
+            mean_score=nothing,
+            model=nothing,
+            rule=nothing,
         )
     label, void = _outcomes(store, log["id"])
     day = _local_days(log["served_us"], brief.split.zone)
@@ -105,13 +112,17 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
         known=_whole(known),
         positives=_whole(per_day(np.where(is_known, label, 0.0))),
         void=_whole(per_day(void)),
-        mean_score=np.divide(per_day(np.where(is_known, score, 0.0)), known, out=np.full(len(days), np.nan), where=known > 0),
+        mean_score=np.divide(
+            per_day(np.where(is_known, score, 0.0)), known, out=np.full(len(days), np.nan), where=known > 0
+        ),
         model=np.full(len(days), np.nan),
         rule=np.full(len(days), np.nan),
         newest=log["id"][-1].as_py(),
         acted_and_right=_last(log["id"], log["act"].to_numpy(zero_copy_only=False) & (label == 1.0)),
     )
-    _fill_money(found, brief, day=day[is_known], score=score[is_known], rule=rule[is_known], label=label[is_known], store=store)
+    _fill_money(
+        found, brief, day=day[is_known], score=score[is_known], rule=rule[is_known], label=label[is_known], store=store
+    )
     return found
 
 

@@ -108,7 +108,11 @@ def _outcomes(event: events.OutcomesReceived) -> Line:
 
 
 def _found(event: events.FindingRaised) -> Line:
-    return "", f"{'ALERT' if event.level == 'alert' else 'Report'}: {event.message}", str(event.evidence.get("how sure", ""))
+    return (
+        "",
+        f"{'ALERT' if event.level == 'alert' else 'Report'}: {event.message}",
+        str(event.evidence.get("how sure", "")),
+    )
 
 
 def _cleared(event: events.FindingCleared) -> Line:

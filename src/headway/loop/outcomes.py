@@ -8,8 +8,6 @@ formats and the look-up of keys in the log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +17,9 @@ from headway.nouns.clock import parse_moment
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
     from headway.nouns.event import OutcomesReceived
@@ -50,7 +51,7 @@ def read_outcomes(path: Path) -> list[dict[str, Any]]:
 
             rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
             return rows
-        import pyarrow.csv as csv
+        from pyarrow import csv
 
         text = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True, null_values=[""]))
         rows = text.to_pylist()
@@ -95,7 +96,9 @@ def receive(
         label, known_us = _label(row["label"], place), _known_us(row.get("known_at"), now_us, place)
         if not predictions:
             if strict and named:
-                raise OutcomeError(f"There is no prediction {row[named]!r}.", where=place, hint="Ids stand in the replies.")
+                raise OutcomeError(
+                    f"There is no prediction {row[named]!r}.", where=place, hint="Ids stand in the replies."
+                )
             unknown += 1
         for prediction in predictions:
             ids.append(prediction)
@@ -137,7 +140,7 @@ def _key_text(row: Mapping[str, Any], key: Sequence[str]) -> str:
     return "\0".join(_moment_text(row.get(column)) for column in key)
 
 
-def _moment_text(value: Any) -> str:  # noqa: ANN401  (a value of any column)
+def _moment_text(value: Any) -> str:
     if hasattr(value, "isoformat"):
         value = value.isoformat()
     text = str(value)
@@ -149,7 +152,7 @@ def _moment_text(value: Any) -> str:  # noqa: ANN401  (a value of any column)
     return text
 
 
-def _label(value: Any, place: str) -> float | None:  # noqa: ANN401  (a value of any file)
+def _label(value: Any, place: str) -> float | None:
     text = "" if value is None else str(value).strip().lower()
     if text in _VOID:
         return None
@@ -158,11 +161,13 @@ def _label(value: Any, place: str) -> float | None:  # noqa: ANN401  (a value of
     if text in _FALSE:
         return 0.0
     raise OutcomeError(
-        f"label is {value!r}.", where=place, hint="Wanted: true or false (1, 0, yes, no), or nothing for 'will never be known'."
+        f"label is {value!r}.",
+        where=place,
+        hint="Wanted: true or false (1, 0, yes, no), or nothing for 'will never be known'.",
     )
 
 
-def _known_us(value: Any, now_us: int, place: str) -> int:  # noqa: ANN401  (a value of any file)
+def _known_us(value: Any, now_us: int, place: str) -> int:
     if value is None or value == "":
         return now_us
     try:
@@ -171,5 +176,5 @@ def _known_us(value: Any, now_us: int, place: str) -> int:  # noqa: ANN401  (a v
         raise OutcomeError(f"known_at is {value!r}: {error}", where=place) from None
 
 
-def _iso(value: Any) -> str:  # noqa: ANN401  (a value of any file)
+def _iso(value: Any) -> str:
     return str(value.isoformat() if hasattr(value, "isoformat") else value)

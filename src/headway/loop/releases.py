@@ -85,7 +85,9 @@ def make_release(
                 where=result.run,
                 hint="Better it, or take the responsibility: headway deploy --override 'why' --by 'name'.",
             )
-        store.record(GateOverridden(gate="verdict", by=by, why=override, evidence={"run": result.run, "failed": failed}))
+        store.record(
+            GateOverridden(gate="verdict", by=by, why=override, evidence={"run": result.run, "failed": failed})
+        )
     named = store.get(model or result.model, Model)
     number = 1 + len(store.ledger.releases())
     release = Release(
@@ -222,7 +224,8 @@ def roll_back(store: Store, *, by: str, why: str, to: str = "") -> str:
     back_to = to or predecessor(store)
     if not back_to:
         raise NotFound(
-            f"No release stands behind {champion.release}.", hint="Name one: headway rollback --to r1; or deploy another."
+            f"No release stands behind {champion.release}.",
+            hint="Name one: headway rollback --to r1; or deploy another.",
         )
     release_of(store, back_to)
     store.record(ReleaseRolledBack(release=champion.release, back_to=back_to, by=by, why=why))
@@ -295,5 +298,8 @@ def quota_of(release: Release) -> Quota | Threshold:
 
 def material_of_release(store: Store, material: Material, release: Release) -> Material:
     """Return the sources as they are, seen through the brief of a release."""
-    return material if release.brief.digest == material.brief.digest else material_of(store, release.brief, material.snapshots)
-
+    return (
+        material
+        if release.brief.digest == material.brief.digest
+        else material_of(store, release.brief, material.snapshots)
+    )

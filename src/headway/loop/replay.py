@@ -17,7 +17,6 @@ import numpy as np
 
 from headway.errors import NotFound
 from headway.loop.releases import recent_files
-from headway.nouns.brief import FeatureSpec
 from headway.nouns.clock import format_moment, parse_moment
 from headway.nouns.expression import columns_of, parse
 from headway.query.compile import quote
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from headway.loop.sources import Material
     from headway.loop.store import Store
+    from headway.nouns.brief import FeatureSpec
     from headway.nouns.prediction import Prediction
     from headway.query.definitions import Definitions, Feature, Relation
     from headway.query.timeline import Aggregate, Timeline
@@ -260,7 +260,9 @@ class _Question:
         self._answers.append((keys, moment_us, rows))
         if self._timeline.shape != "window" and not rows.num_rows:
             return self._answer(dict.fromkeys(self._columns), found=False)
-        return self._answer(self._windowed(rows) if self._timeline.shape == "window" else rows.to_pylist()[0], found=True)
+        return self._answer(
+            self._windowed(rows) if self._timeline.shape == "window" else rows.to_pylist()[0], found=True
+        )
 
     def _answer(self, values: Mapping[str, Any], *, found: bool) -> int:
         for name, column in self._columns.items():
@@ -281,7 +283,7 @@ class _Question:
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
             order = f'ORDER BY "{_HAPPENED}" DESC, "{_FILE}", "{_ROW}"'
         chosen += [
-            f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'}) AS \"@m{position}\""
+            f'CAST({aggregate.sql} AS {"DOUBLE" if aggregate.kind == "float" else "BIGINT"}) AS "@m{position}"'
             for position, aggregate in enumerate(timeline.aggregates)
             if aggregate.sql is not None
         ]
@@ -351,13 +353,17 @@ def _wholes(rows: pa.Table, position: int, aggregate: Aggregate) -> np.ndarray[A
     if aggregate.sql is None:
         return None
     values = rows[f"@m{position}"].drop_null().to_numpy()
-    return np.floor(values * FIXED_POINT + 0.5).astype(np.int64) if aggregate.kind == "float" else values.astype(np.int64)
+    return (
+        np.floor(values * FIXED_POINT + 0.5).astype(np.int64) if aggregate.kind == "float" else values.astype(np.int64)
+    )
 
 
 def _as_asked(definitions: Definitions, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request's fields as serving has them: moments as microseconds."""
     moments = {field.name for field in definitions.request_fields if field.kind == "time"}
-    return {name: parse_moment(value) if name in moments and value is not None else value for name, value in row.items()}
+    return {
+        name: parse_moment(value) if name in moments and value is not None else value for name, value in row.items()
+    }
 
 
 def _derived_values(

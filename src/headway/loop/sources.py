@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from headway.data.collect import collect
-from headway.loop.store import Store
-from headway.nouns.brief import Brief
 from headway.nouns.event import SnapshotTaken
 from headway.nouns.snapshot import Snapshot
 from headway.query.definitions import Definitions, resolve
-from headway.query.functions import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from headway.loop.store import Store
+    from headway.nouns.brief import Brief
+    from headway.query.functions import Kind
 
 __all__ = ["Material", "definitions_of", "take_snapshots"]
 
@@ -58,7 +62,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
         snapshots[name] = snapshot
         store.progress.advance("read sources")
         if previous is None or snapshot.digest != previous.digest:
-            store.remembered(f"snapshot:{snapshot.digest}", f"snapshot {name}", lambda s=snapshot: {"blob": store.put(s)})
+            store.remembered(f"snapshot:{snapshot.digest}", f"snapshot {name}", partial(_kept, store, snapshot))
             events.append(
                 SnapshotTaken(
                     source=name,
@@ -72,6 +76,10 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     if events:
         store.record(*events)
     return material_of(store, brief, snapshots)
+
+
+def _kept(store: Store, snapshot: Snapshot) -> dict[str, str]:
+    return {"blob": store.put(snapshot)}
 
 
 def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -> Material:
@@ -96,7 +104,7 @@ def snapshot_of(store: Store, digest: str) -> Snapshot:
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:
     """Return the brief's definitions over the columns that the snapshots have."""
-    kinds = {name: {column.name: cast(Kind, column.kind) for column in s.columns} for name, s in snapshots.items()}
+    kinds = {name: {column.name: cast("Kind", column.kind) for column in s.columns} for name, s in snapshots.items()}
     return resolve(brief, kinds)
 
 
@@ -112,5 +120,7 @@ def last_event_us(store: Store, material: Material, name: str, blob: str, path: 
             return {"last_us": point_in_time.last_event_us(name)}
 
     source = material.brief.sources[name]
-    how = hashlib.sha256(msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")).hexdigest()[:16]
+    how = hashlib.sha256(msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")).hexdigest()[
+        :16
+    ]
     return int(store.remembered(f"last event:{blob}:{how}", "last event", make)["last_us"])

@@ -152,7 +152,7 @@ def _in_words(state: str, felt: dict[str, Any], recent: dict[str, Any] | None) -
         return f"Nothing is open.{worth}"
     first = felt["findings"][0]["what"]
     rest = len(felt["findings"]) - 1
-    more = f" (and {rest} more)" if rest else ""
+    more = f" {rest} more {'findings are' if rest > 1 else 'finding is'} open." if rest else ""
     return f"{'Somebody must look' if state == 'act' else 'Something has moved'}: {first}{more}{worth}"
 
 

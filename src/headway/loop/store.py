@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -22,6 +19,11 @@ from headway.errors import NotFound
 from headway.ledger import Ledger, LedgerBook
 from headway.nouns.clock import Clock, SystemClock
 from headway.nouns.event import Event, ProjectOpened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
 
 __all__ = ["STORE", "Store"]
 
@@ -63,13 +65,17 @@ class Store:
         root.mkdir(parents=True, exist_ok=True)
         ledger = Ledger.open(root / "ledger.db")
         store = cls(
-            folder=folder, ledger=ledger, blobs=FolderBlobs(root / "blobs"), clock=clock, progress=progress or NoProgress()
+            folder=folder,
+            ledger=ledger,
+            blobs=FolderBlobs(root / "blobs"),
+            clock=clock,
+            progress=progress or NoProgress(),
         )
         if fresh:
             store.record(ProjectOpened(name=folder.resolve().name, version=version))
         return store
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -226,7 +226,12 @@ def _traffic_of(store: Store, live: Release, state: _State, day: int, zone: str)
     first_us, after_us = day_bounds_us(day, zone)
     reader = Reader(store.predictions)
     table, cursor = read_table(
-        reader, features=live.signature, model=live.model, since_us=first_us, after=Cursor.from_json(state.cursor), skip_corrupt=True
+        reader,
+        features=live.signature,
+        model=live.model,
+        since_us=first_us,
+        after=Cursor.from_json(state.cursor),
+        skip_corrupt=True,
     )
     served = table["served_us"]
     today = table.filter(pc.and_(pc.greater_equal(served, first_us), pc.less(served, after_us)))
@@ -316,13 +321,13 @@ def rule_scores(release: Release, features: pa.Table) -> NDArray[np.float64] | N
     if not name or features.num_rows == 0:
         return None
     if name in features.column_names:
-        return features[name].to_numpy(zero_copy_only=False).astype(np.float64)
+        return np.asarray(features[name].to_numpy(zero_copy_only=False), dtype=np.float64)
     rule = release_definitions(release).rule
     assert rule is not None
     with Database() as database:
         table = database.register(features)
         said = database.table(f"SELECT CAST({rule.sql} AS DOUBLE) AS said FROM {table}")
-    return said["said"].to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.asarray(said["said"].to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _predecessor_of(store: Store, release: str) -> Release | None:
@@ -373,7 +378,9 @@ def _record(
             events.append(Alerted(finding=finding.id, to=live.brief.monitor.alert.get("to", "log")))
     still = {finding.id for finding in after.watch.open.values()}
     events += [
-        FindingCleared(finding=finding.id, at_us=close_us) for finding in before.open.values() if finding.id not in still
+        FindingCleared(finding=finding.id, at_us=close_us)
+        for finding in before.open.values()
+        if finding.id not in still
     ]
     store.record(*events, effective_us=close_us)
 
@@ -381,15 +388,15 @@ def _record(
 # -- what is done
 
 
-def _act(
-    store: Store, brief: Brief, sources: Callable[[], Material], day: int, watch: Watch
-) -> tuple[str, str]:
+def _act(store: Store, brief: Brief, sources: Callable[[], Material], day: int, watch: Watch) -> tuple[str, str]:
     """Ask the policy and do what it says; return what was done, and why."""
     action = decide(brief.retrain, today=day + 1, findings=watch.open.values(), history=_history(store, brief))
     if action.verb == "nothing":
         return "nothing", action.why
     store.record(
-        RetrainingDecided(action=action.verb, why=action.why, evidence={"findings": list(action.because), "day": day_text(day)})
+        RetrainingDecided(
+            action=action.verb, why=action.why, evidence={"findings": list(action.because), "day": day_text(day)}
+        )
     )
     if action.verb == "rollback":
         back_to = roll_back(store, by=POLICY, why=action.why)
@@ -406,9 +413,11 @@ def _history(store: Store, brief: Brief) -> History:
     # A release that was put back is as old as when it first went live: its data are.
     live = next((s for s in spans if champion and s.release == champion.release and s.role == "champion"), None)
     shadow = next((s for s in reversed(spans) if s.role == "shadow" and s.until_us is None), None)
-    decided = [entry for entry in store.ledger.events(RetrainingDecided)]
+    decided = list(store.ledger.events(RetrainingDecided))
     retrained = tuple(
-        local_day(entry.effective_us, zone) for entry in decided if entry.event.action == "retrain"  # type: ignore[union-attr]
+        local_day(entry.effective_us, zone)
+        for entry in decided
+        if entry.event.action == "retrain"  # type: ignore[union-attr]
     )
     rollbacks = tuple(
         local_day(entry.effective_us, zone)
@@ -466,7 +475,14 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     assert ours is not None
     assert theirs is not None
     found = compare(
-        ours, theirs, examples, success=brief.success, value=brief.value, act_on=quota_of(live), seed=brief.search.seed, draws=DRAWS
+        ours,
+        theirs,
+        examples,
+        success=brief.success,
+        value=brief.value,
+        act_on=quota_of(live),
+        seed=brief.search.seed,
+        draws=DRAWS,
     )
     store.record(
         ChallengerJudged(
@@ -507,10 +523,8 @@ def _to_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def _from_bytes(data: bytes) -> pa.Table:
     return pa.ipc.open_file(data).read_all()
-
-

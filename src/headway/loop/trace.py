@@ -368,7 +368,9 @@ def _snapshots(learned_from: Mapping[str, Snapshot], looked_into: Mapping[str, S
             version=version,
             rows=snapshot.rows,
             used_for=tuple(used_for),
-            files=tuple(TracedFile(file=s.file, digest=s.file_digest.partition("-")[0], rows=s.rows) for s in snapshot.segments),
+            files=tuple(
+                TracedFile(file=s.file, digest=s.file_digest.partition("-")[0], rows=s.rows) for s in snapshot.segments
+            ),
         )
         for version, (snapshot, used_for) in sorted(uses.items(), key=lambda item: item[1][0].source)
     )
@@ -382,7 +384,9 @@ def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
     told: tuple[dict[str, Any], ...] = ()
     if row["status"] == "corrected":
         history = store.ledger.table("outcome_history")
-        of_this = history.filter(pc.equal(history["prediction"], prediction)).sort_by([("seq", "ascending"), ("place", "ascending")])
+        of_this = history.filter(pc.equal(history["prediction"], prediction)).sort_by(
+            [("seq", "ascending"), ("place", "ascending")]
+        )
         told = tuple(
             {
                 "label": _label(each["label"]),

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,8 @@ from headway.nouns.model import Model
 from headway.nouns.trial import Scored, Setting, Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -126,7 +127,11 @@ def train(
         store.record(
             BriefSeen(brief=brief.digest, text=text),
             RunStarted(
-                run=run, brief=brief.digest, as_of_us=experiment.as_of_us, seed=brief.search.seed, environment=environment()
+                run=run,
+                brief=brief.digest,
+                as_of_us=experiment.as_of_us,
+                seed=brief.search.seed,
+                environment=environment(),
             ),
         )
     try:
@@ -213,7 +218,10 @@ class _Experiment:
                     {
                         "snapshots": self.versions,
                         "as_of_us": self.as_of_us,
-                        **{part: getattr(brief, part) for part in ("sources", "target", "features", "split", "baseline", "serve")},
+                        **{
+                            part: getattr(brief, part)
+                            for part in ("sources", "target", "features", "split", "baseline", "serve")
+                        },
                         "segments": brief.success.segments,
                     }
                 ),
@@ -468,7 +476,10 @@ class _TrialBook:
         scores = {name: (s.value if isinstance(s, Interval) else float(s)) for name, s in trial.scores.items()}
         self._store.record(
             StepFinished(
-                key=f"trial:{study}:{trial.number}", step="trial", output=msgspec.to_builtins(trial), seconds=trial.fit_seconds
+                key=f"trial:{study}:{trial.number}",
+                step="trial",
+                output=msgspec.to_builtins(trial),
+                seconds=trial.fit_seconds,
             ),
             TrialFinished(
                 study=study,

@@ -81,7 +81,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     path: Annotated[Text, Meta(description="A file, or a pattern such as 'data/flights/*.csv'; relative to the brief.")]
     format: Annotated[
-        Literal["", "csv", "jsonl", "parquet", "sqlite"], Meta(description="Only where the name of the file does not say it.")
+        Literal["", "csv", "jsonl", "parquet", "sqlite"],
+        Meta(description="Only where the name of the file does not say it."),
     ] = ""
     table: Annotated[str, Meta(description="The table, where the file holds several (SQLite).")] = ""
     key: Annotated[tuple[str, ...], Meta(description="The columns that name one row.")] = ()
@@ -94,9 +95,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = {}
     known: Annotated[
         str | dict[str, str],
-        Meta(description="WHEN each column is known; '*' stands for all others. Undeclared: unusable for the row itself."),
+        Meta(
+            description="WHEN each column is known; '*' stands for all others. Undeclared: unusable for the row itself."
+        ),
     ] = {}
-    derive: Annotated[dict[str, str | FeatureSpec], Meta(description="Columns computed from the row, in this order.")] = {}
+    derive: Annotated[
+        dict[str, str | FeatureSpec], Meta(description="Columns computed from the row, in this order.")
+    ] = {}
     licence: Annotated[str, Meta(description="Under what terms the data may be used.")] = ""
     owner: Annotated[str, Meta(description="Who answers for the data.")] = ""
     personal: Annotated[bool | None, Meta(description="Whether the data are about identifiable people.")] = None
@@ -121,7 +126,9 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     test_before: Annotated[dt.date, Meta(description="Judge once on what follows, up to this day.")]
     train_from: Annotated[dt.date | None, Meta(description="Leave out examples before this day.")] = None
     by: Annotated[Literal["time"], Meta(description="How the examples are split.")] = "time"
-    zone: Annotated[str, Meta(description="The zone whose midnights bound the splits and whose days are counted.")] = "UTC"
+    zone: Annotated[str, Meta(description="The zone whose midnights bound the splits and whose days are counted.")] = (
+        "UTC"
+    )
     refit: Annotated[
         Literal["all data before deployment", "train only"],
         Meta(description="What the released model learns from, once the settings are chosen and judged."),
@@ -131,13 +138,17 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How hard to look for a model."""
 
-    trials: Annotated[int, Meta(ge=1, le=10_000, description="How many settings to try; a re-run repeats them exactly.")] = 12
+    trials: Annotated[
+        int, Meta(ge=1, le=10_000, description="How many settings to try; a re-run repeats them exactly.")
+    ] = 12
     seconds: Annotated[
-        Annotated[float, Meta(gt=0)] | None, Meta(description="Stop after this long; a run that was cut says so, and may not repeat exactly.")
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Stop after this long; a run that was cut says so, and may not repeat exactly."),
     ] = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1, description="From which every random choice follows.")] = 7
     algorithms: Annotated[
-        tuple[Literal["logistic", "tree", "lightgbm"], ...], Meta(min_length=1, description="Which kinds of model to try.")
+        tuple[Literal["logistic", "tree", "lightgbm"], ...],
+        Meta(min_length=1, description="Which kinds of model to try."),
     ] = ("logistic", "tree", "lightgbm")
 
 
@@ -168,7 +179,9 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     false_positive: Annotated[float, Meta(description="Gained (negative: lost) when it was in vain.")] = 0.0
     build: Annotated[float, Meta(ge=0, description="Cost of building, once.")] = 0.0
     monthly: Annotated[float, Meta(ge=0, description="Cost of running, a month.")] = 0.0
-    retraining_per_month: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="Budget for retraining, a month.")] = None
+    retraining_per_month: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="Budget for retraining, a month.")
+    ] = None
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,17 +201,22 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     false_alarm: Annotated[
         str, Meta(description="How rarely a healthy model may page someone: 'once a year', 'once in 90 days'.")
     ] = "once a year"
-    alert: Annotated[dict[str, str], Meta(description="Where alerts go: { to = 'log' }.")] = msgspec.field(default_factory=lambda: {"to": "log"})
+    alert: Annotated[dict[str, str], Meta(description="Where alerts go: { to = 'log' }.")] = msgspec.field(
+        default_factory=lambda: {"to": "log"}
+    )
 
 
 class Retrain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When to go round again."""
 
     when: Annotated[
-        tuple[str, ...], Meta(description="'harm' (performance, calibration or money) and/or 'every 30 days'; [] for never.")
+        tuple[str, ...],
+        Meta(description="'harm' (performance, calibration or money) and/or 'every 30 days'; [] for never."),
     ] = ("harm",)
     mode: Annotated[Literal["challenger"], Meta(description="How a new model proves itself.")] = "challenger"
-    shadow: Annotated[str, Meta(description="How long a challenger answers in the shadow before it is judged.")] = "7 days"
+    shadow: Annotated[str, Meta(description="How long a challenger answers in the shadow before it is judged.")] = (
+        "7 days"
+    )
     budget_per_month: Annotated[int, Meta(ge=0, description="The most retrainings in 30 days.")] = 4
 
 

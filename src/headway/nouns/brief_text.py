@@ -7,10 +7,11 @@ expressions) is checked by the Define stage.
 
 from __future__ import annotations
 
-import datetime as dt
+import itertools
 import re
 import tomllib
 import typing
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +20,9 @@ import msgspec
 from headway.errors import BriefError, HeadwayError, did_you_mean
 from headway.nouns.brief import Brief, FeatureSpec, Source, false_alarm_windows, parse_act_on
 from headway.nouns.span import parse_span
+
+if typing.TYPE_CHECKING:
+    import datetime as dt
 
 __all__ = ["line_of", "parse_brief", "place"]
 
@@ -56,7 +60,7 @@ def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int | None:
-    """Return the line (from 1) on which the key at ``path`` stands; of its nearest parent if it has no line.
+    r"""Return the line (from 1) on which the key at ``path`` stands; of its nearest parent if it has no line.
 
     Examples
     --------
@@ -80,7 +84,7 @@ def line_of(text: str, path: tuple[str, ...]) -> int | None:
 
 
 def place(error: HeadwayError, text: str, file: str) -> None:
-    """Give an error whose ``where`` begins with a key of the brief the line at which that key stands.
+    r"""Give an error whose ``where`` begins with a key of the brief the line at which that key stands.
 
     Examples
     --------
@@ -101,7 +105,7 @@ def _keys(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", dotted))
 
 
-class _At(Exception):  # noqa: N818  (carries an error to where the text is known; never leaves this file)
+class _At(Exception):
     def __init__(self, error: BriefError, *path: str) -> None:
         self.error = error
         self.path = path
@@ -121,7 +125,7 @@ def _toml_error(message: str, text: str, file: str) -> BriefError:
     return BriefError(f"This is not TOML: {reason[:1].lower()}{reason[1:]}.", where=where, hint="See https://toml.io.")
 
 
-def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401
+def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:
     """Raise for the first key that no field bears; msgspec alone would not say which word was meant."""
     if not isinstance(table, dict):
         return
@@ -139,7 +143,7 @@ def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:  # no
         _refuse_unknown(value, fields[name].type, (*path, name))
 
 
-def _struct_in(kind: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401
+def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind
     origin = typing.get_origin(kind)
@@ -148,7 +152,7 @@ def _struct_in(kind: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401
     return next((found for part in typing.get_args(kind) if (found := _struct_in(part))), None)
 
 
-def _value_type(kind: Any) -> Any:  # noqa: ANN401
+def _value_type(kind: Any) -> Any:
     if typing.get_origin(kind) is dict:
         return typing.get_args(kind)[1]
     return next((_value_type(part) for part in typing.get_args(kind) if "dict" in str(part)), None)
@@ -211,7 +215,9 @@ def _check_names(brief: Brief) -> None:
     for table, names in (("sources", brief.sources), ("features", brief.features)):
         for name in names:
             if not _NAME.fullmatch(name):
-                error = BriefError(f"{name!r} is not a name.", hint="Use letters, digits and _, not beginning with a digit.")
+                error = BriefError(
+                    f"{name!r} is not a name.", hint="Use letters, digits and _, not beginning with a digit."
+                )
                 raise _At(error, table, name)
     if brief.target.examples not in brief.sources:
         error = BriefError(
@@ -228,10 +234,7 @@ def _specs(brief: Brief) -> list[tuple[tuple[str, ...], FeatureSpec]]:
     tables: list[tuple[tuple[str, ...], dict[str, str | FeatureSpec]]] = [(("features",), brief.features)]
     tables += [(("sources", name, "derive"), source.derive) for name, source in brief.sources.items()]
     return [
-        ((*path, name), spec)
-        for path, table in tables
-        for name, spec in table.items()
-        if isinstance(spec, FeatureSpec)
+        ((*path, name), spec) for path, table in tables for name, spec in table.items() if isinstance(spec, FeatureSpec)
     ]
 
 
@@ -249,7 +252,7 @@ def _check_spans(brief: Brief) -> None:
     ]
     spans += [(word[6:], ("retrain", "when")) for word in brief.retrain.when if word.startswith("every ")]
     for text, path in spans:
-        _place(lambda text=text: parse_span(text), *path)
+        _place(partial(parse_span, text), *path)
     for word in brief.retrain.when:
         if word != "harm" and not word.startswith("every "):
             hint = "Write 'harm' or 'every 30 days'."
@@ -274,10 +277,11 @@ def _check_split(brief: Brief) -> None:
     ]
     if split.train_from is not None:
         days.insert(0, ("train_from", split.train_from))
-    for (earlier, first), (later, second) in zip(days, days[1:], strict=False):
+    for (earlier, first), (later, second) in itertools.pairwise(days):
         if first >= second:
             error = BriefError(
-                f"{later} = {second} is not after {earlier} = {first}.", hint="Each stretch of time needs at least a day."
+                f"{later} = {second} is not after {earlier} = {first}.",
+                hint="Each stretch of time needs at least a day.",
             )
             raise _At(error, "split", later)
     zones: list[tuple[tuple[str, ...], str]] = [(("split", "zone"), split.zone)]
@@ -286,7 +290,9 @@ def _check_split(brief: Brief) -> None:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            error = BriefError(f"{zone!r} is not a time zone.", hint="Write a name such as 'UTC' or 'America/New_York'.")
+            error = BriefError(
+                f"{zone!r} is not a time zone.", hint="Write a name such as 'UTC' or 'America/New_York'."
+            )
             raise _At(error, *path) from None
 
 
