@@ -110,7 +110,7 @@ def test_what_was_not_foreseen_names_an_incident_and_keeps_its_secrets(shared):
 
 def test_a_page_of_another_site_is_refused(shared, row):
     """A browser must not ask on behalf of a page from elsewhere, nor under a name that was made to point here."""
-    for name, value in (("Origin", "https://evil.example"), ("Host", "evil.example")):
+    for name, value in (("Origin", "https://evil.example"), ("Host", "evil.example"), ("Origin", "http://[")):
         answer = shared.predict({"row": row}, headers={name: value})
         assert (answer.status, answer.json["code"]) == (403, "origin-refused")
         assert shared.ask("GET", "/v1/status", headers={name: value}).status == 403

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Current", "Loader", "load_predictor", "publish", "read_current", "release_definitions"]
+__all__ = ["BlobSource", "Current", "Loader", "load_predictor", "publish", "read_current", "release_definitions"]
 
 _NAME = "current.json"
 
