@@ -1,0 +1,399 @@
+"""Files to snapshots: what is read is exactly what stands there, and what cannot be is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headway.blobs import FolderBlobs
+from headway.data.collect import collect
+from headway.errors import SourceError
+from headway.nouns.brief import Source
+
+
+class Project:
+    """A folder with a source called ``s``, and the blobs that it is collected into."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        self.blobs = FolderBlobs(folder / "blobs")
+
+    def put(self, name: str, data: str | bytes):
+        """Write a file."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return path
+
+    def collect(self, path: str = "*.csv", *, previous=None, read=None, **source):
+        """Collect what ``path`` names; ``read`` is told the files that are read."""
+        return collect(
+            "s",
+            Source(path=path, **source),
+            folder=self.folder,
+            store=self.blobs,
+            previous=previous,
+            progress=(read if read is not None else []).append,
+            threads=1,
+        )
+
+    def rows(self, snapshot):
+        """Return all rows, in order."""
+        tables = [pq.read_table(self.blobs.path(segment.blob)) for segment in snapshot.segments]
+        return [tuple(row.values()) for row in pa.concat_tables(tables).to_pylist()]
+
+    def kinds(self, snapshot):
+        """Return the kind of each column."""
+        return {column.name: column.kind for column in snapshot.columns}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a project in a folder of its own."""
+    return Project(tmp_path)
+
+
+def _us(value) -> str:
+    return value.isoformat()
+
+
+# -- what stands there
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a,b\n1,x\n2,y\n",
+        b"\xef\xbb\xbfa,b\r\n1,x\r\n2,y\r\n",
+        b"a;b\n1;x\n2;y",
+        b"a\tb\n1\tx\n2\ty\n",
+        b'"a"|"b"\n1|"x"\n2|y\n\n',
+    ],
+)
+def test_a_csv_is_read_whatever_ends_its_lines_and_parts_its_fields(project, text) -> None:
+    """BOM, CRLF, semicolons, tabs and bars, with and without a last newline."""
+    project.put("a.csv", text)
+    snapshot = project.collect()
+    assert project.rows(snapshot) == [(1, "x"), (2, "y")]
+    assert project.kinds(snapshot) == {"a": "int", "b": "text"}
+
+
+def test_names_and_texts_may_hold_anything_that_is_quoted(project) -> None:
+    """Quotes, commas, newlines, spaces and letters of all alphabets."""
+    project.put("a.csv", '"say ""hi""",Größe (cm),predict_at\n"x\ny","1,5",label\n')
+    snapshot = project.collect()
+    assert project.rows(snapshot) == [("x\ny", "1,5", "label")]
+    assert list(project.kinds(snapshot)) == ['say "hi"', "Größe (cm)", "predict_at"]
+
+
+def test_an_empty_field_is_missing_unless_the_brief_says_otherwise(project) -> None:
+    """Both an empty field and NA are missing; with nulls = ['-'] an empty text is a text."""
+    project.put("a.csv", 'a,b\n1,""\n,NA\n3,-\n')
+    assert project.rows(project.collect()) == [(1, None), (None, None), (3, "-")]
+    assert project.rows(project.collect(nulls=("-",))) == [("1", ""), ("", "NA"), ("3", None)]
+
+
+def test_naive_times_are_read_in_the_zone_of_the_source_and_others_in_their_own(project) -> None:
+    """A day is its local midnight; an offset or a Z is heeded wherever it stands."""
+    project.put("a.csv", "n,d,z\n2013-07-01 12:00:00,2013-07-01,2013-07-01T12:00:00Z\n")
+    snapshot = project.collect(zone="America/New_York")
+    assert [_us(value) for value in project.rows(snapshot)[0]] == [
+        "2013-07-01T16:00:00",
+        "2013-07-01T04:00:00",
+        "2013-07-01T12:00:00",
+    ]
+
+
+def test_a_text_declared_to_be_a_moment_is_one_in_every_format(project) -> None:
+    """SQLite has no type for moments; the brief says that it is one."""
+    with sqlite3.connect(project.folder / "a.db") as database:
+        database.execute("CREATE TABLE t (at TEXT)")
+        database.executemany(
+            "INSERT INTO t VALUES (?)", [("2013-07-01 12:00:00",), ("2013-07-01T12:00:00+02:00",), (None,)]
+        )
+    database.close()
+    rows = project.rows(project.collect("a.db", types={"at": "time"}, zone="America/New_York"))
+    assert [row[0] and _us(row[0]) for row in rows] == ["2013-07-01T16:00:00", "2013-07-01T10:00:00", None]
+
+
+def test_numbers_that_are_names_keep_their_noughts(project) -> None:
+    """A text is taken as it stands."""
+    project.put("a.csv", "zip,n\n00420,1\n99999,2\n")
+    assert project.rows(project.collect(types={"zip": "text"})) == [("00420", 1), ("99999", 2)]
+
+
+def test_what_is_no_number_among_floats_is_missing(project) -> None:
+    """NaN and infinity are written by tools that mean: nothing here."""
+    project.put("a.csv", "x\n1.5\nNaN\ninf\n-2\n")
+    assert project.rows(project.collect()) == [(1.5,), (None,), (None,), (-2.0,)]
+
+
+def test_conditions_days_and_times_of_day_have_their_kinds(project) -> None:
+    """True and false are conditions; a time of day alone is a text."""
+    project.put("a.csv", "b,t,d,m\ntrue,12:30:00,31/12/2013,2013-12-31 10:00:00\nfalse,01:00:00,01/12/2013,\n")
+    snapshot = project.collect()
+    assert project.kinds(snapshot) == {"b": "bool", "t": "text", "d": "time", "m": "time"}
+    assert project.rows(snapshot)[0][2].isoformat() == "2013-12-31T00:00:00"
+
+
+def test_nested_json_is_kept_as_its_text(project) -> None:
+    """What cannot be a column must not keep the others from being ones."""
+    project.put("a.jsonl", '{"a": 1, "b": {"c": [1, 2]}}\n{"a": 2, "b": null}\n')
+    assert project.rows(project.collect("a.jsonl")) == [(1, '{"c":[1,2]}'), (2, None)]
+
+
+def test_the_same_rows_are_read_from_every_format(project) -> None:
+    """CSV, packed CSV, JSON lines, Parquet and SQLite; they may differ in nothing that is kept."""
+    rows = [{"a": 1, "b": "x", "c": 1.5}, {"a": 2, "b": None, "c": -3.25}]
+    text = "a,b,c\n1,x,1.5\n2,,-3.25\n"
+    project.put("f.csv", text)
+    project.put("f.csv.gz", gzip.compress(text.encode()))
+    with zipfile.ZipFile(project.folder / "f.zip", "w") as archive:
+        archive.writestr("inner.csv", text)
+    project.put("f.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), project.folder / "f.parquet")
+    with sqlite3.connect(project.folder / "f.db") as database:
+        database.execute("CREATE TABLE t (a INTEGER, b TEXT, c REAL)")
+        database.executemany("INSERT INTO t VALUES (:a, :b, :c)", rows)
+    database.close()
+    names = ["f.csv", "f.csv.gz", "f.zip", "f.jsonl", "f.parquet", "f.db"]
+    tables = [project.collect(name) for name in names]
+    assert [project.rows(table) for table in tables] == [[(1, "x", 1.5), (2, None, -3.25)]] * len(names)
+    assert [project.kinds(table) for table in tables] == [{"a": "int", "b": "text", "c": "float"}] * len(names)
+
+
+def test_only_new_files_are_read(project) -> None:
+    """A source that gained a file costs the reading of that file, even under another name."""
+    project.put("1.csv", "a\n1\n")
+    read: list[str] = []
+    first = project.collect(read=read)
+    (project.folder / "1.csv").rename(project.folder / "0.csv")
+    project.put("2.csv", "a\n2\n")
+    second = project.collect(previous=first, read=read)
+    assert read == ["1.csv", "2.csv"]
+    assert project.rows(second) == [(1,), (2,)]
+    assert second.segments[0].blob == first.segments[0].blob
+    assert project.collect(previous=second).digest == second.digest
+
+
+def test_reading_otherwise_reads_anew(project) -> None:
+    """A change in the brief's types is heeded, though the files are the same."""
+    project.put("1.csv", "a\n1\n")
+    first = project.collect()
+    second = project.collect(previous=first, types={"a": "text"})
+    assert project.rows(second) == [("1",)]
+
+
+def test_a_later_file_without_rows_is_a_quiet_day(project) -> None:
+    """A header alone is refused only where nothing else says what the columns are."""
+    project.put("1.csv", "a\n1\n")
+    project.put("2.csv", "a\n")
+    assert [segment.rows for segment in project.collect().segments] == [1, 0]
+
+
+def test_a_column_may_be_all_missing_in_a_later_file(project) -> None:
+    """Nothing contradicts what it was before."""
+    project.put("1.csv", "a,b\n1,2013-01-01\n")
+    project.put("2.csv", "a,b\n,NA\n3,\n")
+    assert [row[0] for row in project.rows(project.collect())] == [1, None, 3]
+
+
+def test_whole_numbers_widen_to_fractions_that_were_there_before(project) -> None:
+    """A day whose values all happen to be whole is no change of type."""
+    project.put("1.csv", "x\n1.5\n")
+    project.put("2.csv", "x\n2\n")
+    assert project.rows(project.collect()) == [(1.5,), (2.0,)]
+
+
+def test_a_very_wide_table_is_read(project) -> None:
+    """A thousand columns are unusual and no fault."""
+    project.put("a.csv", ",".join(f"c{i}" for i in range(1000)) + "\n" + ",".join(map(str, range(1000))) + "\n")
+    assert project.rows(project.collect()) == [tuple(range(1000))]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_the_blob_does_not_depend_on_the_number_of_threads(project, threads) -> None:
+    """300,000 rows are several row groups and several tasks of the engine."""
+    project.put("a.csv", "a,b\n" + "".join(f"{i},t{i % 97}\n" for i in range(300_000)))
+    snapshot = collect("s", Source(path="a.csv"), folder=project.folder, store=project.blobs, threads=threads)
+    assert snapshot.segments[0].blob == project.collect("a.csv").segments[0].blob
+    assert project.rows(snapshot)[-1] == (299_999, f"t{299_999 % 97}")
+
+
+# -- what cannot be read
+
+
+def _parquet(table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+CUT = _parquet(pa.table({"a": list(range(100))}))[:200]
+BAD = {
+    # name of the file: its bytes, what is said, where
+    "empty.csv": (b"", "empty.csv is empty", "empty.csv"),
+    "blank.csv": (b"\n \n", "is empty", "blank.csv"),
+    "header.csv": (b"a,b\n", "has a header and no row", "header.csv"),
+    "short.csv": (b"a,b\n1,2\n3\n4,5\n", "ragged: this line has 1 fields, and the header has 2", "short.csv:3"),
+    "long.csv": (b"a,b\n1,2\n3,4\n5,6,7\n", "ragged: this line has 3 fields, and the header has 2", "long.csv:4"),
+    "open.csv": (b'a,b\n1,"x\n2,y\n', "opens a quote that is never closed", "open.csv:2"),
+    "latin.csv": ("a,b\n1,M\xfcnchen\n".encode("latin-1"), "not UTF-8 text: byte 0xfc", "latin.csv:2"),
+    "utf16.csv": ("a,b\n1,2\n".encode("utf-16"), "not UTF-8 text", "utf16.csv:1"),
+    "twice.csv": (b"a,b,a\n1,2,3\n", "has the column 'a' twice", "twice.csv:1"),
+    "case.csv": (b"Day,day\n1,2\n", "'day' and 'Day', which differ in small and capital letters", "case.csv:1"),
+    "unnamed.csv": (b"a,,b\n1,2,3\n", "Column 2 of unnamed.csv has no name", "unnamed.csv:1"),
+    "days.csv": (b"d\n01/02/2013\n03/04/2013\n", "day first and month first", "days.csv"),
+    "huge.csv": (b"id\n1\n12345678901234567890\n", "holds '12345678901234567890' in row 2", "huge.csv:3"),
+    "gone.csv.gz": (gzip.compress(b"a\n1\n" * 999)[:-20], "not a whole gzip file", "gone.csv.gz"),
+    "never.csv.gz": (b"a,b\n1,2\n", "not a whole gzip file", "never.csv.gz"),
+    "never.zip": (b"a,b\n1,2\n", "not a whole zip file", "never.zip"),
+    "cut.parquet": (CUT, "cut.parquet cannot be read", "cut.parquet"),
+    "never.parquet": (b"PAR1 but no more", "never.parquet cannot be read", "never.parquet"),
+    "never.db": (b"not a database at all", "cannot be read as SQLite", "never.db"),
+    "broken.jsonl": (b'{"a": 1}\n{"a": x}\n{"a": 3}\n', "not a JSON object: JSON is malformed", "broken.jsonl:2"),
+    "list.jsonl": (b"[1, 2]\n", "not a JSON object: Expected `object`", "list.jsonl:1"),
+    "empty.jsonl": (b"\n\n", "is empty", "empty.jsonl"),
+    "what.doc": (b"a,b\n", "does not say its format", "what.doc"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_cannot_be_read_is_named_with_its_fault(project, name) -> None:
+    """File, and line where there is one; nothing is taken."""
+    data, what, where = BAD[name]
+    project.put(name, data)
+    with pytest.raises(SourceError) as caught:
+        project.collect(name)
+    assert what in caught.value.what
+    assert caught.value.where == str(project.folder / where)
+    assert not list((project.folder / "blobs").rglob("*.parquet"))
+
+
+LATER = {
+    "lacks": ("a\n1\n", "2.csv has no column 'bb', which was there before", ""),
+    "renames": ("a,b\n1,2\n", "2.csv has no column 'bb'", "Did you mean 'b'?"),
+    "adds": ("a,bb,c\n1,2,3\n", "2.csv has a column 'c' that was not there before", "types.c"),
+    "fraction": ("a,bb\n1,2\n1,2.5\n", "column 'bb' holds '2.5' in row 2, which is not a whole number", "types.bb"),
+    "text": ("a,bb\n1,2\n1,x\n1,y\n", "column 'bb' holds 'x' in row 2, which is not a whole number", "'text'"),
+}
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_a_later_file_that_does_not_fit_is_named(project, change) -> None:
+    """A column gone, renamed, added, or of another type; with the first value that does not fit."""
+    text, what, hint = LATER[change]
+    project.put("1.csv", "a,bb\n1,2\n")
+    project.put("2.csv", text)
+    with pytest.raises(SourceError) as caught:
+        project.collect()
+    assert what in caught.value.what
+    assert hint in caught.value.hint
+    if "row 2" in what:
+        assert caught.value.where.endswith("2.csv:3")
+
+
+@pytest.mark.parametrize("kind", ["int", "bool", "time", "float"])
+def test_a_declared_type_that_does_not_hold_is_named_with_the_value(project, kind) -> None:
+    """The brief said so; the file says otherwise."""
+    project.put("a.csv", "x\n1\noops\n")
+    with pytest.raises(SourceError, match="column 'x' holds 'oops' in row 2" if kind in {"int", "float"} else "holds"):
+        project.collect(types={"x": kind})
+
+
+def test_a_declared_type_of_no_column_is_refused(project) -> None:
+    """A slip of the pen in the brief is not silently without effect."""
+    project.put("a.csv", "price\n1\n")
+    with pytest.raises(SourceError, match="has no column 'prise'") as caught:
+        project.collect(types={"prise": "float"})
+    assert caught.value.where == "sources.s.types.prise"
+    assert caught.value.hint == "Did you mean 'price'?"
+
+
+def test_a_zip_with_two_members_is_refused(project) -> None:
+    """Which of the two is meant, only a person can say."""
+    with zipfile.ZipFile(project.folder / "a.zip", "w") as archive:
+        archive.writestr("one.csv", "a\n1\n")
+        archive.writestr("../two.csv", "a\n1\n")
+    with pytest.raises(SourceError, match="holds 2 files") as caught:
+        project.collect("a.zip")
+    assert "one.csv" in caught.value.hint
+
+
+def test_a_name_in_a_zip_leads_nowhere_else(project) -> None:
+    """A member called ../x is unpacked as x, in a folder of its own."""
+    with zipfile.ZipFile(project.folder / "a.zip", "w") as archive:
+        archive.writestr("../../escaped.csv", "a\n1\n")
+    assert project.rows(project.collect("a.zip")) == [(1,)]
+    assert not list(project.folder.parent.rglob("escaped.csv"))
+
+
+@pytest.mark.parametrize("tables", [[], ["orders", "items"]])
+def test_a_database_without_one_table_asks_which(project, tables) -> None:
+    """None, or several and none named."""
+    with sqlite3.connect(project.folder / "a.db") as database:
+        database.execute("PRAGMA user_version = 1")
+        for table in tables:
+            database.execute(f"CREATE TABLE {table} (a INTEGER)")
+    database.close()
+    with pytest.raises(SourceError, match=f"has {len(tables)} tables, and none is named") as caught:
+        project.collect("a.db")
+    assert "sources.s.table" in caught.value.hint
+    if tables:
+        with pytest.raises(SourceError, match="has no table 'ordres'") as caught:
+            project.collect("a.db", table="ordres")
+        assert caught.value.hint == "Did you mean 'orders'?"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("flihgts.csv", "Did you mean 'flights.csv'?"),
+        ("nowhere/a.csv", "There is no folder"),
+        ("hollow", "The folder holds no file whose name ends in"),
+        ("**x/*.csv", ""),
+        ("a\0b", ""),
+        ("~nobody_of_that_name/a.csv", ""),
+    ],
+)
+def test_a_path_that_names_no_file_is_refused(project, path, said) -> None:
+    """Misspelt, in a folder that is not there, a folder without data, or no path at all."""
+    project.put("flights.csv", "a\n1\n")
+    (project.folder / "hollow").mkdir()
+    with pytest.raises(SourceError) as caught:
+        project.collect(path)
+    assert caught.value.where == "sources.s.path"
+    assert said in caught.value.hint
+
+
+def test_a_type_that_is_no_table_value_is_refused(project) -> None:
+    """Bytes are neither number nor text."""
+    pq.write_table(pa.table({"a": [1], "blob": [b"\x00\x01"]}), project.folder / "a.parquet")
+    with pytest.raises(SourceError, match="'blob' of source 's' is a BLOB"):
+        project.collect("a.parquet")
+
+
+def test_a_file_that_may_not_be_read_is_said(project, monkeypatch) -> None:
+    """The machine's refusal is a SourceError too."""
+    path = project.put("a.csv", "a\n1\n")
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("headway.data.collect._digest", refuse)
+    with pytest.raises(SourceError, match=r"a\.csv cannot be read: Permission denied"):
+        project.collect()
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(project, monkeypatch) -> None:
+    """What would be stored under the digest of one content might be another."""
+    path = project.put("a.csv", "a\n1\n")
+    monkeypatch.setattr("headway.data.collect._digest", lambda _: path.write_text("a\n1\n2\n") and "0" * 64)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        project.collect()
