@@ -86,7 +86,7 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     version
         The snapshot.
     count
-        How many rows it found; ``rows`` lists the first few.
+        How many rows it found; ``rows`` lists those that weigh most.
     """
 
     source: str
@@ -144,7 +144,7 @@ def replay(
     as_of_us
         As of when the online store was filled: what became known later was not in it.
     shown
-        So many rows of a window are listed.
+        So many rows of a window are listed, those that weigh most, and of these the newest, first.
     """
     definitions = material.definitions
     files = recent_files(store, material, since_us=prediction.predict_at_us - definitions.lag_us)
@@ -281,7 +281,9 @@ class _Question:
             # A row that never happens is no candidate: the steps leave it out.
             source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
-            order = f'ORDER BY "{_HAPPENED}" DESC, "{_FILE}", "{_ROW}"'
+            # Of a window, what weighs most comes first: those are the rows that a reader asks for.
+            weights = [f"abs({m}) DESC NULLS LAST" for m in _measures(timeline).values()]
+            order = f'ORDER BY {", ".join([*weights, f"{quote(_HAPPENED)} DESC", quote(_FILE), quote(_ROW)])}'
         chosen += [
             f'CAST({aggregate.sql} AS {"DOUBLE" if aggregate.kind == "float" else "BIGINT"}) AS "@m{position}"'
             for position, aggregate in enumerate(timeline.aggregates)
@@ -346,6 +348,15 @@ class _Question:
             values={name: _plain(row[name]) for name in row if name in shown},
             counts=float(row[measures[0]]) if len(measures) == 1 and row[measures[0]] is not None else None,
         )
+
+
+def _measures(timeline: Timeline) -> dict[int, str]:
+    """Return what a row brings to each aggregate of a window, as engine text; rows that are merely counted bring nothing."""
+    return {
+        position: f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'})"
+        for position, aggregate in enumerate(timeline.aggregates)
+        if aggregate.sql is not None
+    }
 
 
 def _wholes(rows: pa.Table, position: int, aggregate: Aggregate) -> np.ndarray[Any, np.dtype[np.int64]] | None:
