@@ -128,6 +128,13 @@ def test_numbers_that_are_names_keep_their_noughts(project) -> None:
     assert project.rows(project.collect(types={"zip": "text"})) == [("00420", 1), ("99999", 2)]
 
 
+def test_large_numbers_are_taken_when_the_brief_says_that_they_are_amounts(project) -> None:
+    """And as texts they keep each digit."""
+    project.put("a.csv", "n\n12345678901234567890\n")
+    assert project.rows(project.collect(types={"n": "float"})) == [(12345678901234567890.0,)]
+    assert project.rows(project.collect(types={"n": "text"})) == [("12345678901234567890",)]
+
+
 def test_what_is_no_number_among_floats_is_missing(project) -> None:
     """NaN and infinity are written by tools that mean: nothing here."""
     project.put("a.csv", "x\n1.5\nNaN\ninf\n-2\n")
@@ -250,7 +257,8 @@ BAD = {
     "case.csv": (b"Day,day\n1,2\n", "'day' and 'Day', which differ in small and capital letters", "case.csv:1"),
     "unnamed.csv": (b"a,,b\n1,2,3\n", "Column 2 of unnamed.csv has no name", "unnamed.csv:1"),
     "days.csv": (b"d\n01/02/2013\n03/04/2013\n", "day first and month first", "days.csv"),
-    "huge.csv": (b"id\n1\n12345678901234567890\n", "holds '12345678901234567890' in row 2", "huge.csv:3"),
+    "huge.csv": (b"id\n1\n12345678901234567890\n", "in row 2, which is not a whole number of 64 bits", "huge.csv:3"),
+    "huger.csv": (b"id\n" + b"9" * 40 + b"\n", "in row 1, which is not a whole number of 64 bits", "huger.csv:2"),
     "gone.csv.gz": (gzip.compress(b"a\n1\n" * 999)[:-20], "not a whole gzip file", "gone.csv.gz"),
     "never.csv.gz": (b"a,b\n1,2\n", "not a whole gzip file", "never.csv.gz"),
     "never.zip": (b"a,b\n1,2\n", "not a whole zip file", "never.zip"),

@@ -173,7 +173,10 @@ class _Reading:
             if not column.safe:
                 self._refuse_unfit(file, relation, name, kinds[name], column.sql)
         texts = ", ".join(f"{column.sql} AS {quote(name)}" for name, column in columns.items())
-        blob, rows = self._write(f"SELECT {texts} FROM {relation}", store)
+        guessed = [
+            name for name, kind in kinds.items() if file.typed and kind == "float" and name not in self.source.types
+        ]
+        blob, rows = self._write(f"SELECT {texts} FROM {relation}", store, file=file, guessed=guessed)
         taken = tuple(SourceColumn(name=name, kind=kind, read_as=types[name]) for name, kind in kinds.items())
         return self.columns or taken, blob, rows
 
@@ -253,17 +256,37 @@ class _Reading:
             + (" ('text' for numbers that are names)." if kind == "int" else "."),
         )
 
-    def _write(self, select: str, store: SegmentStore) -> tuple[str, int]:
+    def _refuse_large(self, file: Opened, written: str, name: str) -> None:
+        """Raise for what was most likely the name of something, and was taken for an amount and rounded."""
+        column = quote(name)
+        bad = self.database.rows(
+            f"SELECT file_row_number, {column} FROM read_parquet({written}, file_row_number = true) "
+            f"WHERE abs({column}) >= 9223372036854775808 ORDER BY file_row_number LIMIT 1"
+        )
+        for row, value in bad:
+            raise SourceError(
+                f"Source {self.name!r}: column {name!r} holds {value:.0f} or so in row {row + 1}, which is not a whole "
+                "number of 64 bits.",
+                where=f"{self.path}:{row + file.first_line}",
+                hint=f"Set sources.{self.name}.types.{name} = 'text' if it is a name, 'float' if it is an amount.",
+            )
+
+    def _write(self, select: str, store: SegmentStore, *, file: Opened, guessed: list[str]) -> tuple[str, int]:
         handle, temporary = tempfile.mkstemp(suffix=".parquet", prefix="headway-")
         os.close(handle)
+        written = quote_text(temporary)
         try:
             self.database.execute(
-                f"COPY ({select}) TO {quote_text(temporary)} "
-                f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+                f"COPY ({select}) TO {written} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
             )
-            ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({quote_text(temporary)})")
+            ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({written})")
             if rows == 0 and self.columns is None:
                 raise SourceError(f"{self.shown} has a header and no row.", where=str(self.path))
+            largest = ", ".join(f"max(abs({quote(name)}))" for name in guessed)
+            (found,) = self.database.rows(f"SELECT {largest} FROM read_parquet({written})") if guessed else [()]
+            for name, value in zip(guessed, found, strict=True):
+                if value is not None and value >= 2.0**63:
+                    self._refuse_large(file, written, name)
             return store.put(Path(temporary)), rows
         finally:
             Path(temporary).unlink(missing_ok=True)
