@@ -50,7 +50,9 @@ def test_ten_kills_in_the_middle_of_runs_change_no_model_and_lose_nothing(
         resumed.append(json.loads(done.stdout)["model"])
         sound(folder)
         shutil.rmtree(folder)
-    print(f"killed after {', '.join(f'{each:.2f}' for each in landed)} s of runs of {usual_s:.1f} s, in {projects} projects")
+    print(
+        f"killed after {', '.join(f'{each:.2f}' for each in landed)} s of runs of {usual_s:.1f} s, in {projects} projects"
+    )
     assert set(resumed) == {small_ran_once.report.model}
 
 
@@ -61,7 +63,11 @@ def _new(template: Path, folder: Path) -> Path:
 def _killed(command: Callable[..., list[str]], folder: Path, moment_s: float) -> float | None:
     """Kill a run after so many seconds; return them, or None when it had ended by then."""
     with subprocess.Popen(
-        command("run", folder=folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command("run", folder=folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             process.wait(timeout=moment_s)
