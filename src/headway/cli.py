@@ -24,7 +24,29 @@ if TYPE_CHECKING:
     from headway.api import Project
     from headway.screens.page import Page
 
-__all__ = ["cli", "main"]
+__all__ = [
+    "check",
+    "cli",
+    "demo",
+    "deploy",
+    "findings",
+    "history",
+    "init",
+    "main",
+    "materialize",
+    "outcomes",
+    "override",
+    "predict",
+    "rollback",
+    "run",
+    "runs",
+    "serve",
+    "status",
+    "tend",
+    "trace",
+    "verify",
+    "version",
+]
 
 _KEPT = {
     "run": "Finished steps and trials are kept: headway run goes on where this one stopped.",
