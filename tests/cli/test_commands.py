@@ -146,7 +146,6 @@ def test_what_is_served_can_be_joined_tended_and_traced(live: Path) -> None:
         assert word in shown
 
 
-@pytest.mark.skipif(not hasattr(Project, "predict_file"), reason="the project does not answer files yet")
 def test_predict_answers_a_file_into_a_file(live: Path) -> None:
     """Every row has an answer, in its order; a file that is not there is named and nothing is written."""
     rows = [f"{90_000 + n},2024-04-20T00:0{n}:00Z,north,{n}.5" for n in range(5)]
