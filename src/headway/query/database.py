@@ -6,11 +6,13 @@ copy; no other part of the Python interface is used, since it changed between 1.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
@@ -34,41 +36,48 @@ class EngineError(HeadwayError, ArithmeticError):
     """
 
 
+@lru_cache(maxsize=4)
+def _engine(memory_gib: float, threads: int) -> duckdb.DuckDBPyConnection:
+    """Return the process's engine: starting one takes tens of milliseconds, a connection to it less than one.
+
+    It lives as long as the process, and what it spills goes with it.
+    """
+    spill = tempfile.mkdtemp(prefix="headway-spill-")
+    atexit.register(shutil.rmtree, spill, ignore_errors=True)
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{memory_gib}GiB",
+            "temp_directory": spill,
+            "threads": threads,
+            # Nothing may be fetched at run time, and no file is run for having been found.
+            "autoinstall_known_extensions": "false",
+        },
+    )
+
+
 class Database:
-    """One connection; close it, or use it as a context manager, to give back memory and spill files.
+    """One connection to the process's engine; close it, or use it as a context manager, to give back its tables.
+
+    What it makes is temporary and its own: no other connection sees it.
 
     Parameters
     ----------
     memory_gib
-        Above this the engine spills to ``spill``.
+        Above this the engine spills to disk; what all connections hold counts together.
     threads
         Processors to use; all by default.
-    spill
-        Folder for spill files; a fresh temporary one by default.
     """
 
-    def __init__(self, *, memory_gib: float = 2.5, threads: int | None = None, spill: Path | None = None) -> None:
+    def __init__(self, *, memory_gib: float = 2.5, threads: int | None = None) -> None:
         self._memory_gib = memory_gib
         self._threads = threads or os.cpu_count() or 1
-        self._spill = spill
-        self._own_spill: tempfile.TemporaryDirectory[str] | None = None
         self._names = 0
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        """The engine itself, started when first asked: who finds nothing to do does not pay for it."""
-        if self._spill is None:
-            self._own_spill = tempfile.TemporaryDirectory(prefix="headway-spill-")
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": f"{self._memory_gib}GiB",
-                "temp_directory": str(self._spill or self._own_spill.name),  # type: ignore[union-attr]
-                "threads": self._threads,
-                # Nothing may be fetched at run time, and no file is run for having been found.
-                "autoinstall_known_extensions": "false",
-            },
-        )
+        """The connection, made when first asked: who finds nothing to do does not pay for an engine."""
+        connection = _engine(self._memory_gib, self._threads).cursor()
         connection.execute("SET TimeZone = 'UTC'")
         return connection
 
@@ -84,8 +93,6 @@ class Database:
         """Give everything back; a second call does nothing."""
         if "_connection" in self.__dict__:
             self._connection.close()
-        if self._own_spill is not None:
-            self._own_spill.cleanup()
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
         """Run a statement whose answer is not wanted."""
