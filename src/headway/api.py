@@ -65,6 +65,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     leaks_checked: int
     leaks_failed: tuple[str, ...]
     trials: int
+    study: str
     algorithm: str
     reason: str
     stopped: str
@@ -475,7 +476,7 @@ class Project:
         from headway.loop.train import RunResult
 
         done = [each for each in self.store.ledger.runs() if each.state == "finished"]
-        wanted = run or (done[-1].run if done else "")
+        wanted = run or (done[0].run if done else "")  # the ledger tells the newest first
         found = self.store.book.get(f"run:{wanted}") if wanted else None
         if found is None:
             what = f"There is no finished run {run!r}." if run else "No run has finished."
@@ -563,6 +564,7 @@ def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:
         leaks_checked=result.leaks_checked,
         leaks_failed=result.leaks_failed,
         trials=result.trials,
+        study=result.study,
         algorithm=result.algorithm,
         reason=result.reason,
         stopped=result.stopped,

@@ -2,7 +2,7 @@
 
 ::
 
-    HeadwayError                     exit 2, or the status in ``server/statuses.py``
+    HeadwayError                     its exit code is in ``screens/failure.py``, its status in ``server/statuses.py``
     ├── BriefError      (ValueError)     a line of ``headway.toml`` cannot stand
     │   └── ExpressionError              an expression does not parse, or does not fit its columns
     ├── SourceError     (ValueError)     a source cannot be read as the brief says
