@@ -24,7 +24,7 @@ __all__ = ["plant"]
 
 
 def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> Release:
-    """Return a release of the champion's recipe, learned from its own dataset with two columns swapped."""
+    """Return a release of the champion's recipe, learned from the last months of its dataset with two columns swapped."""
     from headway.build.candidates import fit
     from headway.build.package import package
     from headway.build.parity import prove_parity
@@ -39,7 +39,7 @@ def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> 
     assert found is not None
     result = msgspec.convert(found, RunResult)
     dataset = store.get(result.dataset, Dataset)
-    table = load(store.blobs.path(dataset.table), splits=("train", "validate", "test"))
+    table = load(store.blobs.path(dataset.table), splits=("validate", "test"))
     one, other = (f"feature:{name}" for name in swapped)
     names = [{one: other, other: one}.get(name, name) for name in table.column_names]
     examples = to_examples(table.rename_columns(names), dataset.features)

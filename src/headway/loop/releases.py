@@ -6,6 +6,7 @@ current is the last and only visible step of a deployment, and undoing it is the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +28,7 @@ from headway.nouns.model import Model
 from headway.nouns.release import Release
 from headway.nouns.span import DAY, parse_span
 from headway.nouns.verdict import Verdict
+from headway.online.manifest import StoredTimeline, definition_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -258,13 +260,35 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
     now_us = store.now_us()
     since_us = now_us - _KEPT_US
     definitions = material.definitions
+    kept = {name: store.book.get(key) for name, key in _dimension_keys(material).items()}
     with Database() as database:
         files = recent_files(store, material, since_us=since_us - definitions.lag_us)
         point_in_time = PointInTime(database, definitions, files)
-        manifest = fill(definitions, point_in_time, as_of_us=now_us, since_us=since_us, blobs=store.blobs)
+        manifest = fill(
+            definitions,
+            point_in_time,
+            as_of_us=now_us,
+            since_us=since_us,
+            blobs=store.blobs,
+            kept={name: msgspec.convert(found, StoredTimeline) for name, found in kept.items() if found is not None},
+        )
+    stored = {timeline.definition: timeline for timeline in manifest.timelines}
+    for name, key in _dimension_keys(material).items():
+        store.remembered(key, "dimension", partial(msgspec.to_builtins, stored[name]))
     publish(store.serving, release=live, store=manifest)
     store.record(StoreMaterialised(store=manifest.digest, as_of_us=now_us, rows=manifest.rows))
     return {"store": manifest.digest, "as_of_us": now_us, "rows": manifest.rows, "release": live.id}
+
+
+def _dimension_keys(material: Material) -> dict[str, str]:
+    """Return, by the digest of its definition, the key under which a dimension's steps are kept: they change with it."""
+    brief = material.brief
+    found = {}
+    for timeline in material.definitions.online_timelines:
+        if timeline.shape == "static":
+            definition = definition_digest(timeline, brief.sources)
+            found[definition] = f"dimension:{definition}:{material.snapshots[timeline.source].digest}"
+    return found
 
 
 def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Path, ...]]:

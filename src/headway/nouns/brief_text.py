@@ -11,7 +11,7 @@ import itertools
 import re
 import tomllib
 import typing
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -95,7 +95,7 @@ def place(error: HeadwayError, text: str, file: str) -> None:
     """
     key = error.where.split(",", 1)[0].strip()
     path = tuple(key.split("."))
-    if path[0] in {field.encode_name for field in msgspec.structs.fields(Brief)}:
+    if path[0] in _fields(Brief):
         line = line_of(text, path)
         if line is not None:
             error.where = f"{file}:{line}, {error.where}"
@@ -134,13 +134,19 @@ def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:
         for name, value in table.items():
             _refuse_unknown(value, _value_type(kind), (*path, name))
         return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    fields = _fields(struct)
     for name, value in table.items():
         if name not in fields:
             place = ".".join(path) or "the brief"
             hint = did_you_mean(name, fields)
             raise _At(BriefError(f"{place} has no field {name!r}.", hint=hint), *path, name)
         _refuse_unknown(value, fields[name].type, (*path, name))
+
+
+@lru_cache(maxsize=64)
+def _fields(struct: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return a struct's fields by the names that the text uses; finding out their types takes milliseconds."""
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -14,6 +15,8 @@ from headway.online.manifest import LookUps, StoredTimeline, StoreManifest, defi
 from headway.online.steps import AT, ordered, same_key_as_next
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["BlobSink", "Engine", "fill"]
@@ -34,7 +37,13 @@ class BlobSink(Protocol):
 
 
 def fill(
-    definitions: LookUps, point_in_time: Engine, *, as_of_us: int, since_us: int | None, blobs: BlobSink
+    definitions: LookUps,
+    point_in_time: Engine,
+    *,
+    as_of_us: int,
+    since_us: int | None,
+    blobs: BlobSink,
+    kept: Mapping[str, StoredTimeline] | None = None,
 ) -> StoreManifest:
     """Return the manifest of a store with all that was known at ``as_of_us``, its steps put into ``blobs``.
 
@@ -45,11 +54,18 @@ def fill(
         then leaves its window when its time comes, since that is certain knowledge.
     since_us
         The earliest ``predict_at`` that will be asked for; None for all.
+    kept
+        By digest of its definition: what was stored before of dimensions whose snapshot has not changed since.
     """
     look_from_us = None if since_us is None else since_us - definitions.lag_us
     timelines = []
     known = definitions.known_by(as_of_us)
     for timeline, blind in zip(definitions.online_timelines, known.online_timelines, strict=True):
+        definition = definition_digest(timeline, definitions.brief.sources)
+        before = (kept or {}).get(definition)
+        if before is not None and timeline.shape == "static":
+            timelines.append(msgspec.structs.replace(before, name=timeline.name))
+            continue
         # A window may forget what has left it; "latest" may not forget the last one, however old: it tells an
         # outdated value from none.
         recent_us = look_from_us if timeline.shape == "window" else None
@@ -59,7 +75,7 @@ def fill(
         timelines.append(
             StoredTimeline(
                 name=timeline.name,
-                definition=definition_digest(timeline, definitions.brief.sources),
+                definition=definition,
                 blob=blobs.put(_to_bytes(steps)),
                 rows=steps.num_rows,
             )
