@@ -10,16 +10,18 @@ import csv
 import datetime as dt
 import random
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.api import Project
 from headway.nouns.clock import ReplayClock, parse_moment
 
-HARMFUL = "<b>South</b> & \"Co\" <script>alert(1)</script>"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HARMFUL = '<b>South</b> & "Co" <script>alert(1)</script>'
 DEPOTS = ("North", "East", HARMFUL)
 FIRST, LIVE, LAST = dt.date(2024, 1, 1), dt.date(2024, 3, 18), dt.date(2024, 3, 26)
-ROWS_A_DAY = 36
+ROWS_A_DAY = 48
 HOUR = dt.timedelta(hours=1)
 
 BRIEF = """
@@ -120,12 +122,27 @@ class Lived:
     voided: str
 
 
+_LIVED: list[Lived] = []
+
+
+def lived_once(folder: Path) -> Lived:
+    """Return the business, built by the first who asks in this process."""
+    if not _LIVED:
+        _LIVED.append(lived(folder))
+    return _LIVED[0]
+
+
+def begun(folder: Path) -> Project:
+    """Return the project before its first run."""
+    _write(folder, _deliveries())
+    return Project.open(folder, clock=ReplayClock(_moment(LIVE)))
+
+
 def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
     """Build the business in ``folder``: train, deploy, and live until ``last``."""
-    deliveries = _deliveries()
-    _write(folder, deliveries)
-    clock = ReplayClock(_moment(LIVE))
-    project = Project.open(folder, clock=clock)
+    project, deliveries = begun(folder), _deliveries()
+    clock = project.clock
+    assert isinstance(clock, ReplayClock)
     project.run()
     project.deploy(by="Ada", why="The first one <for all>.")
     ids: dict[int, str] = {}
@@ -136,7 +153,12 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
         of_day = [each for each in deliveries if each["leaves"].date() == day]
         _write_day(folder, day, of_day)
         clock.move_to(_moment(day + dt.timedelta(days=1)) - 1_000_000)
-        project.materialize()
+        if offset == 3:
+            project.deploy(by="Bob", why="Nobody remembers.")
+        elif offset == 4:
+            project.rollback(by="Ada", why="Bob did not ask <anyone>.")
+        else:
+            project.materialize()
         asked = [{name: each[name] for name in ("delivery", "leaves", "depot", "distance")} for each in of_day]
         answers = project.predict(asked)["id"].to_pylist()
         ids |= dict(zip((each["delivery"] for each in of_day), answers, strict=True))
@@ -149,7 +171,8 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
         ]
         if offset == 0:
             told[0]["label"], voided = None, told[0]["id"]
-        project.outcomes(told)
+        if day < last - dt.timedelta(days=2):  # then nobody delivers them any more: a real finding
+            project.outcomes(told)
         project.tend(refresh=False)
         if offset == 1:
             wrong, corrected = told[1], told[1]["id"]
@@ -159,7 +182,7 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
 
 
 def _deliveries() -> list[dict[str, Any]]:
-    rng = random.Random(11)
+    rng = random.Random(11)  # noqa: S311  (a business, not a secret)
     rows = []
     for offset in range((LAST - FIRST).days):
         day, rough = FIRST + dt.timedelta(days=offset), rng.random() < 0.3
@@ -169,7 +192,8 @@ def _deliveries() -> list[dict[str, Any]]:
             risk = 0.05 + 0.25 * rough + 0.004 * distance + 0.1 * (depot == "East")
             late = rng.random() < risk
             took = dt.timedelta(minutes=20 + 2 * distance + (90 if late else 0))
-            rows.append({"leaves": leaves, "depot": depot, "distance": distance, "late": late, "arrived": leaves + took, "rough": rough})
+            each = {"leaves": leaves, "depot": depot, "distance": distance, "late": late, "arrived": leaves + took}
+            rows.append({**each, "rough": rough})
     rows.sort(key=lambda row: row["leaves"])
     return [{"delivery": 1_000 + number, **row} for number, row in enumerate(rows)]
 
@@ -178,11 +202,12 @@ def _write(folder: Path, deliveries: list[dict[str, Any]]) -> None:
     for name in ("deliveries", "weather"):
         (folder / "data" / name).mkdir(parents=True)
     (folder / "headway.toml").write_text(BRIEF)
-    rng = random.Random(5)
+    rng = random.Random(5)  # noqa: S311
     with (folder / "data" / "depots.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["depot", "region", "opened"])
-        table.writerows([name, "town" if name == "North" else "country", 1990 + 7 * at] for at, name in enumerate(DEPOTS))
+        regions = ("town", "country", "country")
+        table.writerows([name, regions[at], 1990 + 7 * at] for at, name in enumerate(DEPOTS))
     rough = {each["leaves"].date() for each in deliveries if each["rough"]}
     with (folder / "data" / "weather" / "all.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -208,8 +233,8 @@ def _write_file(path: Path, rows: list[dict[str, Any]]) -> None:
         table = csv.writer(file)
         table.writerow(["delivery", "leaves", "depot", "distance", "late", "arrived"])
         for row in rows:
-            late = str(row["late"]).lower()
-            table.writerow([row["delivery"], _text(row["leaves"]), row["depot"], row["distance"], late, _text(row["arrived"])])
+            leaves, arrived, late = _text(row["leaves"]), _text(row["arrived"]), str(row["late"]).lower()
+            table.writerow([row["delivery"], leaves, row["depot"], row["distance"], late, arrived])
 
 
 def _text(moment: dt.datetime) -> str:

@@ -1,7 +1,8 @@
 """The life of the releases in figures a day: what was asked, what came true, what acting was worth.
 
-Read from the prediction log and the outcomes, so that late and corrected outcomes count as soon as they are in. The file
-hides that answers of several models lie in one log, each with its own features, and when a day is ripe to be judged.
+Read from the prediction log and the outcomes, so that late and corrected outcomes count as soon as they are in. The
+file hides that answers of several models lie in one log, each with its own features, and when a day is ripe to be
+judged.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Daily:
     day
         Days since 1970-01-01, by when the answer was given, in the zone of the split.
     predictions, known, positives, void
-        How many were given; of how many the outcome is known; of these, how many were true; how many never will be known.
+        How many were given; of how many the outcome is known; of these, how many were true; how many will never be
+        known.
     mean_score
         Over those with a known outcome, so that it can be held against ``base_rate``.
     model, rule
@@ -69,7 +71,7 @@ class Daily:
     @property
     def base_rate(self) -> Floats:
         """The share of true ones among the known, per day."""
-        return np.divide(self.positives, self.known, out=np.full(len(self.day), np.nan), where=self.known > 0)
+        return _ratio(self.positives, self.known)
 
     @property
     def ripe(self) -> NDArray[np.bool_]:
@@ -103,7 +105,7 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
     is_known = np.isfinite(label)
 
     def per_day(weights: NDArray[Any]) -> Floats:
-        return np.bincount(index, weights=weights, minlength=len(days))
+        return np.bincount(index, weights=weights, minlength=len(days)).astype(np.float64)
 
     known = per_day(is_known)
     found = Daily(
@@ -136,7 +138,8 @@ def _fill_money(
     if act_on is None or not ripe.any():
         return
     of_ripe = np.isin(day, found.day[ripe])
-    day, score, rule, label = (each[of_ripe] for each in (day, score, rule, label))
+    day = day[of_ripe]
+    score, rule, label = (each[of_ripe] for each in (score, rule, label))
     acted = decide(score, day, act_on)
     found.model[ripe] = worth_per_day(acted, label, day, brief.value, days=found.day[ripe])
     if np.isfinite(rule).any():
@@ -183,6 +186,10 @@ def _local_days(moments_us: pa.ChunkedArray, zone: str) -> Counts:
 def _last(ids: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> str:
     places = np.flatnonzero(chosen)
     return str(ids[int(places[-1])].as_py()) if len(places) else ""
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0), dtype=np.float64)
 
 
 def _whole(values: Floats) -> Counts:

@@ -31,7 +31,8 @@ def history(store: Store) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``at`` (ISO 8601), ``at_us``, ``kind`` (the event's name), ``who`` ("" for nobody in particular), ``what``, ``why``.
+        ``at`` (ISO 8601), ``at_us``, ``kind`` (the event's name), ``who`` ("" for nobody in particular), ``what``,
+        ``why``.
     """
     lines = []
     for entry in store.ledger.events():

@@ -1,7 +1,7 @@
 """The look-ups of one answer, made once more among the raw rows of the sources: lineage by replay.
 
-Serving reads steps that were computed ahead. Here each look-up is a predicate over the files' own rows — this key, known
-by then, within the window — so that what is listed is what counted, and a feature computed from it that equals the one
+Serving reads steps that were computed ahead. Here each look-up is a predicate over the files' own rows (this key, known
+by then, within the window), so that what is listed is what counted, and a feature computed from it that equals the one
 served is evidence for both. The file hides how a row is called: by its file, and its number in there from 1, a header
 not being a row.
 """
@@ -223,7 +223,7 @@ class _Asked:
             relation = self.definitions.relations[name]
             columns = ", ".join(map(quote, relation.raw))
             placed = f'filename AS "{_FILE}", file_row_number + 1 AS "{_ROW}"'
-            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"
+            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"  # noqa: S608  (names are quoted)
             self._relations[name] = f"({self.point_in_time.relation_sql(relation, raw)})"
         return self._relations[name]
 
@@ -279,7 +279,7 @@ class _Question:
         order = ""
         if timeline.shape != "static":
             # A row that never happens is no candidate: the steps leave it out.
-            source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
+            source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"  # noqa: S608  (as compiled)
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
             # Of a window, what weighs most comes first: those are the rows that a reader asks for.
             weights = [f"abs({m}) DESC NULLS LAST" for m in _measures(timeline).values()]
@@ -351,7 +351,7 @@ class _Question:
 
 
 def _measures(timeline: Timeline) -> dict[int, str]:
-    """Return what a row brings to each aggregate of a window, as engine text; rows that are merely counted bring nothing."""
+    """Return what a row brings to each aggregate of a window, as engine text; what is merely counted brings nothing."""
     return {
         position: f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'})"
         for position, aggregate in enumerate(timeline.aggregates)
@@ -364,9 +364,9 @@ def _wholes(rows: pa.Table, position: int, aggregate: Aggregate) -> np.ndarray[A
     if aggregate.sql is None:
         return None
     values = rows[f"@m{position}"].drop_null().to_numpy()
-    return (
-        np.floor(values * FIXED_POINT + 0.5).astype(np.int64) if aggregate.kind == "float" else values.astype(np.int64)
-    )
+    if aggregate.kind == "float":
+        values = np.floor(values * FIXED_POINT + 0.5)
+    return np.asarray(values, dtype=np.int64)
 
 
 def _as_asked(definitions: Definitions, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -397,7 +397,7 @@ def _derived_values(
 
 
 def _taken(spec: str | FeatureSpec) -> frozenset[str]:
-    """Return the columns of the other source that a definition takes; the look-up is shared, what is shown is its own."""
+    """Return the columns a definition takes of the other source: a look-up is shared, what is shown is its own."""
     if isinstance(spec, str) or not (spec.from_ or spec.window):
         return frozenset()
     own = columns_of(parse(spec.value)) if spec.value else frozenset()
@@ -417,7 +417,7 @@ def _refuse_gone(files: Mapping[str, Sequence[Path]]) -> None:
         for path in paths:
             if not path.exists():
                 raise NotFound(
-                    f"The rows of source {name!r} that this answer was looked up in are gone: blob {path.name} is not there.",
+                    f"The rows of source {name!r} that were looked into are gone: there is no blob {path.name}.",
                     where=str(path),
                     hint="Restore the store's blobs from a backup.",
                 )

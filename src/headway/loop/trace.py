@@ -337,9 +337,10 @@ def _verdict(verdict: Verdict) -> str:
     """Return the verdict in one line."""
     failed = [gate.name for gate in verdict.gates if gate.blocking and not gate.passed]
     money = verdict.money
+    state = "passed" if verdict.passed else f"failed {', '.join(failed)}"
     return (
-        f"{'passed' if verdict.passed else 'failed ' + ', '.join(failed)}: {metric_words(verdict.metric)} {verdict.score} on "
-        f"{verdict.examples:,} unseen cases of {verdict.days} days, against {verdict.rule_score} of "
+        f"{state}: {metric_words(verdict.metric)} {verdict.score} "
+        f"on {verdict.examples:,} unseen cases of {verdict.days} days, against {verdict.rule_score} of "
         f"{verdict.rule_name or 'no skill'}; worth {money_words(money.gain, money.currency)} a day more than "
         f"{money.counterfactual}"
     )

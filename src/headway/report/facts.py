@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "Judged", "Mark", "gather"]
 
 _KINDS = {"glass": "a sum that can be read", "small": "a page of rules", "opaque": "through reasons only"}
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _WORTH_A_LINE = 0.0005  # less would be shown as 0.0 %
 _ROUTINE = frozenset({"SnapshotTaken", "OutcomesReceived", "BriefSeen", "RunStarted", "Alerted"})
 
@@ -143,9 +147,8 @@ def day_words(day: int) -> str:
     >>> day_words(16040)
     '1 December 2013'
     """
-    months = "January February March April May June July August September October November December".split()
     date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
-    return f"{date.day} {months[date.month - 1]} {date.year}"
+    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
 def _judged(store: Store) -> Judged | None:
@@ -295,7 +298,7 @@ def _retrainings(store: Store) -> list[dict[str, Any]]:
             elif isinstance(event, ReleaseRolledBack):
                 what = f"{event.release} rolled back, {event.back_to} live again"
                 found.append({"at_us": entry.effective_us, "action": "rollback", "what": what, "why": event.why})
-    return sorted(found, key=lambda each: each["at_us"])  # type: ignore[arg-type, return-value]
+    return sorted(found, key=lambda each: each["at_us"])
 
 
 def _marks(store: Store, retrainings: list[dict[str, Any]], zone: str) -> tuple[Mark, ...]:

@@ -5,8 +5,7 @@ The file hides the drawing of the life; a verdict's own figures are drawn where 
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -94,7 +93,7 @@ def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
 
 
 def life_svg(life: Daily, marks: tuple[Mark, ...], *, currency: str) -> str:
-    """Return two stacked pictures over days: how often it happened beside what was predicted, and the money earned so far.
+    """Return two pictures over days: how often it happened beside what was predicted, and the money earned so far.
 
     Upright lines say when a release went live, was rolled back, or the model was trained anew.
     """
@@ -122,8 +121,8 @@ def findings_svg(
             colour = ALARM if each.level == "alert" else OTHER
             since, found = local_day(each.since_us, zone), local_day(each.first_us - 1, zone)
             over = local_day(each.cleared_us - 1, zone) if each.cleared_us is not None else today
-            axes.hlines(place, _date(since), _date(max(over, found)), color=colour, linewidth=5, alpha=0.35)
-            axes.plot(_date(found), place, "o", color=colour, markersize=6, clip_on=False)
+            axes.hlines(place, since, max(over, found), color=colour, linewidth=5, alpha=0.35)
+            axes.plot(found, place, "o", color=colour, markersize=6, clip_on=False)
         axes.set_yticks(range(len(shown)), [_group_name(group) for group in shown])
         for tick, (each, *_) in zip(axes.get_yticklabels(), shown, strict=True):
             tick.set(color=ALARM if each.level == "alert" else INK)
@@ -132,7 +131,7 @@ def findings_svg(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         for mark in marks:
-            axes.axvline(_date(mark.day), color=RULE_LINE, linewidth=1, zorder=0)
+            axes.axvline(mark.day, color=RULE_LINE, linewidth=1, zorder=0)
         axes.set_title("What was found, and how long it lasted")
         _dates(axes)
     return svg_text(figure, "findings")
@@ -141,9 +140,9 @@ def findings_svg(
 def _rates(axes: Axes, life: Daily) -> None:
     labels = []
     for values, words, colour in ((life.mean_score, "predicted", MODEL), (life.base_rate, "happened", INK)):
-        axes.plot(_dates_of(life), values, color=colour, linewidth=0.8, alpha=0.3)
+        axes.plot(life.day, values, color=colour, linewidth=0.8, alpha=0.3)
         smooth = _week_mean(values, life.known)
-        axes.plot(_dates_of(life), smooth, color=colour, linewidth=2)
+        axes.plot(life.day, smooth, color=colour, linewidth=2)
         if np.isfinite(smooth).any():
             last = float(smooth[np.isfinite(smooth)][-1])
             labels.append((last, f"{words}  {last:.0%}", colour))
@@ -161,7 +160,7 @@ def _earned(axes: Axes, life: Daily, currency: str) -> None:
         if not np.isfinite(per_day).any():
             continue
         total = np.cumsum(np.nan_to_num(per_day))
-        axes.plot(_dates_of(life), total, color=colour, linewidth=2)
+        axes.plot(life.day, total, color=colour, linewidth=2)
         labels.append((float(total[-1]), f"{words}  {total[-1]:,.0f}", colour))
     axes.yaxis.set_major_formatter(lambda amount, _: f"{amount:,.0f}")
     axes.yaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
@@ -173,22 +172,21 @@ def _upright(rates: Axes, money: Axes, marks: tuple[Mark, ...], life: Daily) -> 
     """Draw the marks through both pictures, and their words above the upper one, in two rows where they are close."""
     low, high = _span(life)
     rates.set_xlim(low, high)
-    width = (high - low).days or 1
     free = [-np.inf, -np.inf]
-    inside = [mark for mark in marks if low.date() <= _date(mark.day).date() <= high.date()]
+    inside = [mark for mark in marks if low <= mark.day <= high]
     for mark in inside:
         colour = ALARM if mark.kind == "rollback" else FAINT if mark.kind == "retrain" else INK
         style = ":" if mark.kind == "retrain" else "-"
         for axes in (rates, money):
-            axes.axvline(_date(mark.day), color=colour, linewidth=1, linestyle=style, alpha=0.7, zorder=1)
-        at = (_date(mark.day) - low).days / width
+            axes.axvline(mark.day, color=colour, linewidth=1, linestyle=style, alpha=0.7, zorder=1)
+        at = (mark.day - low) / (high - low)
         row = 0 if at >= free[0] else 1
         if at < free[row]:
             continue  # no room: the line still stands, and the words are in the list below
         free[row] = at + 0.016 * len(mark.word)
         rates.annotate(
             mark.word,
-            (_date(mark.day), 1),
+            (mark.day, 1),
             xytext=(2 if at < 0.9 else -2, 3 + 12 * row),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -204,7 +202,8 @@ def _week_mean(values: Floats, weight: NDArray[np.int64]) -> Floats:
     kernel = np.ones(_WEEK)
     total = np.convolve(np.nan_to_num(values) * known, kernel)[: len(values)]
     count = np.convolve(known, kernel)[: len(values)]
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean
 
 
 def _group_name(group: tuple[Finding, ...]) -> str:
@@ -215,19 +214,12 @@ def _group_name(group: tuple[Finding, ...]) -> str:
     return (name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS - 1]}…") + rest
 
 
-def _span(life: Daily) -> tuple[dt.datetime, dt.datetime]:
-    return _date(int(life.day[0])), _date(int(life.day[-1]) + 1)
+def _span(life: Daily) -> tuple[int, int]:
+    """Return the first day and the one after the last; matplotlib counts days from 1970-01-01 as we do."""
+    return int(life.day[0]), int(life.day[-1]) + 1
 
 
-def _date(day: int) -> dt.datetime:
-    return dt.datetime(1970, 1, 1) + dt.timedelta(days=day)  # noqa: DTZ001  (a day of the calendar, in no zone)
-
-
-def _dates_of(life: Daily) -> list[dt.datetime]:
-    return [_date(int(day)) for day in life.day]
-
-
-def _dates(axes: Any) -> None:
+def _dates(axes: Axes) -> None:
     import matplotlib.dates
 
     locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]

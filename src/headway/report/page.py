@@ -1,7 +1,7 @@
 """The report: one HTML file without a script, and without anything that is fetched from elsewhere.
 
-The file hides how facts, figures and template come together. Everything that is put in is escaped: names and values come
-from files, and a file may hold anything.
+The file hides how facts, figures and template come together. Everything that is put in is escaped: names and values
+come from files, and a file may hold anything.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _TEMPLATE = "page.html.jinja"
 _NAME = "report.html"
 _DISK_FULL = {28, 122}
 
+_DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _PIXELS_PER_POINT = 1.34
 """So that type is of one size in all figures, and the widest is as wide as the text."""
 
@@ -87,7 +88,7 @@ def inline(svg: str, *, name: str) -> Markup:
 
     Examples
     --------
-    >>> print(inline('<?xml version="1.0"?><svg width="2pt" height="1pt"><path id="a" style="fill: #1f2933"/></svg>', name="f"))
+    >>> print(inline('<?xml version="1.0"?><svg width="2pt"><path id="a" style="fill: #1f2933"/></svg>', name="f"))
     <svg style="width: 3px; max-width: 100%"><path id="f-a" style="fill: var(--ink)"/></svg>
     """
     from markupsafe import Markup
@@ -135,9 +136,9 @@ def _write(target: Path, data: bytes) -> None:
 def _amount(value: float | None) -> str:
     """Return an amount with as many digits as its size bears; a dash for none."""
     if value is None or value != value:  # noqa: PLR0124  (NaN is the one that differs)
-        return "–"
+        return _DASH
     text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):,.2f}".removesuffix(".00")
-    return f"−{text}" if value < 0 and text.strip("0.,") else text
+    return f"{_MINUS}{text}" if value < 0 and text.strip("0.,") else text
 
 
 def _count(value: int) -> str:
@@ -145,7 +146,7 @@ def _count(value: int) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return _DASH if value is None else f"{value:.1%}"
 
 
 def _short(digest: str) -> str:
