@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
 
-__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport"]
+__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport", "as_arrow"]
 
 BRIEF_FILE = "headway.toml"
 
@@ -74,6 +74,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[str, ...]
     model: str
     dataset: str
+    card: str
     seconds: float
     fit_seconds: float
 
@@ -247,6 +248,7 @@ class Project:
         StoreBusy
             When another process is at it.
         """
+        from headway.loop.card import write_card
         from headway.loop.train import train
         from headway.nouns.dataset import Dataset
         from headway.nouns.verdict import Verdict
@@ -255,8 +257,9 @@ class Project:
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
             material = self.material()
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
+            card = write_card(self.store, material, result)
         self._remember(result)
-        return _report(result, self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict))
+        return _report(result, str(card), self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict))
 
     def _remember(self, result: RunResult) -> None:
         """Keep the whole result of a run, so that a later command can deploy it."""
@@ -323,7 +326,7 @@ class Project:
             store_rows=filled["rows"],
         )
 
-    def predict(self, rows: Any) -> pa.Table:
+    def predict(self, rows: Any) -> Any:
         """Answer a table of requests with the release in service, and log the answers.
 
         Parameters
@@ -333,14 +336,15 @@ class Project:
 
         Returns
         -------
-        pyarrow.Table
-            ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of ``rows``.
+        pyarrow.Table or pandas.DataFrame
+            ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of ``rows``; pandas for pandas.
         """
         from headway.deploy.batch import predict_table
         from headway.deploy.serving import load_predictor, read_current
 
         predictor = load_predictor(read_current(self.store.serving), self.store.blobs)
-        return predict_table(predictor, as_arrow(rows), log=self.store.predictions, now_us=self.store.now_us())
+        found = predict_table(predictor, as_arrow(rows), log=self.store.predictions, now_us=self.store.now_us())
+        return found.to_pandas() if type(rows).__module__.split(".")[0] == "pandas" else found
 
     def predict_file(self, source: str | os.PathLike[str], out: str | os.PathLike[str]) -> BatchReport:
         """Answer all rows of a file into another, with the release in service, and log the answers.
@@ -437,6 +441,29 @@ class Project:
     def runs(self) -> pa.Table:
         """Return all runs as a table."""
         return self.table("runs")
+
+    def datasets(self) -> pa.Table:
+        """Return all frozen datasets as a table: which run, how many rows, from which versions of the sources."""
+        import pyarrow as pa
+
+        from headway.nouns.dataset import Dataset
+
+        rows = []
+        for run in self.store.ledger.runs():
+            if run.dataset is not None:
+                dataset = self.store.get(run.dataset, Dataset)
+                rows.append(
+                    {
+                        "dataset": dataset.digest,
+                        "run": run.run,
+                        "as_of_us": dataset.as_of_us,
+                        **{split.name: split.examples for split in dataset.splits},
+                        "void": sum(split.void for split in dataset.splits),
+                        "features": len(dataset.features),
+                        "snapshots": json.dumps(dataset.snapshots),
+                    }
+                )
+        return pa.Table.from_pylist(rows)
 
     def findings(self) -> pa.Table:
         """Return all findings as a table."""
@@ -553,7 +580,7 @@ def as_arrow(rows: Any) -> pa.Table:
     )
 
 
-def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:
+def _report(result: RunResult, card: str, dataset: Any, verdict: Verdict) -> RunReport:
     return RunReport(
         run=result.run,
         as_of_us=result.as_of_us,
@@ -573,6 +600,7 @@ def _report(result: RunResult, dataset: Any, verdict: Verdict) -> RunReport:
         gates=tuple(str(gate) for gate in verdict.gates),
         model=result.model,
         dataset=result.dataset,
+        card=card,
         seconds=result.seconds,
         fit_seconds=result.fit_seconds,
     )

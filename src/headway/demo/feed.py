@@ -23,7 +23,7 @@ __all__ = ["FIRST_LIVE_DAY", "LAST_LIVE_DAY", "Feed", "package_data"]
 FIRST_LIVE_DAY = dt.date(2013, 10, 1)
 LAST_LIVE_DAY = dt.date(2013, 12, 31)
 
-_HISTORY = "before-2013-10-01.csv"
+_HISTORY = "2013-01-01-to-2013-09-30.csv"
 
 
 def package_data() -> Path:
