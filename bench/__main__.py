@@ -1,7 +1,7 @@
-"""``python -m bench [NAME ...] [--all] [--json]``: run the benches by name, or all, and print figure, limit and ratio.
+"""``python -m bench [NAME ...] [--all] [--json]``: run the benches by name, or all, and print what they found.
 
-Without a name the quick ones run, with ``--all`` those that take minutes, too. Ends with 1 when a bound is broken or a bench
-fails, with 2 when a name is unknown.
+Without a name the quick ones run, with ``--all`` those that take minutes, too. Ends with 1 when a bound is broken or a
+bench fails, with 2 when a name is unknown.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
             rows.extend(_rows_of(name))
-        except Exception as error:  # noqa: BLE001  (the others' figures took minutes; they are shown, and the run fails)
+        except Exception as error:  # noqa: BLE001  (the figures of the others took minutes; they are shown)
             traceback.print_exc()
             failed = True
             rows.append(Ratio(name=name, figure=None, note=f"failed: {type(error).__name__}: {error}"))

@@ -58,7 +58,8 @@ def prediction() -> Ratio:
         ratio=p50 / bare_p50,
         bound=_BOUND,
         unit="ms",
-        note=f"{len(taken):,} flights over one kept connection; p99 {p99 * 1e3:.2f} ms; {model.algorithm}, {len(features)} features",
+        note=f"{len(taken):,} flights over one kept connection; p99 {p99 * 1e3:.2f} ms; "
+        f"{model.algorithm}, {len(features)} features",
     )
 
 

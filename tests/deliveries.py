@@ -182,7 +182,7 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
 
 
 def _deliveries() -> list[dict[str, Any]]:
-    rng = random.Random(11)  # noqa: S311  (a business, not a secret)
+    rng = random.Random(11)
     rows = []
     for offset in range((LAST - FIRST).days):
         day, rough = FIRST + dt.timedelta(days=offset), rng.random() < 0.3
@@ -202,7 +202,7 @@ def _write(folder: Path, deliveries: list[dict[str, Any]]) -> None:
     for name in ("deliveries", "weather"):
         (folder / "data" / name).mkdir(parents=True)
     (folder / "headway.toml").write_text(BRIEF)
-    rng = random.Random(5)  # noqa: S311
+    rng = random.Random(5)
     with (folder / "data" / "depots.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["depot", "region", "opened"])

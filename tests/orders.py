@@ -198,7 +198,7 @@ def graph_of(definitions: Definitions, *, bias: float) -> bytes:
 
 def write_sources(folder: Path, *, orders: int, seed: int = 7) -> None:
     """Write the four files: 30 days of orders, with gaps in everything that may have gaps."""
-    rng = random.Random(seed)  # noqa: S311  (data for tests)
+    rng = random.Random(seed)
     products, places = ["ball", "kite", "doll", "game", "é-book"], ["BER", "NYC", "TYO", "LIM", "???"]
     zones = {"BER": "Europe/Berlin", "NYC": "America/New_York", "TYO": "Asia/Tokyo", "LIM": ""}
     with (folder / "orders.csv").open("w", newline="") as file:
@@ -275,5 +275,5 @@ def requests_of(project: Project, database: Database, table: str) -> list[dict[s
         f'strftime("{f.name}", \'%Y-%m-%dT%H:%M:%S.%fZ\') AS "{f.name}"' if f.kind == "time" else f'"{f.name}"'
         for f in fields
     )
-    rows = database.table(f'SELECT {texts} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
+    rows = database.table(f'SELECT {texts} FROM {table} ORDER BY "order"').to_pylist()
     return [{name: value for name, value in row.items() if value is not None} for row in rows]

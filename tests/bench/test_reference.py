@@ -1,7 +1,5 @@
 """The hand-written reference is right, and the facts of the data are what docs/flights.md says they are."""
 
-# ruff: noqa: S608 - the queries are put together from texts of this file alone
-
 from __future__ import annotations
 
 import datetime as dt

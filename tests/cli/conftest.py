@@ -77,7 +77,7 @@ refresh = "10 minutes"
 
 def write_orders(path: Path, *, rows: int, days: int = DAYS, seed: int = 3) -> None:
     """Write the shop's orders: late more often in the north, when heavy, and late in the day."""
-    rng = random.Random(seed)  # noqa: S311  (orders, not secrets)
+    rng = random.Random(seed)
     moments = sorted(rng.randrange(days * 86_400) for _ in range(rows))
     with path.open("w", newline="") as file:
         table = csv.writer(file)

@@ -1,4 +1,3 @@
-# ruff: noqa: S608  (names in these queries are ours)
 """What is known of the flights of 2013, and must come out of the demo's brief: counts, instants, staleness, splits."""
 
 from __future__ import annotations

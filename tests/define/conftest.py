@@ -108,7 +108,7 @@ def _shop(tmp_path_factory) -> Begun:
 @pytest.fixture(name="airport")
 def _airport(tmp_path) -> Path:
     """Like the flights: trips over two days' files, weather by the hour, planes, places; a delay as the outcome."""
-    rng = random.Random(3)  # noqa: S311  (made up, not secret)
+    rng = random.Random(3)
     start = datetime(2023, 3, 1, tzinfo=UTC)
     places = {"AAA": (40.1, -73.2), "BBB": (41.5, -74.9), "CCC": (38.2, -80.0), "DDD": (35.2, -90.0)}
     (tmp_path / "trips").mkdir()

@@ -60,7 +60,7 @@ def test_what_was_given_is_not_asked(shop):
     """Options of the command go before questions."""
     asked = []
 
-    def ask(question, *, default="", choices=()):  # noqa: ARG001  (the shape of the port)
+    def ask(question, *, default="", choices=()):
         asked.append(question)
         return default
 

@@ -217,7 +217,7 @@ def test_a_plan_killed_at_random_moments_resumes_to_the_same_outputs(tmp_path: P
     (tmp_path / "calm").mkdir()
     calm, _ = start(tmp_path / "calm", code).communicate()
     (tmp_path / "rough").mkdir()
-    chance, done = random.Random(7), [0]  # noqa: S311  dice, not secrets
+    chance, done = random.Random(7), [0]
     for _ in range(5):
         process = start(tmp_path / "rough", code)
         assert process.stdout is not None

@@ -64,7 +64,7 @@ class World:
         with Database(threads=threads) as database:
             table = PointInTime(database, definitions, files).examples(as_of_us=as_of_us)
             listed = ", ".join(f'"{name}"' for name in [order, *names, "@label"])
-            rows = database.table(f'SELECT {listed} FROM {table} ORDER BY "{order}"').to_pylist()  # noqa: S608
+            rows = database.table(f'SELECT {listed} FROM {table} ORDER BY "{order}"').to_pylist()
         return [{name.removeprefix("feature:"): value for name, value in row.items()} for row in rows]
 
 

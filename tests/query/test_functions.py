@@ -107,7 +107,7 @@ def _both(expression, kinds: dict[str, str], rows: list[list]) -> list[tuple]:
         table = database.register(pa.table(columns, names=names))
         typed = ", ".join(f'CAST("{name}" AS {SQL_TYPES[kind]}) AS "{name}"' for name, kind in kinds.items())
         text = f"epoch_us({compiled.sql})" if compiled.kind == "time" else compiled.sql
-        engine = database.table(f"SELECT {text} AS x FROM (SELECT {typed} FROM {table})")["x"].to_pylist()  # noqa: S608  (names are ours)
+        engine = database.table(f"SELECT {text} AS x FROM (SELECT {typed} FROM {table})")["x"].to_pylist()
     return [
         (row, said, compiled.row(dict(zip(names, row, strict=True)))) for row, said in zip(rows, engine, strict=True)
     ]
@@ -129,7 +129,7 @@ SIGNATURES = [
 @pytest.mark.parametrize(("name", "shape"), SIGNATURES)
 def test_the_engine_and_the_one_row_form_agree(name, shape) -> None:
     """Each function under each signature, over random values, extremes and missing ones."""
-    rnd = random.Random(f"{name}{shape}")  # noqa: S311  (examples, not secrets)
+    rnd = random.Random(f"{name}{shape}")
     repeated = shape[-1].endswith("*")
     shape = (*(kind.rstrip("*") for kind in shape), *([shape[-1].rstrip("*")] * 2 if repeated else []))
     kinds = {f"c{i}": kind for i, kind in enumerate(shape)}
@@ -140,7 +140,7 @@ def test_the_engine_and_the_one_row_form_agree(name, shape) -> None:
 
 def test_nested_expressions_agree_too() -> None:
     """What one function gives, the next one takes: kinds are widened where they must be."""
-    rnd = random.Random(5)  # noqa: S311  (examples, not secrets)
+    rnd = random.Random(5)
     kinds = {"i": "int", "f": "float", "t": "time", "z": "text"}
     rows = [[_value("int", rnd), _value("float", rnd), _value("time", rnd), rnd.choice(ZONES)] for _ in range(500)]
     for text in [

@@ -15,7 +15,9 @@ from headway.query.point_in_time import PointInTime
 
 MINUTE = 60_000_000
 KINDS = {
-    "asks": {"id": "int", "k": "text", "n": "int", "from": "text", "to": "text", "at": "time", "y": "bool", "told": "time"},
+    "asks": {
+        "id": "int", "k": "text", "n": "int", "from": "text", "to": "text", "at": "time", "y": "bool", "told": "time",
+    },
     "events": {
         "id": "int", "k": "text", "n": "int", "at": "time", "known_at": "time", "late_at": "time",
         "x": "int", "f": "float", "b": "bool", "s": "text",
@@ -176,7 +178,7 @@ def _expected(oracle, rows, options, ask):
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(made=worlds)
 def test_every_look_up_equals_the_oracle(world_of, oracle, made) -> None:
-    """As-of look-ups, windows, dimensions and distances, row by row, over ties, gaps, corrections and late knowledge."""
+    """As-of look-ups, windows, dimensions and distances, by row, over ties, gaps, corrections and late knowledge."""
     asks, events, places, options = made
     with tempfile.TemporaryDirectory() as folder:
         world = world_of(KINDS, Path(folder))

@@ -65,7 +65,7 @@ def told(database, definitions, table, *, order):
     kinds = {f.name: f.kind for f in definitions.request_fields}
     columns = [f'epoch_us("{n}") AS "{n}"' if kinds[n] == "time" else f'"{n}"' for n in fields]
     columns += ["epoch_us(predict_at) AS moment", *(f'"feature:{f.name}"' for f in definitions.features)]
-    rows = database.table(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").to_pylist()  # noqa: S608
+    rows = database.table(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").to_pylist()
     return [
         (
             {name: row[name] for name in fields},
@@ -144,7 +144,7 @@ def test_a_look_up_that_finds_only_what_is_too_old_says_so(project, database):
     """``max_age`` makes the outdated missing, and the answer names the features."""
     table = project.point_in_time(database).examples(as_of_us=END_US)
     aged = [f'"{t.stale}"' for t in project.definitions.timelines if t.stale]
-    flags = database.table(f'SELECT {", ".join(aged)} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
+    flags = database.table(f'SELECT {", ".join(aged)} FROM {table} ORDER BY "order"').to_pylist()
     asked = told(database, project.definitions, table, order='"order"')
     form = row_form(project, database)
     users_of = [
@@ -206,7 +206,7 @@ def test_any_row_sees_what_the_engine_computes(project, database, rows):
     ]
     named = ", ".join(f'{column} AS "{n}"' for column, n in zip(columns, definitions.examples.raw, strict=True))
     point_in_time = project.point_in_time(database)
-    table = point_in_time.examples(as_of_us=2**62, source=f"(SELECT {named} FROM {name})")  # noqa: S608
+    table = point_in_time.examples(as_of_us=2**62, source=f"(SELECT {named} FROM {name})")
     asked = told(database, definitions, table, order='"order"')
     assert len(asked) == len(rows)
     assert differences(row_form(project, database), asked) == []
@@ -256,7 +256,7 @@ def test_a_month_of_flights_equals_the_engine(tmp_path, database):
         path for path in (data / "flights.csv", data / "flights.csv.gz", data / "flights.csv.zip") if path.exists()
     )
     database.execute(
-        f"COPY (SELECT * FROM read_csv('{_unpacked(flights, tmp_path)}', all_varchar = true) WHERE month = '1' "  # noqa: S608
+        f"COPY (SELECT * FROM read_csv('{_unpacked(flights, tmp_path)}', all_varchar = true) WHERE month = '1' "
         f"AND day::INTEGER <= 8) TO '{places['flights']}' (HEADER)"
     )
     blobs = FolderBlobs(tmp_path / "blobs")

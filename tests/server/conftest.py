@@ -191,7 +191,7 @@ def made(tmp_path_factory):
         table = point_in_time.examples(as_of_us=AS_OF_US, since_us=SINCE_US)
         rows = orders.requests_of(project, database, table)
         names = ", ".join(f'"feature:{feature.name}"' for feature in project.definitions.features)
-        features = database.table(f'SELECT {names} FROM {table} ORDER BY "order"').to_pylist()  # noqa: S608
+        features = database.table(f'SELECT {names} FROM {table} ORDER BY "order"').to_pylist()
     return project, store, rows, [tuple(row.values()) for row in features]
 
 

@@ -34,7 +34,7 @@ def test_ten_kills_in_the_middle_of_runs_change_no_model_and_lose_nothing(
     usual_s = time.monotonic() - began
     assert calm.returncode == 0, calm.stderr
     assert json.loads(calm.stdout)["model"] == small_ran_once.report.model
-    moments = random.Random()  # noqa: S311  (moments, not secrets)
+    moments = random.Random()
     landed: list[float] = []
     resumed: list[str] = []
     projects = 0

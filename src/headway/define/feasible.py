@@ -3,7 +3,6 @@
 The file hides which statements are asked. It computes the examples exactly as training will (the same component, the
 same cut-offs), so that what it counts is what a run will find; it trains nothing.
 """
-# ruff: noqa: S608  (writing SQL is what it does: names go through quote(), moments are whole numbers)
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """How sources fit together: which columns of one name rows of another."""
-# ruff: noqa: S608  (writing SQL is what it does: names go through quote())
 
 from __future__ import annotations
 

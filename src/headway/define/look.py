@@ -3,7 +3,6 @@
 Nothing is decided here. Large sources are sampled for what needs many passes (distinct values, keys, targets); rows,
 spans and the keys that are offered are of all rows.
 """
-# ruff: noqa: S608  (writing SQL is what it does: names go through quote(), texts through quote_text())
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ A path may be a file, a pattern, or a folder; a folder of files with the same co
 file is its own. An SQLite file is as many sources as it has tables.
 """
 
-# ruff: noqa: S608  (quoted names in its own statements)
-
 from __future__ import annotations
 
 import contextlib

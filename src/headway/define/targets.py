@@ -4,7 +4,6 @@ A candidate is a condition over one column: a column of two values, a value of a
 natural bound. The file hides how the label's being known is found: a moment that is there for both classes, or one that
 is there only where the condition holds (then its lateness says how long one has to wait to be sure).
 """
-# ruff: noqa: S608  (writing SQL is what it does: names go through quote(), texts through quote_text())
 
 from __future__ import annotations
 

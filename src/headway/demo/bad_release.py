@@ -24,7 +24,7 @@ __all__ = ["plant"]
 
 
 def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> Release:
-    """Return a release of the champion's recipe, learned from the last months of its dataset with two columns swapped."""
+    """Return a release of the champion's recipe, learned from the last months of its data with two columns swapped."""
     from headway.build.candidates import fit
     from headway.build.package import package
     from headway.build.parity import prove_parity

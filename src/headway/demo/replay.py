@@ -1,4 +1,4 @@
-"""Three months, a day at a time: files arrive, flights are asked about over HTTP, outcomes come back, the model is tended.
+"""Three months, a day at a time: files arrive, flights are asked about over HTTP, outcomes come back, tending follows.
 
 A day of the replay: the clock is moved to its end; the day's files arrive and the looked-up features are refreshed;
 every flight of the sample is asked about *as of its own moment*, two hours before departure, so that what a look-up

@@ -122,7 +122,7 @@ def demonstrate(
         clockwork.lap("replay")
         compared, different = _compare(project, replay)
         clockwork.lap("compare")
-        return _summed(project, report, replay, compared, different, clockwork)
+        return _summed(project, report, replay, compared=compared, different=different, clockwork=clockwork)
 
 
 def _begin(folder: Path) -> Feed:
@@ -208,7 +208,7 @@ def _different(one: pa.Array, other: pa.Array) -> int:
 
 
 def _summed(
-    project: Project, report: RunReport, replay: Replay, compared: int, different: int, clockwork: _Clockwork
+    project: Project, report: RunReport, replay: Replay, *, compared: int, different: int, clockwork: _Clockwork
 ) -> Summary:
     p50, p99 = replay.latency_ms()
     found = [(closed, finding) for closed in replay.closed for finding in closed.found]

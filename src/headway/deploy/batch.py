@@ -250,7 +250,7 @@ class Batch:
         aged = [f"{quote(t.stale)} AS {quote(f'aged:{t.name}')}" for t in definitions.timelines if t.stale]
         moments = [f"epoch_us({quote(PREDICT_AT)}) AS {quote(PREDICT_AT)}"]
         columns = ", ".join([quote(ROW), *fields, *keys, *moments, *features, *aged])
-        joined = database.table(f"SELECT {columns} FROM {table} ORDER BY {quote(ROW)}")  # noqa: S608  (quoted names)
+        joined = database.table(f"SELECT {columns} FROM {table} ORDER BY {quote(ROW)}")
         database.drop(table)
         return joined
 
@@ -262,7 +262,7 @@ class Batch:
             value = quote(name) if name in sent else "NULL"
             value = f"make_timestamp({value})" if kind == "time" and name in sent else value
             columns.append(f"CAST({value} AS {SQL_TYPES[kind]}) AS {quote(name)}")
-        return f"(SELECT {', '.join(columns)} FROM {chunk})"  # noqa: S608  (quoted names)
+        return f"(SELECT {', '.join(columns)} FROM {chunk})"
 
     # -- second pass: log, answer
 

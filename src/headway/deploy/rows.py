@@ -201,7 +201,7 @@ class Rows:
     def _over(self, table: pa.Table, columns: str) -> pa.Table:
         name = self._database.register(table, prefix="rows")
         try:
-            return self._database.table(f"SELECT {columns} FROM {name}")  # noqa: S608  (quoted names)
+            return self._database.table(f"SELECT {columns} FROM {name}")
         finally:
             self._database.execute(f"DROP VIEW {name}")  # or the engine keeps the rows
 

@@ -15,6 +15,7 @@ from headway.nouns.canonical import canonical_json
 
 __all__ = [
     "ROLES",
+    "Json",
     "briefs",
     "events",
     "findings",

@@ -284,7 +284,10 @@ class Views:
         table = tables.outcomes
         columns = [table.c[name] for name in _OUTCOMES.names]
         parts = [
-            self._arrow(sa.select(*columns).where(table.c.prediction.in_(predictions[first : first + _ASKED_AT_ONCE])), _OUTCOMES)
+            self._arrow(
+                sa.select(*columns).where(table.c.prediction.in_(predictions[first : first + _ASKED_AT_ONCE])),
+                _OUTCOMES,
+            )
             for first in range(0, len(predictions), _ASKED_AT_ONCE)
         ]
         return pa.concat_tables(parts) if parts else _OUTCOMES.empty_table()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 from headway.nouns.clock import format_moment
 from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
@@ -88,5 +87,3 @@ def _features(definitions: Definitions, importance: dict[str, float]) -> tuple[F
         for feature in definitions.features
     ]
     return tuple(sorted(facts, key=lambda fact: -(fact.importance or 0.0)))
-
-

@@ -281,7 +281,7 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
 
 
 def _dimension_keys(material: Material) -> dict[str, str]:
-    """Return, by the digest of its definition, the key under which a dimension's steps are kept: they change with it."""
+    """Return, by definition, the key under which a dimension's steps are kept; it changes with the snapshot."""
     brief = material.brief
     found = {}
     for timeline in material.definitions.online_timelines:

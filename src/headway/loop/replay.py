@@ -223,7 +223,7 @@ class _Asked:
             relation = self.definitions.relations[name]
             columns = ", ".join(map(quote, relation.raw))
             placed = f'filename AS "{_FILE}", file_row_number + 1 AS "{_ROW}"'
-            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"  # noqa: S608  (names are quoted)
+            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"
             self._relations[name] = f"({self.point_in_time.relation_sql(relation, raw)})"
         return self._relations[name]
 
@@ -279,11 +279,11 @@ class _Question:
         order = ""
         if timeline.shape != "static":
             # A row that never happens is no candidate: the steps leave it out.
-            source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"  # noqa: S608  (as compiled)
+            source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
             # Of a window, what weighs most comes first: those are the rows that a reader asks for.
             weights = [f"abs({m}) DESC NULLS LAST" for m in _measures(timeline).values()]
-            order = f'ORDER BY {", ".join([*weights, f"{quote(_HAPPENED)} DESC", quote(_FILE), quote(_ROW)])}'
+            order = f"ORDER BY {', '.join([*weights, f'{quote(_HAPPENED)} DESC', quote(_FILE), quote(_ROW)])}"
         chosen += [
             f'CAST({aggregate.sql} AS {"DOUBLE" if aggregate.kind == "float" else "BIGINT"}) AS "@m{position}"'
             for position, aggregate in enumerate(timeline.aggregates)
@@ -295,7 +295,7 @@ class _Question:
         }
         if timeline.shape != "static":
             wanted["look_at"] = _moment(moment_us)
-        text = f"SELECT {', '.join(chosen)} FROM ({timeline.rows_sql(source)}) {order}"  # noqa: S608  (names are quoted)
+        text = f"SELECT {', '.join(chosen)} FROM ({timeline.rows_sql(source)}) {order}"
         return self._asked.database.table(text, wanted)
 
     def _measured(self) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.query.functions import Kind
 
-__all__ = ["Material", "definitions_of", "take_snapshots"]
+__all__ = ["Material", "definitions_of", "last_event_us", "material_of", "snapshot_of", "take_snapshots"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

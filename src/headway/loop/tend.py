@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.nouns.release import Release
 
-__all__ = ["DayClosed", "OpenCohort", "Tended", "tend"]
+__all__ = ["DayClosed", "OpenCohort", "Tended", "day_bounds_us", "local_day", "rule_scores", "tend"]
 
 POLICY = "policy"
 """How the ledger names who acted, when nobody did."""
@@ -204,7 +204,17 @@ def _close(store: Store, brief: Brief, sources: Callable[[], Material], day: int
     after = _State(watch=watch, cursor=cursor.to_json(), last_day=day, open_cohorts=still_open)
     matured = sum(len(cohort.labels) for cohort in cohorts)
     positives = int(sum(np.nansum(cohort.labels) for cohort in cohorts))
-    _record(store, live, day, state.watch, after, found, rows=traffic.num_rows, matured=matured, positives=positives)
+    _record(
+        store,
+        live,
+        day,
+        before=state.watch,
+        after=after,
+        found=found,
+        rows=traffic.num_rows,
+        matured=matured,
+        positives=positives,
+    )
     action, why = _act(store, brief, sources, day, watch)
     return DayClosed(
         day=day_text(day),
@@ -346,10 +356,10 @@ def _record(
     store: Store,
     live: Release,
     day: int,
+    *,
     before: Watch,
     after: _State,
     found: tuple[Finding, ...],
-    *,
     rows: int,
     matured: int,
     positives: int,
@@ -434,7 +444,7 @@ def _history(store: Store, brief: Brief) -> History:
 
 
 def _retrain(store: Store, material: Material, day: int, action: Action) -> tuple[str, str]:
-    """Fit the champion's settings on what is known by now, validate on the recent past, and let it run in the shadow."""
+    """Fit the champion's settings on what is known by now, validate on the recent past, let it run in the shadow."""
     champion = store.ledger.champion()
     assert champion is not None
     live = release_of(store, champion.release)

@@ -284,9 +284,11 @@ class _Experiment:
         for check in checks:
             if not check.passed and check.name == "solves the target alone":
                 raise DataError(
-                    f"Feature {check.subject!r} is too good to be true: alone it has {check.found}, wanted {check.wanted}.",
+                    f"Feature {check.subject!r} is too good to be true: alone it has {check.found}, "
+                    f"wanted {check.wanted}.",
                     where=f"features.{check.subject}",
-                    hint="It most likely holds what is known only afterwards. Say when its columns are known, or drop it.",
+                    hint="It most likely holds what is known only afterwards. Say when its columns are known, "
+                    "or drop it.",
                 )
         return {
             "checked": len(checks),

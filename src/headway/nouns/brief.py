@@ -34,6 +34,7 @@ __all__ = [
     "Target",
     "Threshold",
     "Value",
+    "false_alarm_windows",
     "parse_act_on",
 ]
 

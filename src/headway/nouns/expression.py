@@ -162,8 +162,11 @@ def _depth(tree: Tree[Token]) -> int:
         node, depth = waiting.pop()
         deepest = max(deepest, depth)
         # A chain of 'and' is one flat node here, and is built as nested calls.
+        chain = node.data in {"conjunction", "disjunction"}
         waiting += [
-            (part, depth + place) for place, part in enumerate(node.children, start=1) if hasattr(part, "children")
+            (part, depth + (place if chain else 1))
+            for place, part in enumerate(node.children, start=1)
+            if hasattr(part, "children")
         ]
     return deepest
 

@@ -19,6 +19,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+_LONGEST = 3_652_425 * DAY
+
 _UNITS = {"us": 1, "ms": MILLISECOND, "second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK}
 _SHAPE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", re.IGNORECASE)
 
@@ -47,7 +49,10 @@ def parse_span(text: str) -> int:
     if match is None or unit not in _UNITS:
         hint = did_you_mean(unit, _UNITS) if unit else "Write a number and a unit, such as '2 hours' or '30 days'."
         raise BriefError(f"{text!r} is not a length of time.", hint=hint)
-    return round(float(match[1]) * _UNITS[unit])
+    us = round(float(match[1]) * _UNITS[unit])
+    if us > _LONGEST:
+        raise BriefError(f"{text!r} is longer than ten thousand years.", hint="Write a length that somebody waits for.")
+    return us
 
 
 def format_span(us: int) -> str:

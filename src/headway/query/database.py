@@ -21,7 +21,6 @@ from headway.errors import HeadwayError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     import pyarrow as pa

@@ -20,7 +20,7 @@ from headway.query.compile import Compiled, Row, RowForm, Scope, compile_express
 from headway.query.functions import AGGREGATES, Kind
 from headway.query.timeline import Aggregate, Timeline
 
-__all__ = ["LOOK_AT", "PREDICT_AT", "Definitions", "Feature", "Relation", "RequestField", "resolve"]
+__all__ = ["LOOK_AT", "PREDICT_AT", "Definitions", "Derived", "Feature", "Relation", "RequestField", "resolve"]
 
 PREDICT_AT = "predict_at"
 LOOK_AT = "@look_at"
