@@ -53,7 +53,7 @@ def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
         brief = msgspec.convert(table, Brief, strict=True)
         _check(brief)
     except msgspec.ValidationError as error:
-        raise _shape_error(str(error), text, file) from None
+        raise _shape_error(*_exactly(str(error), table, Brief), text, file) from None
     except _At as error:
         raise _placed(error.error, error.path, text, file) from None
     return brief
@@ -167,17 +167,35 @@ def _value_type(kind: Any) -> Any:
 _PATH = re.compile(r" - at `\$\.?(.*?)`$")
 
 
-def _shape_error(message: str, text: str, file: str) -> BriefError:
+def _exactly(message: str, table: Any, kind: Any) -> tuple[str, tuple[str, ...]]:
+    """Return what is wrong and at which key: msgspec's own path leaves out the keys of tables whose names are free."""
     found = _PATH.search(message)
     reason = message[: found.start()] if found else message
-    path = tuple(re.findall(r"[^.\[\]]+", found[1])) if found else ()
+    before, _, rest = (found[1] if found else "").partition("[...]")
+    path = tuple(re.findall(r"[^.\[\]]+", before))
+    if not rest and "[...]" not in message:
+        return reason, path
+    for name in path:
+        struct = _struct_in(kind)
+        table, kind = table[name], _fields(struct)[name].type if struct is not None else _value_type(kind)
+    if not isinstance(table, dict) or (inner := _value_type(kind)) is None:
+        return reason, path
+    for name, value in table.items():
+        try:
+            msgspec.convert(value, inner, strict=True)
+        except msgspec.ValidationError as error:
+            reason, more = _exactly(str(error), value, inner)
+            return reason, (*path, name, *more)
+    return reason, path
+
+
+def _shape_error(reason: str, path: tuple[str, ...], text: str, file: str) -> BriefError:
     if missing := re.search(r"missing required field `(\w+)`", reason):
-        field = _field((*path, missing[1]))
+        hint = _field((*path, missing[1]))
         return _placed(
-            BriefError(f"{'.'.join(path) or 'the brief'} needs {missing[1]!r}.", hint=field), path, text, file
+            BriefError(f"{'.'.join(path) or 'the brief'} needs {missing[1]!r}.", hint=hint), path, text, file
         )
-    names = tuple(part for part in path if part != "...")
-    return _placed(BriefError(f"{reason}.", hint=_field(names)), names, text, file)
+    return _placed(BriefError(f"{reason}.", hint=_field(path)), path, text, file)
 
 
 def _field(path: tuple[str, ...]) -> str:

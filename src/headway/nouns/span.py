@@ -7,6 +7,7 @@ serving shift a moment by the very same integer.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from headway.errors import BriefError, did_you_mean
 
@@ -49,7 +50,7 @@ def parse_span(text: str) -> int:
     if match is None or unit not in _UNITS:
         hint = did_you_mean(unit, _UNITS) if unit else "Write a number and a unit, such as '2 hours' or '30 days'."
         raise BriefError(f"{text!r} is not a length of time.", hint=hint)
-    us = round(float(match[1]) * _UNITS[unit])
+    us = round(Fraction(match[1]) * _UNITS[unit])
     if us > _LONGEST:
         raise BriefError(f"{text!r} is longer than ten thousand years.", hint="Write a length that somebody waits for.")
     return us
