@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from headway.loop.daily import daily
-from headway.nouns.event import FindingCleared, FindingRaised, RetrainingDecided
+from headway.loop.history import _HEARTBEAT, _WORDS
+from headway.loop.status import health
+from headway.nouns.event import KINDS, FindingCleared, FindingRaised, RetrainingDecided
 from headway.nouns.span import DAY
+from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
     import deliveries
@@ -57,7 +60,13 @@ def test_status_shows_test_and_life_with_intervals_beside_the_rule(lived: delive
     """No figure travels without its interval, and none without what is done today."""
     stands = lived.project.status()
     tested, recent = stands["tested"], stands["last_30_days"]
-    for found in (tested["score"], tested["rule_score"], tested["gain_per_day"], recent["money_per_day"], recent["gain_per_day"]):
+    for found in (
+        tested["score"],
+        tested["rule_score"],
+        tested["gain_per_day"],
+        recent["money_per_day"],
+        recent["gain_per_day"],
+    ):
         assert found["low"] <= found["value"] <= found["high"]
     difference = recent["money_per_day"]["value"] - recent["rule_per_day"]["value"]
     assert recent["gain_per_day"]["value"] == pytest.approx(difference)
@@ -70,8 +79,6 @@ def test_money_of_the_life_is_that_of_a_plain_recount(lived: deliveries.Lived) -
     project = lived.project
     found = daily(project.store, project.brief)
     outcomes = {row["prediction"]: row["label"] for row in project.table("outcomes").to_pylist()}
-    from headway.predictions.reader import Reader  # noqa: PLC0415
-
     by_day: dict[int, list[tuple[float, float]]] = {}
     for batch in Reader(project.store.predictions).scan():
         for each in batch.predictions:
@@ -125,8 +132,6 @@ def test_findings_stand_worst_first_and_decide_the_state(begun: Project) -> None
 
 
 def _health(project: Project) -> tuple[str, list[str]]:
-    from headway.loop.status import health  # noqa: PLC0415
-
     found = health(project.store, project.brief)
     return found["state"], [each["what"] for each in found["findings"]]
 
@@ -165,9 +170,6 @@ def test_history_tells_the_story_in_order_without_the_heartbeat(lived: deliverie
 
 def test_every_kind_of_event_has_words_or_is_heartbeat() -> None:
     """A kind of event that is added later may not be forgotten here."""
-    from headway.loop.history import _HEARTBEAT, _WORDS  # noqa: PLC0415
-    from headway.nouns.event import KINDS  # noqa: PLC0415
-
     assert set(_WORDS) | {kind.__name__ for kind in _HEARTBEAT} == set(KINDS)
 
 

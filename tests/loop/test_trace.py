@@ -119,7 +119,8 @@ def test_a_window_lists_exactly_the_rows_that_count(lived: deliveries.Lived, tra
     look_at = traced.prediction.look_at
     depot = traced.prediction.row["depot"]
     rows = [row for row in everything if row["depot"] == depot and row["leaves"] <= look_at]
-    late = [r["late"] == "true" for r in rows if r["leaves"] > _look_up(traced, "late_24h").after and r["arrived"] <= look_at]
+    after = _look_up(traced, "late_24h").after
+    late = [row["late"] == "true" for row in rows if row["leaves"] > after and row["arrived"] <= look_at]
     assert _look_up(traced, "late_24h").count == len(late) > 0
     assert _feature(traced, "late_24h").served == pytest.approx(sum(late) / len(late), rel=1e-6)
     carried = [float(r["distance"]) for r in rows if r["leaves"] > _look_up(traced, "carried").after]
@@ -155,7 +156,7 @@ def test_a_latest_value_names_its_one_row_and_when_that_was_known(lived: deliver
     assert ten_minutes_before > look_up.until
 
 
-def test_the_way_back_leads_over_release_model_run_and_dataset_to_the_files(lived: deliveries.Lived, traced: Trace) -> None:
+def test_the_way_back_leads_over_model_run_and_dataset_to_the_files(lived: deliveries.Lived, traced: Trace) -> None:
     """Each station names the next, and the digests are those of what lies on the disk."""
     store = lived.project.store
     assert traced.release.id == "r1"

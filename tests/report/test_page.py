@@ -87,7 +87,8 @@ def _words(page: _Page) -> str:
 def test_the_page_lies_among_the_reports(lived: deliveries.Lived, path: Path) -> None:
     """Whoever knows the store knows where to look, and no draft is left beside it."""
     assert path.parent == lived.project.store.reports
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert path.name == "report.html"
+    assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
 
 
 def test_nothing_is_fetched_from_elsewhere(html: str, page: _Page) -> None:
@@ -160,7 +161,8 @@ def test_the_page_tells_the_whole_life(page: _Page) -> None:
 def test_the_prediction_that_is_asked_for_is_followed(lived: deliveries.Lived, tmp_path: Path) -> None:
     """Any prediction can be the one that is told."""
     some = list(lived.ids.values())[42]
-    assert f"Prediction <code>{some}</code>" in write_report(lived.project, tmp_path / "one.html", traced=some).read_text()
+    written = write_report(lived.project, tmp_path / "one.html", traced=some)
+    assert f"Prediction <code>{some}</code>" in written.read_text()
 
 
 def test_by_default_an_answer_is_followed_that_was_acted_on_and_right(lived: deliveries.Lived, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def gather(project: Project, *, traced: str = "") -> Facts:
     retrainings = _retrainings(store)
     shown = {
         "name": store.folder.resolve().name,
-        "now": moment(store.now_us(), zone),
+        "now": _moment(store.now_us(), zone),
         "zone": zone,
         "brief": brief,
         "status": project.status(),
@@ -107,14 +107,14 @@ def gather(project: Project, *, traced: str = "") -> Facts:
         "data": _data(store, brief, judged),
         "life": _life(life, findings, retrainings, zone=zone),
         "findings": [_finding(group, zone) for group in groups],
-        "retrainings": [{**each, "at": moment(each["at_us"], zone)} for each in retrainings],
+        "retrainings": [{**each, "at": _moment(each["at_us"], zone)} for each in retrainings],
         "releases": [_span(span, zone) for span in store.ledger.role_history()],
         "trace": project.trace(followed) if followed else None,
-        "history": [{**line, "at": moment(line["at_us"], zone)} for line in history if line["kind"] not in _ROUTINE],
+        "history": [{**line, "at": _moment(line["at_us"], zone)} for line in history if line["kind"] not in _ROUTINE],
         "routine": sum(line["kind"] in _ROUTINE for line in history),
         "reproduce": _reproduce(store, judged, zone),
-        "moment": lambda us: moment(us, zone),
-        "day": lambda us: day_words(local_day(us, zone)),
+        "moment": lambda us: _moment(us, zone),
+        "day": lambda us: _day_words(local_day(us, zone)),
     }
     return Facts(
         brief=brief,
@@ -128,23 +128,23 @@ def gather(project: Project, *, traced: str = "") -> Facts:
     )
 
 
-def moment(us: int, zone: str) -> str:
+def _moment(us: int, zone: str) -> str:
     """Return a moment to the minute, as a clock in ``zone`` shows it.
 
     Examples
     --------
-    >>> moment(1380585600000000, "America/New_York")
+    >>> _moment(1380585600000000, "America/New_York")
     '2013-09-30 20:00'
     """
     return format_moment(us // 60_000_000 * 60_000_000, zone=zone)[:16].replace("T", " ")
 
 
-def day_words(day: int) -> str:
+def _day_words(day: int) -> str:
     """Return a day as people write it, whatever the machine's language.
 
     Examples
     --------
-    >>> day_words(16040)
+    >>> _day_words(16040)
     '1 December 2013'
     """
     date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
@@ -259,8 +259,8 @@ def _life(
         "predictions": int(life.predictions.sum()),
         "known": int(life.known.sum()),
         "void": int(life.void.sum()),
-        "from": day_words(int(life.day[0])) if len(life.day) else "",
-        "to": day_words(int(life.day[-1])) if len(life.day) else "",
+        "from": _day_words(int(life.day[0])) if len(life.day) else "",
+        "to": _day_words(int(life.day[-1])) if len(life.day) else "",
         "earned": float(life.model[ripe].sum()) if ripe.any() else None,
         "earned_by_rule": float(life.rule[ripe].sum()) if ruled else None,
         "ripe_days": int(ripe.sum()),
@@ -347,8 +347,8 @@ def _span(span: RoleSpan, zone: str) -> dict[str, str]:
     return {
         "release": span.release,
         "role": span.role,
-        "from": moment(span.from_us, zone),
-        "until": moment(span.until_us, zone) if span.until_us is not None else "",
+        "from": _moment(span.from_us, zone),
+        "until": _moment(span.until_us, zone) if span.until_us is not None else "",
         "by": span.by,
         "why": span.why,
     }

@@ -6,6 +6,7 @@ come from files, and a file may hold anything.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tempfile
@@ -60,13 +61,13 @@ def write_report(project: Project, path: str | os.PathLike[str] | None = None, *
     StoreFull, StoreError
         When the file cannot be written.
     """
-    page = render(project, traced=traced)
+    page = _render(project, traced=traced)
     target = Path(path) if path is not None else project.store.reports / _NAME
     _write(target, page.encode())
     return target
 
 
-def render(project: Project, *, traced: str = "") -> str:
+def _render(project: Project, *, traced: str = "") -> str:
     """Return the page as text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -135,7 +136,7 @@ def _write(target: Path, data: bytes) -> None:
 
 def _amount(value: float | None) -> str:
     """Return an amount with as many digits as its size bears; a dash for none."""
-    if value is None or value != value:  # noqa: PLR0124  (NaN is the one that differs)
+    if value is None or math.isnan(value):
         return _DASH
     text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):,.2f}".removesuffix(".00")
     return f"{_MINUS}{text}" if value < 0 and text.strip("0.,") else text
