@@ -43,7 +43,7 @@ def demonstration() -> list[Ratio]:
             ratio=peak / _MOST_BYTES,
             bound=1.0,
             unit="MiB",
-            note=f"{told['own_bytes'] / 2**20:.0f} its own, {told['server_bytes'] / 2**20:.0f} of the largest it started",
+            note=f"its own {told['own_bytes'] / 2**20:.0f}, the largest it started {told['server_bytes'] / 2**20:.0f}",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The flights as projects: the whole of the demonstration run once, and two months of one airport to break things with."""
+"""The flights as projects: all of the demonstration, run once, and two months of one airport to break things with."""
 
 from __future__ import annotations
 

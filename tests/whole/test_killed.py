@@ -50,9 +50,8 @@ def test_ten_kills_in_the_middle_of_runs_change_no_model_and_lose_nothing(
         resumed.append(json.loads(done.stdout)["model"])
         sound(folder)
         shutil.rmtree(folder)
-    print(
-        f"killed after {', '.join(f'{each:.2f}' for each in landed)} s of runs of {usual_s:.1f} s, in {projects} projects"
-    )
+    shown = ", ".join(f"{each:.2f}" for each in landed)
+    print(f"killed after {shown} s of runs of {usual_s:.1f} s, in {projects} projects")
     assert set(resumed) == {small_ran_once.report.model}
 
 

@@ -41,27 +41,29 @@ def test_served_features_are_those_of_the_engine_bit_for_bit(flights, tmp_path):
     """Some days of October over HTTP, singly and in batches; then every feature is computed once more, offline."""
     folder = flights.copy(tmp_path / "project")
     feed = Feed(folder)
-    with contextlib.closing(FileClock.create(tmp_path / "clock", _bounds(DAYS[0])[0])) as clock:
-        with Project.open(folder, clock=clock) as project:
-            project.deploy(by="a test", why="to be asked")
-            world = _world(flights.copy(tmp_path / "whole"))
-            asked: dict[str, int] = {}
-            with _server(folder, tmp_path / "clock") as port:
-                arrived = DAYS[0]
-                for day in DAYS:
-                    while arrived <= day:
-                        feed.arrive(arrived)
-                        arrived += dt.timedelta(days=1)
-                    first_us, after_us = _bounds(day)
-                    clock.move_to(after_us - 1_000_000)
-                    project.materialize()
-                    _await(port, epoch=read_current(project.store.serving).epoch)
-                    asked |= _asked(port, world, first_us, after_us)
-            positions, served = [], []
-            for batch in Reader(project.store.predictions).scan():
-                for prediction in batch.predictions:
-                    positions.append(asked.pop(prediction.id))
-                    served.append(prediction.features)
+    with (
+        contextlib.closing(FileClock.create(tmp_path / "clock", _bounds(DAYS[0])[0])) as clock,
+        Project.open(folder, clock=clock) as project,
+    ):
+        project.deploy(by="a test", why="to be asked")
+        world = _world(flights.copy(tmp_path / "whole"))
+        asked: dict[str, int] = {}
+        with _server(folder, tmp_path / "clock") as port:
+            arrived = DAYS[0]
+            for day in DAYS:
+                while arrived <= day:
+                    feed.arrive(arrived)
+                    arrived += dt.timedelta(days=1)
+                first_us, after_us = _bounds(day)
+                clock.move_to(after_us - 1_000_000)
+                project.materialize()
+                _await(port, epoch=read_current(project.store.serving).epoch)
+                asked |= _asked(port, world, first_us, after_us)
+        positions, served = [], []
+        for batch in Reader(project.store.predictions).scan():
+            for prediction in batch.predictions:
+                positions.append(asked.pop(prediction.id))
+                served.append(prediction.features)
     assert asked == {}, "an answer is not in the log"
     offline = world.features.take(positions)
     assert len(positions) > 500
