@@ -64,7 +64,7 @@ def line_of(text: str, path: tuple[str, ...]) -> int | None:
 
     Examples
     --------
-    >>> line_of('[target]\\nlabel = "x"\\n', ("target", "label"))
+    >>> line_of('[target]\nlabel = "x"\n', ("target", "label"))
     2
     """
     where: dict[tuple[str, ...], int] = {}
@@ -89,7 +89,7 @@ def place(error: HeadwayError, text: str, file: str) -> None:
     Examples
     --------
     >>> error = BriefError("No.", where="target.label, column 3")
-    >>> place(error, '[target]\\nlabel = "x"\\n', "headway.toml")
+    >>> place(error, '[target]\nlabel = "x"\n', "headway.toml")
     >>> error.where
     'headway.toml:2, target.label, column 3'
     """
