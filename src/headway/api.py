@@ -259,7 +259,9 @@ class Project:
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
             card = write_card(self.store, material, result)
         self._remember(result)
-        return _report(result, str(card), self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict))
+        return _report(
+            result, str(card), self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict)
+        )
 
     def _remember(self, result: RunResult) -> None:
         """Keep the whole result of a run, so that a later command can deploy it."""
@@ -435,7 +437,7 @@ class Project:
         return history(self.store)
 
     def table(self, name: str) -> pa.Table:
-        """Return ``runs``, ``trials``, ``releases``, ``findings``, ``windows``, ``outcomes`` or ``snapshots`` as a table."""
+        """Return a table: ``runs``, ``trials``, ``releases``, ``findings``, ``windows``, ``outcomes``, ``snapshots``."""
         return self.store.ledger.table(name)
 
     def runs(self) -> pa.Table:
@@ -448,7 +450,7 @@ class Project:
 
         from headway.nouns.dataset import Dataset
 
-        rows = []
+        rows: list[dict[str, Any]] = []
         for run in self.store.ledger.runs():
             if run.dataset is not None:
                 dataset = self.store.get(run.dataset, Dataset)
@@ -457,7 +459,7 @@ class Project:
                         "dataset": dataset.digest,
                         "run": run.run,
                         "as_of_us": dataset.as_of_us,
-                        **{split.name: split.examples for split in dataset.splits},
+                        **{str(split.name): split.examples for split in dataset.splits},
                         "void": sum(split.void for split in dataset.splits),
                         "features": len(dataset.features),
                         "snapshots": json.dumps(dataset.snapshots),

@@ -42,7 +42,7 @@ def _facts(store: Store, material: Material, result: RunResult) -> CardFacts:
     dataset, model = store.get(result.dataset, Dataset), store.get(result.model, Model)
     split = material.brief.split
     begun = next(run for run in store.ledger.runs() if run.run == result.run)
-    rows = {count.name: count.examples for count in dataset.splits}
+    rows: dict[str, int] = {count.name: count.examples for count in dataset.splits}
     return CardFacts(
         model=model.digest,
         made_at=format_moment(result.as_of_us, zone=split.zone),
@@ -56,8 +56,8 @@ def _facts(store: Store, material: Material, result: RunResult) -> CardFacts:
             "train": f"before {split.train_before}",
             "validate": f"{split.train_before} to {split.validate_before}",
             "test": f"{split.validate_before} to {split.test_before}",
-            "the released model": (
-                f"{format_moment(model.trained_from, zone=split.zone)} to {format_moment(model.trained_to, zone=split.zone)}"
+            "the released model": " to ".join(
+                format_moment(moment, zone=split.zone) for moment in (model.trained_from, model.trained_to)
             ),
         },
         snapshots=dataset.snapshots,
