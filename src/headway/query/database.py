@@ -151,6 +151,10 @@ def _explained() -> Iterator[None]:
         if isinstance(error, duckdb.OutOfMemoryException):
             raise StoreFull("The engine needs more memory than it may take.", hint=_first_line(text)) from error
         raise
+    except (duckdb.FatalException, duckdb.InternalException) as error:
+        # An engine that has failed within answers nobody any more; whoever comes next gets another one.
+        _engine.cache_clear()
+        raise EngineError(f"The engine failed: {_first_line(str(error))}") from error
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         raise EngineError(_first_line(str(error))) from error
     except duckdb.NotImplementedException as error:

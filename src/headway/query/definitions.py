@@ -536,7 +536,7 @@ class _Resolver:
         if shape == "asof":
             known, event = self._moments(theirs, (*carried, *(other for _, other in pairs)), where)
             order = tuple(column for column in theirs.source.key if column != theirs.source.time)
-            reads = self._reads(theirs, (*carried, *(other for _, other in pairs)))
+            reads = self._reads(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key))
         elif spec.max_age:
             raise BriefError(
                 f"Source {theirs.name!r} has no time, so nothing in it has an age.",
@@ -626,7 +626,7 @@ class _Resolver:
 
     def _reads(self, theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
         """Return the columns, raw and derived, that steps over ``columns`` are computed from."""
-        used = {*columns, theirs.source.time, *theirs.source.key}
+        used = {*columns, theirs.source.time}
         used |= {column for name in used & set(theirs.known) for column in columns_of(theirs.known[name])}
         return tuple(sorted(used))
 
@@ -668,7 +668,7 @@ class _Resolver:
             found |= {(examples.name, column) for column in examples.raw_inputs(timeline.mine)}
             theirs = self.relations[timeline.source]
             used = {name for name, _ in timeline.columns} | set(timeline.theirs)
-            used |= set(timeline.reads) - set(theirs.source.key) if timeline.reads else set()
+            used |= set(timeline.reads)
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
         return tuple(sorted(found))
 
