@@ -140,7 +140,12 @@ def begun(folder: Path) -> Project:
 
 def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
     """Build the business in ``folder``: train, deploy, and live until ``last``."""
-    project, deliveries = begun(folder), _deliveries()
+    return live(begun(folder), last=last, mischief=True)
+
+
+def live(project: Project, *, last: dt.date, mischief: bool = False) -> Lived:
+    """Train, deploy, and live until ``last``; with ``mischief`` releases come and go, and outcomes go astray."""
+    deliveries, folder = _deliveries(), project.folder
     clock = project.clock
     assert isinstance(clock, ReplayClock)
     project.run()
@@ -153,9 +158,9 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
         of_day = [each for each in deliveries if each["leaves"].date() == day]
         _write_day(folder, day, of_day)
         clock.move_to(_moment(day + dt.timedelta(days=1)) - 1_000_000)
-        if offset == 3:
+        if mischief and offset == 3:
             project.deploy(by="Bob", why="Nobody remembers.")
-        elif offset == 4:
+        elif mischief and offset == 4:
             project.rollback(by="Ada", why="Bob did not ask <anyone>.")
         else:
             project.materialize()
@@ -169,12 +174,12 @@ def lived(folder: Path, *, last: dt.date = LAST) -> Lived:
         told = [
             {"id": ids[each["delivery"]], "label": each["late"], "known_at": _text(each["arrived"])} for each in known
         ]
-        if offset == 0:
+        if mischief and offset == 0:
             told[0]["label"], voided = None, told[0]["id"]
-        if day < last - dt.timedelta(days=2):  # then nobody delivers them any more: a real finding
+        if not mischief or day < last - dt.timedelta(days=2):  # then nobody delivers them any more: a real finding
             project.outcomes(told)
         project.tend(refresh=False)
-        if offset == 1:
+        if mischief and offset == 1:
             wrong, corrected = told[1], told[1]["id"]
             clock.move_to(clock.now_us() + 1_000_000)
             project.outcomes([{**wrong, "label": not wrong["label"], "known_at": _text(_of(clock.now_us()))}])

@@ -505,7 +505,10 @@ class Project:
         from headway.loop.train import RunResult
 
         done = [each for each in self.store.ledger.runs() if each.state == "finished"]
-        wanted = run or (done[0].run if done else "")  # the ledger tells the newest first
+        # The newest comes first. A retraining has other stretches of time, so a brief of its own: it is released by
+        # whoever judges it, not by being the newest.
+        own = [each.run for each in done if each.brief == self.brief.digest] or [each.run for each in done]
+        wanted = run or (own[0] if own else "")
         found = self.store.book.get(f"run:{wanted}") if wanted else None
         if found is None:
             what = f"There is no finished run {run!r}." if run else "No run has finished."

@@ -183,8 +183,14 @@ def rollback(asked: Asked, /, to: str, by: str, why: str) -> None:
     show_default=True,
     help="When an answer counts as logged: written (survives the process), or on the disk (survives the machine).",
 )
+@click.option(
+    "--keep-fresh/--no-keep-fresh",
+    default=True,
+    show_default=True,
+    help="Fill what is looked up again and again, as often as serve.refresh promises.",
+)
 @click.pass_obj
-def serve(asked: Asked, /, host: str, port: int, durability: Any) -> None:
+def serve(asked: Asked, /, host: str, port: int, durability: Any, keep_fresh: bool) -> None:
     """Answer predictions over HTTP until told to stop.
 
     Callers send the secret that HEADWAY_TOKEN holds, if it is set: Authorization: Bearer SECRET.
@@ -199,6 +205,7 @@ def serve(asked: Asked, /, host: str, port: int, durability: Any) -> None:
             port=port,
             token=os.environ.get("HEADWAY_TOKEN", ""),
             level=durability,
+            keep_fresh=keep_fresh,
             on_ready=lambda address: show(asked, {"address": address}, lambda page: show_serving(page, address)),
         )
 

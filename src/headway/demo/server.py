@@ -31,7 +31,7 @@ class Server:
     """``headway serve`` in a process of its own, living by the replay's clock."""
 
     def __init__(self, folder: Path, *, clock: Path) -> None:
-        command = [sys.executable, "-m", "headway", "--project", str(folder), "serve", "--port", "0"]
+        command = [sys.executable, "-m", "headway", "--project", str(folder), "serve", "--port", "0", "--no-keep-fresh"]
         self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and our own words)
             command,
             stdin=subprocess.DEVNULL,
