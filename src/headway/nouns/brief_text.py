@@ -24,7 +24,7 @@ from headway.nouns.span import parse_span
 if typing.TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["line_of", "parse_brief", "place"]
+__all__ = ["line_of", "parse_brief", "place", "unanswered"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -67,8 +67,8 @@ class Function:
 
 
 AGGREGATES: dict[str, str] = {
-    "avg": "Mean of the values that are there; a condition counts as 1 or 0.",
-    "sum": "Sum of the values that are there; 0 of none.",
+    "avg": "Mean of the values that are there, fractions rounded to millionths; a condition counts as 1 or 0.",
+    "sum": "Sum of the values that are there, fractions rounded to millionths; 0 of none.",
     "count": "Number of rows, or of rows where the argument is there.",
 }
 """Aggregates over a window; the only functions that look at more than one row."""
