@@ -39,7 +39,22 @@ if TYPE_CHECKING:
     from headway.monitor.reference import Reference
     from headway.nouns.examples import Examples
 
-__all__ = ["activate", "facts_of", "make_release", "materialise", "release_of", "roll_back", "withdraw"]
+__all__ = [
+    "ReleaseFacts",
+    "activate",
+    "facts_of",
+    "make_release",
+    "material_of_release",
+    "materialise",
+    "predecessor",
+    "quota_of",
+    "recent_files",
+    "reference_of",
+    "release_of",
+    "roll_back",
+    "test_examples",
+    "withdraw",
+]
 
 _KEPT_US = 2 * DAY
 """How far back the online store answers: a client may ask late, but not about last week."""
