@@ -98,9 +98,7 @@ def test_a_malformed_batch_is_refused_whole(
     assert project.store.ledger.head() == before
 
 
-def test_a_file_of_outcomes_is_read_by_its_name(
-    answered: tuple[Project, list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_a_file_of_outcomes_is_read_by_its_name(answered: tuple[Project, list[dict[str, Any]]], tmp_path: Path) -> None:
     """CSV and JSON lines say the same; a file that is not there is named."""
     project, predictions = answered
     one, other = tmp_path / "outcomes.csv", tmp_path / "outcomes.jsonl"

@@ -29,7 +29,7 @@ def test_a_verdict_that_failed_stops_the_way_until_somebody_answers_for_it(begun
     brief = begun.folder / "headway.toml"
     text = brief.read_text()
     changed = "\n".join(
-        "minimum = 0.98" if line.startswith("minimum") else "good_enough = 0.99" if line.startswith("good_enough") else line
+        {"minimum": "minimum = 0.98", "good_enough": "good_enough = 0.99"}.get(line.partition(" ")[0], line)
         for line in text.splitlines()
     )
     assert changed != text

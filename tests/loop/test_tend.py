@@ -9,7 +9,7 @@ import pytest
 
 import deliveries
 from headway.errors import NotFound
-from headway.loop.tend import day_bounds_us, local_day
+from headway.loop.days import day_bounds_us, local_day
 from headway.nouns.event import ChallengerJudged, RetrainingDecided
 from headway.nouns.span import DAY, HOUR
 

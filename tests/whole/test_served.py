@@ -20,7 +20,7 @@ import pyarrow as pa
 from headway.api import CLOCK_VARIABLE, Project
 from headway.demo.feed import Feed
 from headway.deploy.serving import read_current
-from headway.loop.tend import day_bounds_us
+from headway.loop.days import day_bounds_us
 from headway.nouns.clock import FileClock
 from headway.predictions.reader import Reader
 from headway.query.compile import quote

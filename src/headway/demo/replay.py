@@ -18,7 +18,7 @@ import numpy as np
 from headway.demo.feed import FIRST_LIVE_DAY, LAST_LIVE_DAY
 from headway.deploy.serving import read_current
 from headway.errors import HeadwayError
-from headway.loop.tend import day_bounds_us
+from headway.loop.days import day_bounds_us
 from headway.nouns.clock import format_moment
 from headway.nouns.span import MINUTE, SECOND
 

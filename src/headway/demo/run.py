@@ -22,7 +22,7 @@ from headway.demo.server import Client, Server
 from headway.demo.world import World
 from headway.engine.progress import NoProgress
 from headway.errors import HeadwayError
-from headway.loop.tend import day_bounds_us
+from headway.loop.days import day_bounds_us
 from headway.nouns.clock import FileClock
 from headway.predictions.reader import Reader
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headway.loop.releases import quota_of, release_of
-from headway.loop.tend import rule_scores
+from headway.loop.watched import rule_scores
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.predictions.columns import to_table
 from headway.predictions.reader import Reader

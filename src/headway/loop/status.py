@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from headway.loop.daily import daily
+from headway.loop.days import local_day
 from headway.loop.history import history
 from headway.loop.releases import facts_of
-from headway.loop.tend import local_day
 from headway.monitor.diagnosis import diagnose
 from headway.monitor.policy import retraining_interval_days
 from headway.nouns.event import ReleaseRolledBack, RetrainingDecided

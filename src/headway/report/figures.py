@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headway.graph.scorer import GraphScorer
+from headway.loop.days import local_day
 from headway.loop.releases import test_examples
-from headway.loop.tend import local_day
 from headway.nouns.brief import parse_act_on
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.validate.plots import (
