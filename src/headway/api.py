@@ -437,7 +437,7 @@ class Project:
         return history(self.store)
 
     def table(self, name: str) -> pa.Table:
-        """Return ``runs``, ``trials``, ``releases``, ``findings``, ``windows``, ``outcomes`` or ``snapshots``, a row each."""
+        """Return ``runs``, ``trials``, ``releases``, ``findings``, ``windows``, ``outcomes`` or ``snapshots``."""
         return self.store.ledger.table(name)
 
     def runs(self) -> pa.Table:

@@ -190,7 +190,7 @@ def rollback(asked: Asked, /, to: str, by: str, why: str) -> None:
     help="Fill what is looked up again and again, as often as serve.refresh promises.",
 )
 @click.pass_obj
-def serve(asked: Asked, /, host: str, port: int, durability: Any, keep_fresh: bool) -> None:
+def serve(asked: Asked, /, host: str, port: int, durability: Any, *, keep_fresh: bool) -> None:
     """Answer predictions over HTTP until told to stop.
 
     Callers send the secret that HEADWAY_TOKEN holds, if it is set: Authorization: Bearer SECRET.
