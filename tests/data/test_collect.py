@@ -298,9 +298,10 @@ def test_a_later_file_that_does_not_fit_is_named(project, change) -> None:
     """A column gone, renamed, added, or of another type; with the first value that does not fit."""
     text, what, hint = LATER[change]
     project.put("1.csv", "a,bb\n1,2\n")
+    before = project.collect()
     project.put("2.csv", text)
     with pytest.raises(SourceError) as caught:
-        project.collect()
+        project.collect(previous=before)
     assert what in caught.value.what
     assert hint in caught.value.hint
     if "row 2" in what:
@@ -404,4 +405,21 @@ def test_a_file_that_changes_while_it_is_read_is_refused(project, monkeypatch) -
     path = project.put("a.csv", "a\n1\n")
     monkeypatch.setattr("headway.data.collect._digest", lambda _: path.write_text("a\n1\n2\n") and "0" * 64)
     with pytest.raises(SourceError, match="changed while it was read"):
+        project.collect()
+
+
+def test_the_kind_of_a_column_is_one_that_fits_all_files_that_are_there(project) -> None:
+    """A first file of whole numbers, and one without a value, do not decide for the files after them."""
+    project.put("a.csv", "day,rain,gust\n1,0,\n2,0,\n")
+    project.put("b.csv", "day,rain,gust\n3,0.25,11.5\n")
+    snapshot = project.collect()
+    assert project.kinds(snapshot) == {"day": "int", "rain": "float", "gust": "float"}
+    assert project.rows(snapshot) == [(1, 0.0, None), (2, 0.0, None), (3, 0.25, 11.5)]
+
+
+def test_numbers_here_and_text_there_are_not_taken_for_one_column(project) -> None:
+    """Among files that are read together, too, the first value that does not fit is named."""
+    project.put("a.csv", "day\n1\n")
+    project.put("b.csv", "day\n2\nx\n")
+    with pytest.raises(SourceError, match="holds 'x' in row 2"):
         project.collect()

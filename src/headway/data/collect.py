@@ -12,9 +12,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import blake3
+import msgspec
 
 from headway.data.kinds import kept, kind_of
 from headway.data.readers import FORMATS, Opened, explained, format_of, opened
@@ -24,9 +25,10 @@ from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from headway.nouns.brief import Source
+    from headway.query.functions import Kind
 
 __all__ = ["FORMATS", "SegmentStore", "collect", "find_files"]
 
@@ -111,7 +113,10 @@ def collect(
     columns = None if previous is None else previous.columns
     segments: list[Segment] = []
     with Database(threads=threads) as database:
-        for path in find_files(source, folder, name=name):
+        paths = find_files(source, folder, name=name)
+        if columns is None and len(paths) > 1:
+            source = msgspec.structs.replace(source, types={**source.types, **_widened(source, paths, name, database)})
+        for path in paths:
             shown = os.path.relpath(path, folder)
             with explained(path, shown):
                 before = _stamp(path)
@@ -131,6 +136,37 @@ def collect(
             segments.append(Segment(file=shown, file_digest=digest, size_bytes=before[0], rows=rows, blob=blob))
     assert columns is not None
     return Snapshot(source=name, columns=columns, segments=tuple(segments))
+
+
+def _widened(source: Source, paths: Sequence[Path], name: str, database: Database) -> dict[str, Kind]:
+    """Return the columns of which the first of many files says too little, each with a kind that fits all files.
+
+    A day without rain holds whole zeros only, and a day on which nothing was measured holds what looks like text.
+    """
+    first: dict[str, str] = {}
+    seen: dict[str, set[str]] = {}
+    for path in paths:
+        with explained(path, path.name), opened(path, source, name, database=database) as file:
+            kinds = {column: kind_of(kind) or "text" for column, kind in file.columns.items()}
+            texts = [column for column, kind in kinds.items() if kind == "text"]
+            counts = ", ".join(f"count({quote(column)})" for column in texts)
+            held = database.rows(f"SELECT {counts} FROM {file.relation({})}")[0] if texts else ()
+        first = first or kinds
+        empty = {column for column, count in zip(texts, held, strict=True) if not count}
+        for column, kind in kinds.items():
+            if column not in empty:
+                seen.setdefault(column, set()).add(kind)
+    # Numbers here and text there is no question of width: whoever reads on is told the first value that does not fit.
+    fits = {
+        column: "float" if kinds == {"int", "float"} else next(iter(kinds))
+        for column, kinds in seen.items()
+        if len(kinds) == 1 or kinds == {"int", "float"}
+    }
+    return {
+        column: cast("Kind", kind)
+        for column, kind in fits.items()
+        if column not in source.types and column in first and kind != first[column]
+    }
 
 
 def _how(source: Source) -> str:
