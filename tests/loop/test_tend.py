@@ -67,10 +67,13 @@ def test_a_retraining_becomes_a_shadow_and_gets_a_verdict(tmp_path: Path) -> Non
     project = deliveries.begun(tmp_path)
     brief = project.folder / "headway.toml"
     text = brief.read_text()
-    brief.write_text(text.replace('"every 30 days"', '"every 2 days"').replace("[retrain]", '[retrain]\nshadow = "2 days"'))
+    brief.write_text(
+        text.replace('"every 30 days"', '"every 2 days"').replace("[retrain]", '[retrain]\nshadow = "2 days"')
+    )
     moved = deliveries.live(project, last=deliveries.LIVE + dt.timedelta(days=7))
     ledger = moved.project.store.ledger
-    decided = [entry.event.action for entry in ledger.events(RetrainingDecided) if isinstance(entry.event, RetrainingDecided)]
+    told = [entry.event for entry in ledger.events(RetrainingDecided)]
+    decided = [event.action for event in told if isinstance(event, RetrainingDecided)]
     assert decided[:2] == ["retrain", "judge"]
     verdicts = [entry.event for entry in ledger.events(ChallengerJudged) if isinstance(entry.event, ChallengerJudged)]
     assert verdicts
