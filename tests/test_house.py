@@ -218,3 +218,10 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+\s+(.+)$", path.read_text(), flags=re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, f"{page.relative_to(ROOT)} links to {target}, but there is no such heading."
+
+
+def test_the_index_of_the_docs_names_every_page() -> None:
+    """A page that nobody is led to is not read."""
+    docs = ROOT / "docs"
+    named = set(re.findall(r"\]\(([^)#\s]+\.md)\)", (docs / "README.md").read_text()))
+    assert {str(page.relative_to(docs)) for page in docs.rglob("*.md")} - {"README.md"} == named
