@@ -92,7 +92,7 @@ def demonstrate(
     """
     watch = progress or NoProgress()
     clockwork = _Clockwork()
-    feed = _begin(folder)
+    feed = _begin(folder, sample)
     zone = "America/New_York"
     begin_us, _ = day_bounds_us((FIRST_LIVE_DAY - dt.date(1970, 1, 1)).days, zone)
     clock_file = folder / _MARK / "clock"
@@ -125,7 +125,7 @@ def demonstrate(
         return _summed(project, report, replay, compared=compared, different=different, clockwork=clockwork)
 
 
-def _begin(folder: Path) -> Feed:
+def _begin(folder: Path, sample: int) -> Feed:
     """Make the project's folder afresh."""
     if folder.exists():
         if not (folder / _MARK).is_dir() and any(folder.iterdir()):
@@ -138,7 +138,8 @@ def _begin(folder: Path) -> Feed:
     package_data()
     (folder / _MARK).mkdir(parents=True)
     brief = (Path(__file__).parent / BRIEF_FILE).read_text(encoding="utf-8")
-    (folder / BRIEF_FILE).write_text(brief, encoding="utf-8")
+    share = f"share       = {1 / sample:.4f}"
+    (folder / BRIEF_FILE).write_text(brief.replace("[monitor]\n", f"[monitor]\n{share}\n"), encoding="utf-8")
     feed = Feed(folder)
     feed.lay_out()
     return feed

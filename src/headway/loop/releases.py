@@ -13,7 +13,7 @@ import msgspec
 
 from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
-from headway.loop.sources import Material, last_event_us, material_of
+from headway.loop.sources import Material, last_events_us, material_of
 from headway.nouns.brief import Quota, Threshold, false_alarm_windows, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
@@ -159,8 +159,9 @@ def _reference(store: Store, release: Release, result: RunResult, model: Model) 
         examples,
         tested,
         release=release.id,
-        act_on=parse_act_on(brief.target.act_on),
+        act_on=quota_of(release),
         value=brief.value,
+        sample=brief.monitor.share,
         windows=false_alarm_windows(brief.monitor),
         importance={share.feature: share.share for share in model.importance},
         previous_scores=previous,
@@ -320,19 +321,17 @@ def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[
         if any(age is None for age in ages):
             continue
         first_us = since_us - max(age for age in ages if age is not None)
-        kept = [
-            path
-            for segment, path in zip(material.snapshots[name].segments, files[name], strict=True)
-            if last_event_us(store, material, name, segment.blob, path) >= first_us
-        ]
+        last = last_events_us(store, material, name)
+        kept = [path for path, last_us in zip(files[name], last, strict=True) if last_us >= first_us]
         # An engine's relation needs a file to take its columns from, even when every row is too old.
         files[name] = tuple(kept) or files[name][-1:]
     return files
 
 
 def quota_of(release: Release) -> Quota | Threshold:
-    """Return which predictions of a release are acted on."""
-    return parse_act_on(release.brief.target.act_on)
+    """Return which predictions of live traffic are acted on; a pilot has its share of a quota."""
+    act_on, share = parse_act_on(release.brief.target.act_on), release.brief.monitor.share
+    return Quota(k=max(1, round(act_on.k * share))) if isinstance(act_on, Quota) else act_on
 
 
 def material_of_release(store: Store, material: Material, release: Release) -> Material:

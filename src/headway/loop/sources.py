@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.query.functions import Kind
 
-__all__ = ["Material", "definitions_of", "last_event_us", "material_of", "snapshot_of", "take_snapshots"]
+__all__ = ["Material", "definitions_of", "last_events_us", "material_of", "snapshot_of", "take_snapshots"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,19 +108,26 @@ def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitio
     return resolve(brief, kinds)
 
 
-def last_event_us(store: Store, material: Material, name: str, blob: str, path: Path) -> int:
-    """Return when the last event of a segment happens; remembered, since a segment never changes."""
-
-    def make() -> dict[str, int]:
-        from headway.query.database import Database
-        from headway.query.point_in_time import PointInTime
-
-        with Database() as database:
-            point_in_time = PointInTime(database, material.definitions, {**material.files, name: (path,)})
-            return {"last_us": point_in_time.last_event_us(name)}
-
+def last_events_us(store: Store, material: Material, name: str) -> list[int]:
+    """Return when the last event of each segment of a source happens; remembered, since a segment never changes."""
     source = material.brief.sources[name]
     how = hashlib.sha256(msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")).hexdigest()[
         :16
     ]
-    return int(store.remembered(f"last event:{blob}:{how}", "last event", make)["last_us"])
+    return [
+        int(
+            store.remembered(
+                f"last event:{segment.blob}:{how}", "last event", partial(_last_event, material, name, path)
+            )["last_us"]
+        )
+        for segment, path in zip(material.snapshots[name].segments, material.files[name], strict=True)
+    ]
+
+
+def _last_event(material: Material, name: str, path: Path) -> dict[str, int]:
+    from headway.query.database import Database
+    from headway.query.point_in_time import PointInTime
+
+    with Database() as database:
+        point_in_time = PointInTime(database, material.definitions, {**material.files, name: (path,)})
+        return {"last_us": point_in_time.last_event_us(name)}

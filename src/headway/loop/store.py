@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from headway.graph.scorer import GraphScorer
+
 __all__ = ["STORE", "Store"]
 
 STORE = ".headway"
 
 _STEPS_AT_ONCE = 2
 """Judging and packaging fit a model each, on one processor each."""
+
+_SCORERS = 4
+"""Graphs held in memory: champion, the one before, a challenger, and one to spare."""
 
 T = TypeVar("T")
 
@@ -53,6 +58,7 @@ class Store:
     clock: Clock
     progress: Progress = field(default_factory=NoProgress)
     _kept: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _scorers: dict[str, GraphScorer] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -130,6 +136,16 @@ class Store:
         if not self.blobs.has(digest):
             raise NotFound(f"The store has no {kind.__name__} {digest[:12]!r}.")
         return msgspec.json.decode(self.blobs.read(digest), type=kind)
+
+    def scorer(self, graph: str) -> GraphScorer:
+        """Return what runs a graph, loaded once: a day of tending asks the same few releases again and again."""
+        from headway.graph.scorer import GraphScorer
+
+        if graph not in self._scorers:
+            while len(self._scorers) >= _SCORERS:
+                del self._scorers[next(iter(self._scorers))]
+            self._scorers[graph] = GraphScorer(self.blobs.read(graph))
+        return self._scorers[graph]
 
     @property
     def book(self) -> LedgerBook:

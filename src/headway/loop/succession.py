@@ -37,7 +37,7 @@ from headway.predictions.columns import read_table
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -149,8 +149,9 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     features = features_of(table, live).filter(pa.array(known))
     examples = _live_examples(live, table.filter(pa.array(known)), features, labels[known])
     ours, theirs = scores_by(store, live, features), scores_by(store, challenger, features)
-    assert ours is not None
-    assert theirs is not None
+    if ours is None or theirs is None:
+        why = "Keep the champion: the two see different features, so the same traffic cannot be scored by both."
+        return _kept(store, challenger, live, why, {"day": day_text(day)})
     found = compare(
         ours,
         theirs,
@@ -161,20 +162,26 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
         seed=brief.search.seed,
         draws=DRAWS,
     )
+    evidence = {"comparison": store.put(found), "day": day_text(day)}
+    if found.decision == "keep":
+        return _kept(store, challenger, live, found.reason, evidence)
+    _record_verdict(store, challenger, live, "promote", found.reason, evidence)
+    activate(store, challenger.id, role="champion", by=POLICY, why=found.reason)
+    return "promote", found.reason
+
+
+def _kept(store: Store, challenger: Release, live: Release, why: str, evidence: Mapping[str, str]) -> tuple[str, str]:
+    _record_verdict(store, challenger, live, "keep", why, evidence)
+    withdraw(store, challenger.id, by=POLICY, why=why)
+    return "keep", why
+
+
+def _record_verdict(  # noqa: PLR0917  (what the event holds, in its order)
+    store: Store, challenger: Release, live: Release, verdict: str, why: str, evidence: Mapping[str, str]
+) -> None:
     store.record(
-        ChallengerJudged(
-            challenger=challenger.id,
-            champion=live.id,
-            verdict=found.decision,
-            why=found.reason,
-            evidence={"comparison": store.put(found), "day": day_text(day)},
-        )
+        ChallengerJudged(challenger=challenger.id, champion=live.id, verdict=verdict, why=why, evidence=dict(evidence))
     )
-    if found.decision == "promote":
-        activate(store, challenger.id, role="champion", by=POLICY, why=found.reason)
-        return "promote", found.reason
-    withdraw(store, challenger.id, by=POLICY, why=found.reason)
-    return "keep", found.reason
 
 
 def _live_examples(live: Release, table: pa.Table, features: pa.Table, labels: NDArray[np.float64]) -> Examples:

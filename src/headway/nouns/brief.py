@@ -202,6 +202,9 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     false_alarm: Annotated[
         str, Meta(description="How rarely a healthy model may page someone: 'once a year', 'once in 90 days'.")
     ] = "once a year"
+    share: Annotated[
+        float, Meta(gt=0, le=1, description="Which share of all examples is asked about; a pilot may serve a part.")
+    ] = 1.0
     alert: Annotated[dict[str, str], Meta(description="Where alerts go: { to = 'log' }.")] = msgspec.field(
         default_factory=lambda: {"to": "log"}
     )
