@@ -7,6 +7,7 @@ expressions) is checked by the Define stage.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
 import tomllib
@@ -195,17 +196,35 @@ def _shape_error(reason: str, path: tuple[str, ...], text: str, file: str) -> Br
         return _placed(
             BriefError(f"{'.'.join(path) or 'the brief'} needs {missing[1]!r}.", hint=hint), path, text, file
         )
-    return _placed(BriefError(f"{reason}.", hint=_field(path)), path, text, file)
+    kind, hint = _meant(path)
+    choices = [choice for choice in _choices(kind) if choice]
+    if (wrong := re.fullmatch(r"Invalid enum value '(.*)'", reason, re.DOTALL)) and choices:
+        reason = f"{wrong[1]!r} is none of {', '.join(map(repr, choices))}"
+        if difflib.get_close_matches(wrong[1], choices, n=1):
+            hint = f"{did_you_mean(wrong[1], choices)} {hint}".rstrip()
+    return _placed(BriefError(f"{reason}.", hint=hint), path, text, file)
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that a field of a few fixed ones can have, or a list or table of such."""
+    if typing.get_origin(kind) is typing.Literal:
+        return typing.get_args(kind)
+    return tuple(choice for part in typing.get_args(kind) for choice in _choices(part))
 
 
 def _field(path: tuple[str, ...]) -> str:
     """Return the sentence that says what the field at ``path`` is for, or nothing."""
+    return _meant(path)[1]
+
+
+def _meant(path: tuple[str, ...]) -> tuple[Any, str]:
+    """Return the type of the field at ``path``, and the sentence that says what it is for, if there is one."""
     kind: Any = Brief
     description = ""
     for name in path:
         struct = _struct_in(kind)
         if struct is None:
-            kind = _value_type(kind)
+            kind = _value_type(kind) or kind  # a list's own type says what its items can be
             continue
         field = next((field for field in msgspec.structs.fields(struct) if field.encode_name == name), None)
         if field is None:
@@ -213,7 +232,7 @@ def _field(path: tuple[str, ...]) -> str:
         meta = [part for part in getattr(field.type, "__metadata__", ()) if isinstance(part, msgspec.Meta)]
         description = next((part.description for part in meta if part.description), description)
         kind = field.type
-    return description or ""
+    return kind, description or ""
 
 
 def _check(brief: Brief) -> None:
