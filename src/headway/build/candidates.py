@@ -191,7 +191,7 @@ CANDIDATES: Mapping[str, Candidate] = {
         interpretability="opaque",
         share=2,
         defaults=lambda rows: {
-            "trees": 300,
+            "trees": 200,
             "learning_rate": 0.05,
             "num_leaves": 31,
             "min_child_samples": _leaf_size(rows),

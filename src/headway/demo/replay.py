@@ -82,7 +82,7 @@ class Replay:
         return tended.days[-1]
 
     def _await_refresh(self) -> None:
-        """Wait until the server answers from what was published last; it looks every twentieth of a second."""
+        """Wait until the server answers from what was published last; it looks fifty times a second."""
         wanted = read_current(self.project.store.serving).epoch
         for _ in range(_LOOKS):
             if self.client.get("/health")["epoch"] >= wanted:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from headway.data.collect import collect
+from headway.nouns.brief import Brief
 from headway.nouns.event import SnapshotTaken
 from headway.nouns.snapshot import Snapshot
 from headway.query.definitions import Definitions, resolve
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.loop.store import Store
-    from headway.nouns.brief import Brief
     from headway.query.functions import Kind
 
 __all__ = ["Material", "definitions_of", "last_events_us", "material_of", "snapshot_of", "take_snapshots"]
@@ -104,8 +104,15 @@ def snapshot_of(store: Store, digest: str) -> Snapshot:
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:
     """Return the brief's definitions over the columns that the snapshots have."""
-    kinds = {name: {column.name: cast("Kind", column.kind) for column in s.columns} for name, s in snapshots.items()}
-    return resolve(brief, kinds)
+    columns = {name: tuple((c.name, c.kind) for c in snapshot.columns) for name, snapshot in snapshots.items()}
+    return _resolved(msgspec.json.encode(brief), tuple(columns.items()))
+
+
+@lru_cache(maxsize=8)
+def _resolved(brief: bytes, columns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Definitions:
+    """Return resolved definitions; a round of tending asks for the same again and again."""
+    kinds = {name: {column: cast("Kind", kind) for column, kind in pairs} for name, pairs in columns}
+    return resolve(msgspec.json.decode(brief, type=Brief), kinds)
 
 
 def last_events_us(store: Store, material: Material, name: str) -> list[int]:

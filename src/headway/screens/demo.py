@@ -43,7 +43,8 @@ def show_demo(page: Page, summary: Summary) -> None:
             ),
             (
                 "money per day",
-                f"{money_interval(worth['model'], currency)}; the rule {money_interval(worth['rule'], currency)}",
+                f"{money_interval(worth['model'], currency)}; the rule {money_interval(worth['rule'], currency)}; "
+                f"more than the rule {money_interval(worth['gain'], currency)}",
             ),
             ("segments below the bar", ", ".join(below) or "none"),
             (
@@ -84,14 +85,13 @@ def show_demo(page: Page, summary: Summary) -> None:
             ("report", (summary.report, "strong")),
         ]
     )
+    # The replay ended with the year 2013; what is asked of it now is asked as of then.
+    there = f"--project {summary.folder} --as-of 2014-01-01T05:01:00Z"
     page.next(
-        (f"headway status --project {summary.folder}", "how things stand"),
-        (
-            f"headway trace --project {summary.folder} {_traced_id(summary.traced)}",
-            "one prediction, to the source rows",
-        ),
-        (f"headway history --project {summary.folder}", "what happened"),
-        (f"headway serve --project {summary.folder}", "and ask it yourself"),
+        (f"headway status {there}", "how things stand"),
+        (f"headway trace {there} {_traced_id(summary.traced)}", "one prediction, to the source rows"),
+        (f"headway history {there}", "what happened"),
+        (f"headway serve {there}", "and ask it yourself"),
     )
 
 
