@@ -1,6 +1,6 @@
-"""A release as it goes wrong in real life: built from a table in which two columns had changed places.
+"""A release as it goes wrong in real life: packed so that two columns have changed places.
 
-The graph is sound, the contract holds, every gate was passed by the model it was built after; only its answers are
+The graph is sound, the contract holds, every gate was passed by the model that it was made from; only its answers are
 wrong. Nothing but watching what it says can find it.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import onnx
 
 from headway.loop.releases import facts_of, make_release, release_of
 from headway.loop.train import RunResult
-from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ __all__ = ["plant"]
 
 
 def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> Release:
-    """Return a release of the champion's recipe, learned from the last months of its data with two columns swapped."""
-    from headway.build.candidates import fit
-    from headway.build.package import package
-    from headway.build.parity import prove_parity
-    from headway.data.freeze import load, to_examples
-
+    """Return a release of the champion's graph that reads one of two columns where it learned from the other."""
     store = project.store
     champion = store.ledger.champion()
     assert champion is not None
@@ -37,14 +32,21 @@ def plant(project: Project, material: Material, *, swapped: tuple[str, str]) -> 
     model = store.get(facts_of(store, live.id).model, Model)
     found = store.book.get(f"run:{live.run}")
     assert found is not None
-    result = msgspec.convert(found, RunResult)
-    dataset = store.get(result.dataset, Dataset)
-    table = load(store.blobs.path(dataset.table), splits=("validate", "test"))
-    one, other = (f"feature:{name}" for name in swapped)
-    names = [{one: other, other: one}.get(name, name) for name in table.column_names]
-    examples = to_examples(table.rename_columns(names), dataset.features)
-    fitted = fit(model.algorithm, model.settings, examples, seed=model.seed)
-    graph = package(fitted, signature=fitted.signature)
-    parity = prove_parity(graph, fitted, examples)
-    wrong = msgspec.structs.replace(model, graph=store.blobs.put(graph), parity=parity, rows=len(examples))
-    return make_release(store, material, result, by="the demonstration", graph=wrong.graph, model=store.put(wrong))
+    wrong = msgspec.structs.replace(model, graph=store.blobs.put(_swapped(store.blobs.read(model.graph), swapped)))
+    return make_release(
+        store,
+        material,
+        msgspec.convert(found, RunResult),
+        by="the demonstration",
+        graph=wrong.graph,
+        model=store.put(wrong),
+    )
+
+
+def _swapped(data: bytes, names: tuple[str, str]) -> bytes:
+    """Return a graph in which every node reads the one input where it read the other."""
+    graph = onnx.load_from_string(data)
+    other = {names[0]: names[1], names[1]: names[0]}
+    for node in graph.graph.node:
+        node.input[:] = [other.get(name, name) for name in node.input]
+    return bytes(graph.SerializeToString())

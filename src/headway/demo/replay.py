@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay", "days"]
 
-_BATCH = 64
+_BATCH = 256
 _SINGLE = 8
-"""So many flights of a day are asked about one by one, as the desk's screen does; the rest in small batches."""
+"""So many flights of a day are asked about one by one, as the desk's screen does; the rest in batches."""
 
 
 def days() -> Iterator[dt.date]:

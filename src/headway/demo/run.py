@@ -106,9 +106,9 @@ def demonstrate(
         deployed = project.deploy(by="Head of network operations", why=report.reason)
         say(f"{deployed.release} is in service: {report.reason}")
         clockwork.lap("deploy")
-        world = _world(project, feed, zone)
-        clockwork.lap("look ahead")
         with Server(folder, clock=clock_file) as server:
+            world = _world(project, feed, zone)  # while the server gets ready
+            clockwork.lap("look ahead")
             replay = Replay(
                 project=project,
                 feed=feed,
@@ -164,7 +164,7 @@ def _live(replay: Replay, watch: Progress, say: Callable[[str], None]) -> None:
             material = replay.project.material()
             bad = plant(replay.project, material, swapped=SWAPPED)
             replay.project.activate(bad.id, by="somebody in a hurry", why="a newer build")
-            say(f"{PLANTED_ON}  a bad release goes live: {bad.id}, learned with {' and '.join(SWAPPED)} swapped")
+            say(f"{PLANTED_ON}  a bad release goes live: {bad.id}, packed with {' and '.join(SWAPPED)} swapped")
 
         closed = replay.live_through(day, at_noon=bad_release if day == PLANTED_ON else None)
         for line in _lines(closed):

@@ -40,7 +40,7 @@ class Server:
             text=True,
             env={**os.environ, CLOCK_VARIABLE: str(clock)},
         )
-        self.port = self._await_port()
+        self._port = 0
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +54,12 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def port(self) -> int:
+        """Where it listens; waits until it does."""
+        self._port = self._port or self._await_port()
+        return self._port
 
     def _await_port(self) -> int:
         assert self._process.stdout is not None

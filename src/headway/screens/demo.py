@@ -43,8 +43,10 @@ def show_demo(page: Page, summary: Summary) -> None:
             ),
             (
                 "money per day",
-                f"{money_interval(worth['model'], currency)}; the rule {money_interval(worth['rule'], currency)}; "
-                f"more than the rule {money_interval(worth['gain'], currency)}",
+                (
+                    f"{money_interval(worth['model'], currency)}; the rule {money_interval(worth['rule'], currency)}; "
+                    f"more than the rule {money_interval(worth['gain'], currency)}"
+                ),
             ),
             ("segments below the bar", ", ".join(below) or "none"),
             (

@@ -10,7 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from headway.errors import GateClosed, HeadwayError, StoreFull
+from headway.errors import NO_ROOM, GateClosed, HeadwayError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ EXITS: dict[str, tuple[int, str]] = {
 }
 """Name, exit code, meaning. ``docs/commands.md`` carries this table."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _THEIRS = {
     errno.EACCES,
     errno.EPERM,
@@ -53,9 +52,9 @@ def failure_of(error: BaseException) -> Failure:
     """Return what an exception means for whoever typed the command."""
     if isinstance(error, HeadwayError):
         return Failure("gate" if isinstance(error, GateClosed) else "mistake", error.as_dict())
-    if isinstance(error, OSError) and error.errno in _FULL | _THEIRS:
+    if isinstance(error, OSError) and error.errno in NO_ROOM | _THEIRS:
         where = str(error.filename or "")
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             full = StoreFull("No space is left on the device.", where=where, hint="Make room, and run it again.")
             return Failure("mistake", full.as_dict())
         what = f"{os.strerror(error.errno)}." if error.errno else str(error)
