@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["show_trace"]
 
+_FILES = 4
+"""So many files of a snapshot are named on a screen."""
+
 
 def show_trace(page: Page, traced: Trace) -> None:
     """Write a trace."""
@@ -52,8 +55,11 @@ def _way_back(root: Branch, traced: Trace) -> None:
     for snapshot in traced.snapshots:
         words = f"snapshot of {snapshot.source} {short(snapshot.version)}: {snapshot.rows:,} rows"
         branch = dataset.add(f"{words}, {' and '.join(snapshot.used_for)}")
-        for file in snapshot.files:
+        for file in snapshot.files[:_FILES]:
             branch.add(f"{file.file}  {short(file.digest)}  {file.rows:,} rows", tone="dim")
+        if rest := snapshot.files[_FILES:]:
+            rows = sum(file.rows for file in rest)
+            branch.add(f"and {len(rest):,} more files, {rows:,} rows; --json names them all", tone="dim")
 
 
 def _features(root: Branch, traced: Trace) -> None:
