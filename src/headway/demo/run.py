@@ -222,7 +222,7 @@ def _summed(
         None,
     )
     back = next((closed for closed in replay.closed if closed.action == "rollback"), None)
-    last = replay.ids[max(at for at in replay.ids if replay.world.label[at] == 1.0)]
+    last = replay.ids[max(at for at in replay.ids if replay.world.label[at] == 1.0 and at not in replay.waiting)]
     traced = project.trace(last)
     clockwork.lap("trace")
     from headway.report import write_report
