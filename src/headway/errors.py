@@ -26,12 +26,14 @@ a terminal, a JSON reply and a test each take what they need; ``str(error)`` joi
 from __future__ import annotations
 
 import difflib
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "NO_ROOM",
     "BriefError",
     "DataError",
     "ExpressionError",
@@ -143,6 +145,10 @@ class StoreCorrupt(StoreError):
 
 class StoreFull(StoreError):
     code = "store-full"
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The system's errors that a :class:`StoreFull` stands for: a full disk, a quota, a limit on the size of files."""
 
 
 class ParityError(HeadwayError, ArithmeticError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+import resource
 import sqlite3
 import zipfile
 
@@ -13,7 +15,7 @@ import pytest
 
 from headway.blobs import FolderBlobs
 from headway.data.collect import collect
-from headway.errors import SourceError
+from headway.errors import SourceError, StoreFull
 from headway.nouns.brief import Source
 
 
@@ -423,3 +425,23 @@ def test_numbers_here_and_text_there_are_not_taken_for_one_column(project) -> No
     project.put("b.csv", "day\n2\nx\n")
     with pytest.raises(SourceError, match="holds 'x' in row 2"):
         project.collect()
+
+
+@pytest.mark.parametrize("packed", ["a.csv", "a.csv.zip"])
+def test_a_disk_that_is_full_is_no_fault_of_the_file(project, packed) -> None:
+    """Neither for what the engine writes nor for what is unpacked; with room the same file is read."""
+    chance = random.Random(7)
+    text = "a\n" + "".join(f"{chance.random()}\n" for _ in range(20_000))
+    if packed == "a.csv":
+        project.put(packed, text)
+    else:
+        with zipfile.ZipFile(project.folder / packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.csv", text)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(StoreFull, match=r"No space is left .*File too large.*TMPDIR"):
+            project.collect(packed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert project.collect(packed).rows == 20_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from headway.errors import StoreFull
 from headway.query.database import Database, EngineError
 
 
@@ -44,6 +45,16 @@ def test_what_cannot_be_computed_is_said_in_one_line(sql, said) -> None:
         database.rows(sql)
     assert said in caught.value.what
     assert "\n" not in caught.value.what
+
+
+def test_a_full_disk_is_said_with_the_file_that_did_not_fit() -> None:
+    """Every write to /dev/full fails as on a full disk; a data error that speaks of one stays what it is."""
+    with Database() as database:
+        with pytest.raises(StoreFull, match="No space is left") as caught:
+            database.execute("COPY (SELECT 1) TO '/dev/full' (FORMAT csv)")
+        assert caught.value.where == "/dev/full"
+        with pytest.raises(EngineError):
+            database.rows("SELECT CAST('No space left on device' AS BIGINT)")
 
 
 def test_closing_twice_is_no_fault() -> None:

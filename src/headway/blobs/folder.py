@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from headway.blobs.blobs import BlobsChecked
 from headway.blobs.digest import Digest, checked_digest, is_digest
-from headway.errors import NotFound, StoreCorrupt, StoreError, StoreFull
+from headway.errors import NO_ROOM, NotFound, StoreCorrupt, StoreError, StoreFull
 
 if TYPE_CHECKING:
     import io
@@ -29,7 +29,6 @@ __all__ = ["FolderBlobs"]
 
 _PIECE = 1 << 20
 _STALE_S = 86_400.0
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SCRATCH = "tmp"
 
 
@@ -264,7 +263,7 @@ def _speaking(root: Path) -> Iterator[None]:
         raise
     except OSError as error:
         where = str(error.filename or root)
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             raise StoreFull(
                 f"There is no room for another blob ({error.strerror}).",
                 where=where,

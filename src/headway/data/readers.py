@@ -23,7 +23,7 @@ from urllib.parse import quote as quote_url
 import duckdb
 import msgspec
 
-from headway.errors import HeadwayError, SourceError, did_you_mean
+from headway.errors import NO_ROOM, HeadwayError, SourceError, StoreFull, did_you_mean
 from headway.query.compile import quote, quote_text
 
 if TYPE_CHECKING:
@@ -298,6 +298,8 @@ def explained(path: Path, shown: str) -> Iterator[None]:
     """Say in our words what the engine's readers, or the machine, found wrong with a file."""
     try:
         yield
+    except StoreFull:
+        raise  # the machine's want, and no fault of the file
     except (duckdb.Error, HeadwayError) as error:
         if isinstance(error, HeadwayError) and not isinstance(error.__cause__, duckdb.Error):
             raise
@@ -307,6 +309,12 @@ def explained(path: Path, shown: str) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, HeadwayError):
             raise
+        if error.errno in NO_ROOM:
+            raise StoreFull(
+                f"No space is left to read {shown} ({error.strerror}).",
+                where=str(error.filename or tempfile.gettempdir()),
+                hint="Make room or lift the quota, or point TMPDIR elsewhere, and run it again.",
+            ) from error
         raise SourceError(f"{shown} cannot be read: {error.strerror or error}.", where=str(path)) from None
 
 

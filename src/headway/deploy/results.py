@@ -11,15 +11,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from headway.deploy.rows import format_of
-from headway.errors import StoreError, StoreFull
+from headway.errors import NO_ROOM, StoreError, StoreFull
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
 __all__ = ["ResultFile"]
-
-_NO_ROOM = {28, 122}  # ENOSPC, EDQUOT
 
 
 class _Writer(Protocol):
@@ -119,5 +117,5 @@ def _writer(name: str, file: Any, schema: pa.Schema) -> _Writer:
 def _spoken(error: OSError, path: Path) -> StoreError:
     if isinstance(error, StoreError):
         return error
-    kind = StoreFull if error.errno in _NO_ROOM else StoreError
+    kind = StoreFull if error.errno in NO_ROOM else StoreError
     return kind(f"The answers cannot be written: {error.strerror or error}.", where=str(path))

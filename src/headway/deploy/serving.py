@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from headway.deploy.predictor import Predictor
-from headway.errors import NotFound, StoreCorrupt, StoreError, StoreFull
+from headway.errors import NO_ROOM, NotFound, StoreCorrupt, StoreError, StoreFull
 from headway.graph.scorer import GraphScorer
 from headway.nouns.release import Release
 from headway.online.manifest import StoreManifest
@@ -70,7 +70,7 @@ def publish(folder: Path, *, release: Release, store: StoreManifest) -> int:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        kind = StoreFull if error.errno in {28, 122} else StoreError
+        kind = StoreFull if error.errno in NO_ROOM else StoreError
         raise kind(f"What is in service could not be changed: {error.strerror}.", where=str(folder)) from error
 
 

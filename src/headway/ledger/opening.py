@@ -7,7 +7,6 @@ never imported; an earlier one is migrated, a later one refused.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from headway import __version__
-from headway.errors import MissingExtra, NotFound, StoreBusy, StoreError, StoreFull, StoreTooNew
+from headway.errors import NO_ROOM, MissingExtra, NotFound, StoreBusy, StoreError, StoreFull, StoreTooNew
 from headway.ledger.failures import speaking
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def _alone(place: Place) -> Iterator[None]:
     except Timeout:
         raise StoreBusy("Another process is preparing the ledger.", where=place.shown, hint="Try again.") from None
     except OSError as error:
-        found = StoreFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StoreError
+        found = StoreFull if error.errno in NO_ROOM else StoreError
         raise found(f"The ledger's folder cannot be written to: {error.strerror}.", where=place.shown) from error
     try:
         yield

@@ -23,7 +23,6 @@ mistyped id (not found) from a damaged record (corrupt), and makes ids hard to g
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -37,7 +36,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from headway.errors import HeadwayError, NotFound, StoreCorrupt, StoreError, StoreFull, StoreTooNew
+from headway.errors import NO_ROOM, HeadwayError, NotFound, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +78,6 @@ FRAME_BYTES = _FRAME.size
 
 _ID = re.compile(r"([0-9a-f]{6})-([0-9a-f]{7})-([0-9a-f]{8})")
 _NAME = re.compile(r"([0-9a-f]{6})\.log")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Place(NamedTuple):
@@ -346,7 +344,7 @@ def may_grow(descriptor: int) -> bool:
 
 def store_error(error: OSError, *, file: Path, doing: str) -> HeadwayError:
     """Return what a refusal of the operating system means for the log."""
-    if error.errno in _FULL:
+    if error.errno in NO_ROOM:
         return StoreFull(
             f"No room for {doing}: {os.strerror(error.errno or 0)}.",
             where=str(file),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
-from headway.errors import HeadwayError, StoreFull
+from headway.errors import NO_ROOM, HeadwayError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Database", "EngineError"]
+
+
+# The engine hands the system's own words on, bare or within JSON; "offload" is its word for spilling.
+_NO_ROOM = re.compile("|".join([*(re.escape(os.strerror(number)) for number in sorted(NO_ROOM)), "failed to offload"]))
 
 
 class EngineError(HeadwayError, ArithmeticError):
@@ -144,9 +148,12 @@ def _explained() -> Iterator[None]:
         yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error)
-        if "No space left" in text or "failed to offload" in text:
+        if reason := _NO_ROOM.search(text):
+            file = re.search(r'file \\?"(.*?)\\?"', text)
             raise StoreFull(
-                "No space is left for the engine's spill files.", hint="Free some, or point TMPDIR elsewhere."
+                f"No space is left for the files that the engine works with ({reason[0]}).",
+                where=file[1] if file else "",
+                hint="Make room or lift the quota, or point TMPDIR elsewhere, and run it again.",
             ) from error
         if isinstance(error, duckdb.OutOfMemoryException):
             raise StoreFull("The engine needs more memory than it may take.", hint=_first_line(text)) from error

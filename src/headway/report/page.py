@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway.errors import StoreError, StoreFull
+from headway.errors import NO_ROOM, StoreError, StoreFull
 from headway.report.facts import gather
 from headway.report.figures import figures_of
 
@@ -26,7 +26,6 @@ __all__ = ["inline", "write_report"]
 
 _TEMPLATE = "page.html.jinja"
 _NAME = "report.html"
-_DISK_FULL = {28, 122}
 
 _DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _PIXELS_PER_POINT = 1.34
@@ -130,7 +129,7 @@ def _write(target: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        kind = StoreFull if error.errno in _DISK_FULL else StoreError
+        kind = StoreFull if error.errno in NO_ROOM else StoreError
         raise kind(f"The report cannot be written: {error.strerror}.", where=str(target)) from error
 
 
