@@ -68,12 +68,19 @@ def freeze(
     *,
     as_of_us: int,
     store: TableStore,
+    lived: Path | None = None,
     threads: int | None = None,
 ) -> Dataset:
     """Return the dataset of a brief over snapshots, its table put into ``store``.
 
     The same definitions, rows and moment give the same bytes, on any number of threads and however the rows are cut
     into files. Nothing in it depends on what became known after ``as_of_us``.
+
+    Parameters
+    ----------
+    lived
+        A Parquet file of examples that were predicted and whose outcomes were told, with their features as served;
+        taken where the sources do not have the example, or do not have its label.
 
     Raises
     ------
@@ -87,6 +94,8 @@ def freeze(
         point_in_time = PointInTime(database, definitions, files)
         table = point_in_time.examples(as_of_us=as_of_us, since_us=since_us)
         _check_unique(database, table, definitions)
+        if lived is not None:
+            table = database.create(_with_lived_sql(table, lived, definitions, since_us=since_us), prefix="lived")
         view = database.create(split_sql(table, definitions, boundaries_us(split)), prefix="split")
         counts = _counts(database, view, split)
         missing, stale = _gaps(database, view, definitions)
@@ -102,6 +111,18 @@ def freeze(
         missing=missing,
         stale=stale,
         table=digest,
+    )
+
+
+def _with_lived_sql(table: str, lived: Path, definitions: Definitions, *, since_us: int | None) -> str:
+    told = f"read_parquet({quote_text(str(lived))})"
+    same = " AND ".join(f"e.{quote(name)} = l.{quote(name)}" for name in definitions.examples.source.key)
+    bound = "" if since_us is None else f"l.{quote(PREDICT_AT)} >= {moment_sql(since_us)} AND "
+    labelled = f"e.{quote(LABEL)} IS NOT NULL"
+    return (
+        f"SELECT e.* FROM {table} e WHERE {labelled} OR NOT EXISTS (SELECT 1 FROM {told} l WHERE {same}) "
+        f"UNION ALL BY NAME SELECT l.* FROM {told} l "
+        f"WHERE {bound}NOT EXISTS (SELECT 1 FROM {table} e WHERE {labelled} AND {same})"
     )
 
 

@@ -23,6 +23,7 @@ import headway
 from headway.engine.code import time_zone_version
 from headway.engine.plan import Plan, Step
 from headway.errors import DataError
+from headway.loop.lived import lived_examples
 from headway.loop.sources import Material, material_of
 from headway.nouns.brief import Brief, Quota, Split, Threshold, parse_act_on
 from headway.nouns.dataset import Dataset
@@ -167,7 +168,8 @@ class _Experiment:
         self.brief: Brief = material.brief
         self.recipe = recipe
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
-        self.as_of_us = min(as_of_us, self._last_moment_us())
+        self.lived = lived_examples(store, material.definitions, as_of_us=as_of_us)
+        self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
         self.fit_seconds = 0.0
         self._held: dict[str, Fitted] = {}
         self._examples: dict[tuple[str, ...], Examples] = {}
@@ -175,7 +177,7 @@ class _Experiment:
     @property
     def name(self) -> str:
         """What the run is called: the same brief, data and moment are the same run."""
-        parts = (self.brief.digest, self.versions, self.as_of_us, self.recipe)
+        parts = (self.brief.digest, self.versions, self.as_of_us, self.recipe, self.lived.blob)
         return "run-" + hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:10]
 
     def run(self) -> RunResult:
@@ -219,6 +221,7 @@ class _Experiment:
                     {
                         "snapshots": self.versions,
                         "as_of_us": self.as_of_us,
+                        "lived": self.lived.blob,
                         **{
                             part: getattr(brief, part)
                             for part in ("sources", "target", "features", "split", "baseline", "serve")
@@ -273,7 +276,12 @@ class _Experiment:
         threading.Thread(target=_load_learning, name="load", daemon=True).start()
         material = self.material
         dataset = freeze(
-            material.definitions, material.snapshots, material.files, as_of_us=self.as_of_us, store=self.store.blobs
+            material.definitions,
+            material.snapshots,
+            material.files,
+            as_of_us=self.as_of_us,
+            store=self.store.blobs,
+            lived=self.store.blobs.path(self.lived.blob) if self.lived.blob else None,
         )
         return {"dataset": self.store.put(dataset), "digest": dataset.digest}
 
