@@ -153,6 +153,15 @@ def activated(release: str, role: str, replaces: str = "") -> happened.ReleaseAc
     return happened.ReleaseActivated(release=release, role=role, by="ann", why="better", replaces=replaces)
 
 
+def test_a_whole_table_stands_in_the_order_in_which_it_was_told(ledger: Ledger) -> None:
+    """The newest last, whatever the names."""
+    for run in ("run-b", "run-c", "run-a"):
+        ledger.append(happened.RunStarted(run=run, brief="b", as_of_us=1, seed=7, environment={}), now_us=1)
+    ledger.append(happened.RunFailed(run="run-b", error="no space"), now_us=2)
+    assert ledger.table("runs")["run"].to_pylist() == ["run-b", "run-c", "run-a"]
+    assert [run.run for run in ledger.runs()] == ["run-a", "run-c", "run-b"]
+
+
 def test_one_champion_at_a_time_and_who_it_was_at_any_moment(ledger: Ledger) -> None:
     """Spans are half-open; a shadow that is promoted leaves the shadow; a rollback restores the one before."""
     ledger.append_many([made("A"), made("B"), made("C")], now_us=1)

@@ -295,6 +295,9 @@ class Views:
     def table(self, name: str) -> pa.Table:
         """Return a whole projection, such as ``"runs"`` or ``"trials"``; mappings come as JSON text.
 
+        The rows stand in the order of the events that brought them, the newest last; where a projection does not
+        keep that order, by its key.
+
         Raises
         ------
         NotFound
@@ -304,9 +307,11 @@ class Views:
         if name not in known:
             raise NotFound(f"The ledger has no table {name!r}.", hint=did_you_mean(name, known))
         columns = list(known[name].columns)
+        order = [column for column in columns if column.name == "seq"]
+        order += [column for column in known[name].primary_key if column.name != "seq"]
         query = sa.select(*(sa.type_coerce(column, _plain(column)).label(column.name) for column in columns))
         schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
-        return self._arrow(query.order_by(*known[name].primary_key), schema)
+        return self._arrow(query.order_by(*order), schema)
 
     def _many(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
         with speaking(self._place.shown), self._engine.connect() as connection:
