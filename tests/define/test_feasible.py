@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from headway.blobs import FolderBlobs
+from headway.data.freeze import freeze
 from headway.nouns.brief import parse_act_on
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +43,26 @@ def test_splits_and_embargo_are_those_of_a_count_by_hand(shop):
         assert (found.examples, found.embargoed, found.positives) == (
             counted[name]["examples"], counted[name]["embargoed"], counted[name]["positives"],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("known_at", ["sched_dep + interval 1 day", "sched_dep + minutes(1440 + arr_delay)"])
+@pytest.mark.parametrize("late", ["2023-04-22", "2023-04-28", "2030-01-01"])
+def test_what_is_counted_is_what_freezing_counts(airport, begin, late, known_at):
+    """Void, embargoed, examples and days of each period, while labels are still coming and after all have come."""
+    as_of_us = _moment_us(f"{late}T12:00:00+00:00")
+    began = 'label_known_at = "sched_dep + interval 1 day"'
+    begun = begin(airport, airport / "trips", change=lambda text: text.replace(began, f'label_known_at = "{known_at}"'))
+    assert begun.brief.target.label_known_at == known_at
+    facts = begun.facts(as_of_us)
+    frozen = freeze(
+        begun.definitions, begun.snapshots, begun.files, as_of_us=as_of_us, store=FolderBlobs(begun.folder / "blobs")
+    )
+    assert facts.splits == frozen.splits
+    assert facts.void > 0
+    assert facts.labelled + facts.void + facts.unmatured == facts.examples
+    assert facts.void + facts.unmatured == sum(split.void for split in frozen.splits)
+    assert (facts.unmatured > 0) == (late < "2030")
+    assert facts.split("train").embargoed > 0
 
 
 def test_money_between_lot_and_foresight_is_that_of_a_count_by_hand(shop):

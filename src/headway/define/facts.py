@@ -108,13 +108,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         Those with a ``predict_at`` that is not in the future.
     labelled, positives, void, unmatured
         Of the examples: with a label that is known; of these true; whose outcome will never come (no
-        ``label_known_at``); whose label becomes known later than ``as_of_us``.
+        ``label_known_at``, or no label then); whose label becomes known later than ``as_of_us``. Labelled, void and
+        unmatured are all examples.
     days, days_covered
         Local days from the first to the last example, and the share of them that have one.
     delay_median_us, delay_p90_us
         From the prediction to its label being known; ``None`` where none is known.
     splits
-        As the dataset will have them, after the embargo.
+        As the dataset will have them, after the embargo; void there are those unmatured too, which nothing but the
+        source's future can tell from the void.
     """
 
     as_of_us: int

@@ -119,7 +119,8 @@ def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
     delay = f"epoch_us({known}) - epoch_us({moment})"
     (found,) = database.rows(
         f"""
-        SELECT count(*), count({label}), count(*) FILTER (WHERE {label}), count(*) FILTER (WHERE {known} IS NULL),
+        SELECT count(*), count({label}), count(*) FILTER (WHERE {label}),
+               count(*) FILTER (WHERE {label} IS NULL AND coalesce({known} <= {moment_sql(as_of_us)}, TRUE)),
                count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}),
                epoch_us(min({moment})), epoch_us(max({moment})),
                coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
@@ -145,13 +146,14 @@ def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
 
 
 def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
+    # As freezing counts them: a label that is not there by now is void, one that came too late for its split embargoed.
     found = {
         row[0]: row[1:]
         for row in database.rows(
             f"""SELECT "@split", count(*) FILTER (WHERE "@usable"),
                 count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
-                count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NULL),
-                count(*) FILTER (WHERE {quote(KNOWN_AT)} IS NOT NULL AND NOT "@usable"),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT "@usable"),
                 count(DISTINCT "@day") FILTER (WHERE "@usable") FROM {view} GROUP BY "@split" """
         )
     }

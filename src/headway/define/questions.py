@@ -189,9 +189,11 @@ def _unlearnable(facts: Facts) -> list[Gate]:
             if split.name == "after":
                 continue
             if not split.examples:
-                late = f" ({split.embargoed:,} are labelled only after it)" if split.embargoed else ""
+                rest = [f"{split.embargoed:,} are labelled only after it"] if split.embargoed else []
+                rest += [f"{split.void:,} have no label by now"] if split.void else []
+                because = f" ({', '.join(rest)})" if rest else ""
                 why, todo = (
-                    f"the {split.name} period has no labelled example{late}.",
+                    f"the {split.name} period has no labelled example{because}.",
                     f"Move split.{split.name}_before.",
                 )
                 break
