@@ -58,8 +58,8 @@ def _way_back(root: Branch, traced: Trace) -> None:
         for file in snapshot.files[:_FILES]:
             branch.add(f"{file.file}  {short(file.digest)}  {file.rows:,} rows", tone="dim")
         if rest := snapshot.files[_FILES:]:
-            rows = sum(file.rows for file in rest)
-            branch.add(f"and {len(rest):,} more files, {rows:,} rows; --json names them all", tone="dim")
+            count = sum(file.rows for file in rest)
+            branch.add(f"and {len(rest):,} more files, {count:,} rows; --json names them all", tone="dim")
 
 
 def _features(root: Branch, traced: Trace) -> None:
