@@ -97,6 +97,16 @@ def _wanted(kind: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
+def _libraries(module: Path) -> set[str]:
+    """Return which packages a module of ours imports, at its top or when called, that are not Python's own."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        absolute = isinstance(node, ast.ImportFrom) and not node.level
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if absolute else []
+        found |= {(name or "").partition(".")[0] for name in names}
+    return found - sys.stdlib_module_names - {"headway"}
+
+
 def test_no_tracked_file_names_a_package_registry() -> None:
     """Where packages come from is the business of whoever installs: a mirror must work without an edit."""
     assert _mentions(REGISTRY_HOSTS) == []
@@ -167,15 +177,25 @@ def test_every_library_that_is_imported_is_asked_for() -> None:
     lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
     asked_for = {Requirement(line).name for line in lines}
     homes = importlib.metadata.packages_distributions()
-    strangers = set()
-    for module in MODULES:
-        for node in ast.walk(ast.parse(module.read_text())):
-            absolute = isinstance(node, ast.ImportFrom) and not node.level
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if absolute else []
-            for name in {(name or "").partition(".")[0] for name in names} - sys.stdlib_module_names - {"headway"}:
-                if not asked_for & {home.lower() for home in homes.get(name, [name])}:
-                    strangers.add(f"{module.relative_to(ROOT)} imports {name}")
+    strangers = {
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in MODULES
+        for name in _libraries(module)
+        if not asked_for & {home.lower() for home in homes.get(name, [name])}
+    }
     assert sorted(strangers) == []
+
+
+def test_every_library_that_is_asked_for_is_imported() -> None:
+    """What nobody uses is installed for nothing, and its faults are ours."""
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    homes = importlib.metadata.packages_distributions()
+    used = {home.lower() for module in MODULES for name in _libraries(module) for home in homes.get(name, [name])}
+    unnamed = {
+        "httptools",
+        "tzdata",
+    }  # uvicorn takes the one by name, and zoneinfo the other where there is no system's
+    assert sorted({Requirement(line).name for line in lines} - used - unnamed) == []
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)

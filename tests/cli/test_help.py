@@ -20,7 +20,7 @@ from headway.screens.failure import EXITS
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAVY = [
     *("numpy", "scipy", "pyarrow", "duckdb", "sqlalchemy", "alembic", "msgspec", "rich", "sklearn", "lightgbm"),
-    *("onnx", "onnxruntime", "optuna", "matplotlib", "uvicorn", "httptools", "httpx", "lark", "jinja2"),
+    *("onnx", "onnxruntime", "optuna", "matplotlib", "uvicorn", "httptools", "lark", "jinja2"),
 ]
 COMMANDS = sorted(cli.commands)
 
