@@ -191,10 +191,8 @@ def test_every_library_that_is_asked_for_is_imported() -> None:
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     homes = importlib.metadata.packages_distributions()
     used = {home.lower() for module in MODULES for name in _libraries(module) for home in homes.get(name, [name])}
-    unnamed = {
-        "httptools",
-        "tzdata",
-    }  # uvicorn takes the one by name, and zoneinfo the other where there is no system's
+    # uvicorn takes the one by its name, and zoneinfo the other where the system has none.
+    unnamed = {"httptools", "tzdata"}
     assert sorted({Requirement(line).name for line in lines} - used - unnamed) == []
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from headway.errors import BriefError, GateClosed, HeadwayError, NotFound, did_y
 from headway.nouns.clock import Clock, FileClock, FixedClock, SystemClock, parse_moment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
 
-__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport", "as_arrow"]
+__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport"]
 
 BRIEF_FILE = "headway.toml"
 
@@ -334,7 +334,8 @@ class Project:
         Parameters
         ----------
         rows
-            An Arrow table, a Polars or pandas frame, or a sequence of dicts, with the columns of a request.
+            An Arrow table, a Polars or pandas frame, or a sequence of dicts, with the columns of a request. Moments
+            are timestamps or ISO 8601 text; one without a zone is local to the source.
 
         Returns
         -------
@@ -342,6 +343,7 @@ class Project:
             ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of ``rows``; pandas for pandas.
         """
         from headway.deploy.batch import predict_table
+        from headway.deploy.frames import as_arrow
         from headway.deploy.serving import load_predictor, read_current
 
         predictor = load_predictor(read_current(self.store.serving), self.store.blobs)
@@ -556,33 +558,6 @@ class _Placed:
             from headway.nouns.brief_text import place
 
             place(error, self._project.brief_text, BRIEF_FILE)
-
-
-def as_arrow(rows: Any) -> pa.Table:
-    """Return rows as an Arrow table, whatever kind of frame they come in.
-
-    Raises
-    ------
-    BriefError
-        When they are none of the kinds that are understood.
-    """
-    import pyarrow as pa
-
-    if isinstance(rows, pa.Table):
-        return rows
-    if isinstance(rows, pa.RecordBatch):
-        return pa.Table.from_batches([rows])
-    if hasattr(rows, "__arrow_c_stream__"):
-        # Polars frames, pandas frames since 2.2, and whatever else speaks Arrow's C interface.
-        return pa.table(rows)
-    if isinstance(rows, Mapping):
-        return pa.table(rows)
-    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
-        return pa.Table.from_pylist([dict(row) for row in rows])
-    raise BriefError(
-        f"Rows of type {type(rows).__name__} are not understood.",
-        hint="Pass an Arrow table, a frame, or a list of dicts.",
-    )
 
 
 def _report(result: RunResult, card: str, dataset: Any, verdict: Verdict) -> RunReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -13,6 +14,7 @@ import pytest
 import headway.deploy.batch as batch_module
 from headway.deploy.batch import Batch, predict_table
 from headway.deploy.contract import NotJson
+from headway.deploy.frames import as_arrow
 from headway.errors import NotFound, RequestError, SourceError
 from headway.predictions.reader import Reader
 from headway.predictions.writer import Writer
@@ -236,6 +238,58 @@ def test_a_table_gets_the_answers_of_the_server(predictor, batch, served, rows, 
     assert [seen(reader.read(each)) for each in online["id"].to_pylist()] == [seen(each) for each in served]
     with pytest.raises(RequestError, match="unknown"):
         predict_table(predictor, table.append_column("x", table["order"]), log=None, now_us=NOW_US)
+
+
+def test_a_moment_may_be_text_in_a_table_as_it_is_in_a_request(predictor, batch, rows, tmp_path):
+    """Dicts, columns, Arrow and frames alike; without a zone it is local to the source, as it is in a file."""
+    row = {**max(rows, key=len), "first_seen": "2024-02-01T11:30:00Z"}
+    berlin, utc = datetime(2024, 2, 1, 12, 30), datetime(2024, 2, 1, 11, 30, tzinfo=UTC)  # noqa: DTZ001  (meant so)
+    said = ["2024-02-01T11:30:00Z", "2024-02-01t13:30:00.000+02:00", "2024-02-01 12:30:00", berlin, utc, None]
+    dicts = [{**row, "first_seen": each} for each in said]
+    text = pa.Table.from_pylist(dicts[:3])
+    at = text.column_names.index("first_seen")
+    coded = text.set_column(at, "first_seen", text["first_seen"].dictionary_encode())
+    large = text.set_column(at, "first_seen", text["first_seen"].cast(pa.large_string()))
+    columns = {name: [each.get(name) for each in dicts] for name in row}
+    pq.write_table(text, tmp_path / "text.parquet")
+    for number, table in enumerate([dicts, columns, text, coded, large, text.to_pandas(), text.to_batches()[0]]):
+        predict_table(predictor, as_arrow(table), log=tmp_path / f"log{number}", now_us=NOW_US)
+        moments = [p.row["first_seen"] for some in Reader(tmp_path / f"log{number}").scan() for p in some.predictions]
+        assert moments[:3] == ["2024-02-01T11:30:00Z"] * 3
+        assert moments[3:] in ([], ["2024-02-01T11:30:00Z", "2024-02-01T11:30:00Z", None])
+    with Writer(tmp_path / "file") as log:
+        batch.predict_file(tmp_path / "text.parquet", tmp_path / "out.csv", log=log, now_us=NOW_US)
+    moments = [p.row["first_seen"] for some in Reader(tmp_path / "file").scan() for p in some.predictions]
+    assert moments == ["2024-02-01T11:30:00Z"] * 3
+    for wrong in ("soon", "", "2024-02-30T11:30:00Z"):
+        with pytest.raises(RequestError, match=r"row 2, column first_seen.*a moment with its zone"):
+            predict_table(predictor, as_arrow([row, {**row, "first_seen": wrong}]), log=None, now_us=NOW_US)
+
+
+def test_a_column_that_only_a_later_row_has_is_not_lost(predictor, rows, tmp_path):
+    """Neither its values nor, where the model does not know it, its name."""
+    row = {name: value for name, value in rows[0].items() if name != "weight"}
+    table = as_arrow([row, {**row, "weight": 7}])
+    predict_table(predictor, table, log=tmp_path / "log", now_us=NOW_US)
+    assert [p.row["weight"] for some in Reader(tmp_path / "log").scan() for p in some.predictions] == [None, 7]
+    with pytest.raises(RequestError, match="'wieght' is unknown"):
+        predict_table(predictor, as_arrow([row, {**row, "wieght": 7}]), log=None, now_us=NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("rows.csv", "Rows of type str are not understood"),
+        (7, "Rows of type int are not understood"),
+        ([{"a": 1}, 7], "row 2: Rows of type int"),
+        ([{"a": 1}, {"a": "x"}], "column a: The values of 'a' do not belong together"),
+        ({"a": [1, object()]}, "column a: The values of 'a' do not belong together"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_words(table, said):
+    """Whoever passes the name of a file is told what to pass."""
+    with pytest.raises(RequestError, match=said):
+        as_arrow(table)
 
 
 def test_pandas_gaps_are_gaps(predictor, rows, tmp_path):

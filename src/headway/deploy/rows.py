@@ -171,7 +171,12 @@ class Rows:
                 )
             if pa.types.is_floating(column.type):
                 column = pc.if_else(pc.is_nan(column), None, column)
-            columns[name] = self._moments(column) if kind == "time" else self._cast(column, kind, name, first, where)
+            if kind == "time" and _is_text(column.type):
+                columns[name] = self._from_texts(pa.table({name: column.cast(pa.string())}), first, where)[name]
+            else:
+                columns[name] = (
+                    self._moments(column) if kind == "time" else self._cast(column, kind, name, first, where)
+                )
         return pa.table(columns) if columns else table.select([])
 
     def _cast(self, column: pa.ChunkedArray, kind: str, name: str, first: int, where: str) -> pa.ChunkedArray:
@@ -267,6 +272,7 @@ def _from_text(column: str, kind: str, zone: str) -> str:
         number = f"TRY_CAST({trimmed} AS DOUBLE)"
         return f"(CASE WHEN isfinite({number}) THEN {number} END)"
     if kind == "time":
+        trimmed = f"upper({trimmed})"  # ISO 8601 allows a small t and z, the engine does not
         local = f"epoch_us(timezone({quote_text(zone)}, TRY_CAST({trimmed} AS TIMESTAMP)))"
         absolute = f"epoch_us(TRY_CAST({trimmed} AS TIMESTAMPTZ))"
         has_zone = f"regexp_full_match({trimmed}, '{_SUFFIX_OF_A_ZONE}') AND contains({trimmed}, ':')"
@@ -281,10 +287,14 @@ def _is_of(found: pa.DataType, kind: str) -> bool:
         "bool": types.is_boolean(found),
         "int": number,
         "float": number,
-        "text": types.is_string(found) or types.is_large_string(found) or types.is_string_view(found),
-        "time": types.is_timestamp(found) or types.is_date(found),
+        "text": _is_text(found),
+        "time": types.is_timestamp(found) or types.is_date(found) or _is_text(found),
     }
     return bool(fits[kind])
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
 
 
 def _casts(value: pa.Scalar, kind: str) -> bool:
