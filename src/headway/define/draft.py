@@ -75,7 +75,9 @@ def draft(looks: Looks, answers: Answers | None = None) -> str:
             },
         ),
         _table(
-            "monitor", nouns.Monitor, {"window": '"1 day"', "false_alarm": '"once a year"', "alert": '{ to = "log" }'}
+            "monitor",
+            nouns.Monitor,
+            {"window": '"1 day"', "share": "1.0", "false_alarm": '"once a year"', "alert": '{ to = "log" }'},
         ),
         _table(
             "retrain",
