@@ -253,6 +253,30 @@ def test_lineage_leads_to_the_raw_columns() -> None:
     assert lineage["paid_before"] == (("orders", "at"), ("orders", "back"), ("orders", "paid"), ("orders", "who"))
 
 
+def test_the_lineage_of_a_look_up_leaves_out_what_others_take_along_with_it() -> None:
+    """Look-ups by one key share a timeline; each follows from its own value, match and moments alone."""
+    text = _with(
+        'number = { from = "prices", match = { note = "what" }, take = "n", max_age = "2 days" }',
+        'double = { from = "prices", match = { note = "what" }, value = "2 * n + price", max_age = "2 days" }',
+        'seen = { from = "orders", match = ["who"], window = "30 days", value = "count(note)" }',
+        'bought = { from = "orders", match = ["who"], window = "30 days", value = "count()" }',
+        'tall = { from = "people", match = ["who"], take = "lat" }',
+        'far = { from = "people", match = ["who"], value = "lon" }',
+    )
+    features = {feature.name: feature for feature in _resolve(text).features}
+    assert features["number"].timelines == features["price"].timelines == features["double"].timelines
+    assert features["tall"].timelines == features["far"].timelines
+    found = {name: {f"{source}.{column}" for source, column in feature.lineage} for name, feature in features.items()}
+    shared = {"orders.note", "prices.what", "prices.at"}
+    assert found["price"] == {*shared, "prices.price"}
+    assert found["number"] == {*shared, "prices.n"}
+    assert found["double"] == {*shared, "prices.n", "prices.price"}
+    assert found["seen"] == {"orders.who", "orders.at", "orders.note"}
+    assert found["bought"] == {"orders.who", "orders.at"}
+    assert found["tall"] == {"orders.who", "people.who", "people.lat"}
+    assert found["far"] == {"orders.who", "people.who", "people.lon"}
+
+
 def test_a_request_holds_what_is_known_and_needed_and_no_more() -> None:
     """No label, no late column, nothing that is looked up."""
     fields = {field.name: field.required for field in _resolve().request_fields}

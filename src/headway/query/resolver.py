@@ -213,7 +213,10 @@ class Resolver:
         for name, spec, timelines, value, where in prepared:
             own = tuple(merged[identity(timeline)] for timeline in timelines)
             called = renamed(value, {old.name: new.name for old, new in zip(timelines, own, strict=True)})
-            features.append(self._feature(name, spec, examples, timelines=own, value=called, where=where))
+            lineage = self._lineage(examples, timelines, value)
+            features.append(
+                self._feature(name, spec, examples, timelines=own, value=called, lineage=lineage, where=where)
+            )
         return tuple(features)
 
     def _shape(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
@@ -241,6 +244,7 @@ class Resolver:
         *,
         timelines: tuple[Timeline, ...],
         value: Expression,
+        lineage: tuple[tuple[str, str], ...],
         where: str,
     ) -> Feature:
         refused = {
@@ -265,7 +269,7 @@ class Resolver:
             name=name,
             kind="category" if compiled.kind == "text" else "number",
             compiled=replace(compiled, row=_within_float32(compiled.row)) if compiled.kind == "float" else compiled,
-            lineage=self._lineage(examples, timelines, value),
+            lineage=lineage,
             row_columns=row_columns,
             allow_missing=spec.missing == "allow" or (bool(timelines) and spec.missing != "refuse"),
             timelines=timelines,
@@ -441,13 +445,19 @@ class Resolver:
     def _lineage(
         self, examples: Relation, timelines: tuple[Timeline, ...], value: Expression
     ) -> tuple[tuple[str, str], ...]:
-        """Return the raw columns, as (source, column), from which a feature follows; moments and keys count."""
+        """Return the raw columns, as (source, column), from which a feature follows; its moments and matches count.
+
+        The timelines are those that it asks for itself: one that is shared carries what others take, too.
+        """
         found = {(examples.name, column) for column in examples.raw_inputs(columns_of(value) & set(examples.kinds))}
         for timeline in timelines:
             found |= {(examples.name, column) for column in examples.raw_inputs(timeline.mine)}
             theirs = self.relations[timeline.source]
             used = {name for name, _ in timeline.columns} | set(timeline.theirs)
-            used |= set(timeline.reads)
+            if timeline.shape == "asof":
+                used |= set(self._reads(theirs, used))
+            elif timeline.shape == "window":
+                used |= set(timeline.reads)
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
         return tuple(sorted(found))
 
