@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,54 @@ def test_the_rows_behind_a_look_up_are_found_again(world_of) -> None:
         ten = {"key0": "a", "look_at": "1970-01-01 00:10:00"}
         assert [row["x"] for row in database.table(asof.rows_sql(table), ten).to_pylist()] == [2]
         assert [row["x"] for row in database.table(window.rows_sql(table), ten).to_pylist()] == [1, 2]
+
+
+def test_a_row_without_a_part_of_its_key_gives_way_in_the_step_and_behind_it(world_of) -> None:
+    """Of two rows of one moment; and one that does not say when it happens is never the latest."""
+    world = world_of(KINDS)
+    definitions = world.definitions(BRIEF.format(**{**OPTIONS, "key": ["n", "id", "at"]}))
+    blank = dict.fromkeys(KINDS["events"])
+    rows = [
+        {**blank, "k": "a", "n": None, "id": 9, "at": 3, "known_at": 4, "x": 1},
+        {**blank, "k": "a", "n": 0, "id": 1, "at": 3, "known_at": 4, "x": 2},
+        {**blank, "k": "a", "n": 9, "id": 9, "at": None, "known_at": 5, "x": 3},
+        {**blank, "k": "b", "n": 9, "id": 9, "at": None, "known_at": 5, "x": 4},
+    ]
+    asks = [{**dict.fromkeys(KINDS["asks"]), "k": key, "at": 8} for key in ("a", "b")]
+    files = _written(world, asks, rows, [])[1]
+    assert [row["x"] for row in world.features(definitions, files, as_of_us=60 * MINUTE)] == [2, None]
+    with Database(threads=1) as database:
+        table = PointInTime(database, definitions, files).table("events")
+        asof = next(t for t in definitions.timelines if t.shape == "asof" and t.mine == ("k",) and not t.max_age_us)
+        for key, x in (("a", [2]), ("b", [])):
+            asked = {"key0": key, "look_at": "1970-01-01 00:08:00"}
+            assert [row["x"] for row in database.table(asof.rows_sql(table), asked).to_pylist()] == x
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(made=worlds)
+def test_the_row_behind_a_look_up_is_the_one_that_its_step_was_made_of(world_of, made) -> None:
+    """For every key and minute; also where the key's columns are missing, or the row says not when it happens."""
+    asks, events, there, options = made
+    with tempfile.TemporaryDirectory() as folder, Database(threads=1) as database:
+        world = world_of(KINDS, Path(folder))
+        definitions = world.definitions(BRIEF.format(**options))
+        _, files = _written(world, asks, events, there)
+        point_in_time = PointInTime(database, definitions, files)
+        table = point_in_time.table("events")
+        for timeline in (each for each in definitions.timelines if each.shape == "asof"):
+            steps = database.table(timeline.steps_sql(table)).to_pylist()
+            columns = [name for name, _ in timeline.columns]
+            keys = {tuple(row[name] for name in timeline.theirs) for row in database.table(f"FROM {table}").to_pylist()}
+            for key in keys:
+                mine = [step for step in steps if tuple(step[name] for name in timeline.keys) == key]
+                for minute in range(0, 26, 5):
+                    moment = datetime(1970, 1, 1) + timedelta(minutes=minute)  # noqa: DTZ001  (as the engine has it)
+                    asked = {f"key{n}": value for n, value in enumerate(key)} | {"look_at": str(moment)}
+                    found = database.table(timeline.rows_sql(table), asked).to_pylist()
+                    last = max((s for s in mine if s["@at"] <= moment), key=lambda s: s["@at"], default=None)
+                    expected = [] if last is None else [(last["@event"], *(last[name] for name in columns))]
+                    assert [(row["at"], *(row[name] for name in columns)) for row in found] == expected
 
 
 LEAKS = {

@@ -261,8 +261,9 @@ class Timeline:
             return f"SELECT * FROM {relation} WHERE {keys}"
         known = f"{keys} AND {self.known} <= CAST($look_at AS TIMESTAMP)"
         if self.shape == "asof":
+            # The steps' own order turned round: what is not there comes last here as it comes first there.
             order = ", ".join(f"{term} DESC NULLS LAST" for term in self._ranked_by)
-            return f"SELECT * FROM {relation} WHERE {known} ORDER BY {order} LIMIT 1"
+            return f"SELECT * FROM {relation} WHERE {known} AND {self.event} IS NOT NULL ORDER BY {order} LIMIT 1"
         length = f"to_microseconds({self.window_us}::BIGINT)"
         return (
             f"SELECT * FROM {relation} WHERE {known} AND {self.event} <= CAST($look_at AS TIMESTAMP) "
