@@ -248,7 +248,6 @@ class Project:
         StoreBusy
             When another process is at it.
         """
-        from headway.loop.card import write_card
         from headway.loop.train import train
         from headway.nouns.dataset import Dataset
         from headway.nouns.verdict import Verdict
@@ -257,7 +256,11 @@ class Project:
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
             material = self.material()
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
-            card = write_card(self.store, material, result)
+            card = self.store.reports / f"{result.run}-card.md"
+            if not card.exists():  # the same run has the same card
+                from headway.loop.card import write_card
+
+                write_card(self.store, material, result, card)
         self._remember(result)
         return _report(
             result, str(card), self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict)

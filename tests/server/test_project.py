@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,8 @@ if "deliveries" not in sys.modules:  # tests are no package; whoever comes first
     _spec.loader.exec_module(_module)
 
 import deliveries
+from headway.api import CLOCK_VARIABLE
+from headway.nouns.clock import FileClock, parse_moment
 
 
 def test_serving_keeps_the_online_store_as_fresh_as_the_brief_promises(tmp_path: Path) -> None:
@@ -27,9 +30,12 @@ def test_serving_keeps_the_online_store_as_fresh_as_the_brief_promises(tmp_path:
     with deliveries.begun(tmp_path) as project:
         project.run()
         project.deploy()
-    words = ["--project", str(tmp_path), "--as-of", "2024-03-18", "serve", "--port", "0"]
+    words = ["--project", str(tmp_path), "serve", "--port", "0"]
     command = [sys.executable, "-m", "headway", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    clock = tmp_path / "clock"
+    FileClock.create(clock, parse_moment("2024-03-18", zone="Europe/Berlin")).close()
+    env = {**os.environ, CLOCK_VARIABLE: str(clock)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
         try:
             assert server.stdout is not None
             address = re.search(r"http://[\d.]+:\d+", server.stdout.readline())

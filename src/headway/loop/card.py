@@ -27,15 +27,13 @@ def card_of(store: Store, material: Material, result: RunResult) -> dict[str, An
     return card(material.brief, store.get(result.verdict, Verdict), _facts(store, material, result))
 
 
-def write_card(store: Store, material: Material, result: RunResult) -> Path:
-    """Write the card of a run as Markdown, beside the reports, and return where it stands."""
+def write_card(store: Store, material: Material, result: RunResult, path: Path) -> None:
+    """Write the card of a run as Markdown."""
     text = card_markdown(material.brief, store.get(result.verdict, Verdict), _facts(store, material, result))
-    store.reports.mkdir(parents=True, exist_ok=True)
-    path = store.reports / f"{result.run}-card.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-    return path
 
 
 def _facts(store: Store, material: Material, result: RunResult) -> CardFacts:

@@ -10,17 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-
-from headway.loop.releases import release_of
-from headway.predictions.columns import read_table
-from headway.predictions.reader import Reader
 from headway.query.compile import quote, quote_text
-from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT
-from headway.query.point_in_time import KNOWN_AT, LABEL
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from headway.loop.store import Store
     from headway.query.definitions import Definitions
 
@@ -40,18 +35,13 @@ def lived_examples(store: Store, definitions: Definitions, *, as_of_us: int) -> 
     The table has the key's columns, ``predict_at``, the label with the moment it was known, and one ``feature:NAME``
     each; of several predictions of one entity the last one counts.
     """
-    outcomes = store.ledger.outcomes(known_by_us=as_of_us)
-    wanted = [(feature.name, feature.kind) for feature in definitions.features]
-    parts = []
-    for made in store.ledger.releases() if outcomes.num_rows else ():
-        release = release_of(store, made.release)
-        if [(column.name, column.kind) for column in release.signature] == wanted:
-            reader = Reader(store.predictions)
-            part, _ = read_table(reader, features=release.signature, model=release.model, skip_corrupt=True)
-            parts.append(part)
-    table = pa.concat_tables(parts, promote_options="permissive") if parts else None
-    if table is None or table.num_rows == 0:
+    table = _log(store, definitions)
+    outcomes = store.ledger.outcomes(known_by_us=as_of_us) if table is not None else None
+    if table is None or outcomes is None or not (table.num_rows and outcomes.num_rows):
         return Lived()
+    from headway.query.database import Database
+    from headway.query.point_in_time import KNOWN_AT
+
     with Database() as database, tempfile.TemporaryDirectory(prefix="headway-") as folder:
         log, told = database.register(table), database.register(outcomes)
         view = database.create(_examples_sql(definitions, log=log, told=told), prefix="lived")
@@ -63,7 +53,31 @@ def lived_examples(store: Store, definitions: Definitions, *, as_of_us: int) -> 
         return Lived(blob=store.blobs.put(path), last_us=int(last_us))
 
 
+def _log(store: Store, definitions: Definitions) -> pa.Table | None:
+    """Return what was predicted by releases that saw these features; None where nothing was ever released."""
+    releases = store.ledger.releases()
+    if not releases:
+        return None
+    import pyarrow as pa
+
+    from headway.loop.releases import release_of
+    from headway.predictions.columns import read_table
+    from headway.predictions.reader import Reader
+
+    wanted = [(feature.name, feature.kind) for feature in definitions.features]
+    parts = []
+    for made in releases:
+        release = release_of(store, made.release)
+        if [(column.name, column.kind) for column in release.signature] == wanted:
+            reader = Reader(store.predictions)
+            part, _ = read_table(reader, features=release.signature, model=release.model, skip_corrupt=True)
+            parts.append(part)
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
 def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
+    from headway.query.point_in_time import KNOWN_AT, LABEL
+
     kinds = definitions.examples.kinds
     names = definitions.examples.source.key
     # The log writes a key's moments as text with their zone.

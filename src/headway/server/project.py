@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from headway.nouns.clock import FixedClock
 from headway.nouns.span import SECOND, format_span, parse_span
 from headway.server.run import serve
 
@@ -65,8 +66,8 @@ def serve_project(
 def _kept_fresh(project: Project) -> Iterator[None]:
     """Run ``headway materialize --every …`` beside the server, twice in the time that look-ups may lag."""
     lag_us = parse_span(project.brief.serve.refresh)
-    if not lag_us:
-        yield  # no lag is promised, so there is no rhythm to keep
+    if not lag_us or isinstance(project.clock, FixedClock):
+        yield  # no lag is promised, or the time stands still: there is no rhythm to keep
         return
     every = format_span(max(lag_us // 2, SECOND))
     command = [
