@@ -1,19 +1,19 @@
 """From a brief to its definitions, in the order in which things depend on one another.
 
-The file hides that order: raw columns, derived columns, known times, look-ups, features, and what each of them may be
-made of.
+The file hides that order: raw columns, derived columns, known times, features, and what each of them may be made of.
+What a feature looks up, and how, is in ``query/lookups.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING
 
 from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import FeatureSpec
-from headway.nouns.expression import Call, Column, columns_of, parse, rename, render
+from headway.nouns.expression import Column, columns_of, parse
 from headway.nouns.span import parse_span
-from headway.query.compile import Compiled, Scope, compile_expression, quote
+from headway.query.compile import Compiled, Scope, compile_expression
 from headway.query.definitions import (
     GREATEST_FLOAT32,
     LOOK_AT,
@@ -25,22 +25,21 @@ from headway.query.definitions import (
     Relation,
     feature_scope,
 )
-from headway.query.functions import AGGREGATES
+from headway.query.lookups import LookUps, columns_read, described
 from headway.query.merging import identity, merge, renamed
-from headway.query.timeline import Aggregate, Timeline
+from headway.query.texts import compile_at, compile_moment, compile_text, parse_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from headway.nouns.brief import Brief
     from headway.nouns.expression import Expression
     from headway.query.compile import Row, RowForm
     from headway.query.definitions import Kinds
     from headway.query.functions import Kind
+    from headway.query.timeline import Timeline
 
 __all__ = ["Resolver"]
-
-T = TypeVar("T")
 
 
 class Resolver:
@@ -50,23 +49,23 @@ class Resolver:
         self.brief = brief
         self.raw = raw
         self.relations: dict[str, Relation] = {}
-        self.timelines: dict[Timeline, Timeline] = {}
         self.resolving: list[str] = []
+        self.looking = LookUps(self._relation)
 
     def resolve(self) -> Definitions:
         """Return the definitions."""
         for name in self.brief.sources:
             self._relation(name)
         target, examples = self.brief.target, self.relations[self.brief.target.examples]
-        predict_at = self._moment(target.predict_at, examples.scope(), "target.predict_at")
-        label = self._expression(target.label, examples.scope(), "target.label")
+        predict_at = compile_moment(target.predict_at, examples.scope(), "target.predict_at")
+        label = compile_text(target.label, examples.scope(), "target.label")
         if label.kind != "bool":
             raise BriefError(
                 f"label = {target.label!r} is a {label.kind}, and a condition is wanted.",
                 where="target.label",
                 hint="Write a condition such as 'arr_delay > 30'.",
             )
-        known_at = self._moment(target.label_known_at, examples.scope(), "target.label_known_at")
+        known_at = compile_moment(target.label_known_at, examples.scope(), "target.label_known_at")
         features = self._features(examples)
         self._check_columns(examples)
         known = examples.known.get("*")
@@ -148,8 +147,8 @@ class Resolver:
         if isinstance(spec, str):
             spec = FeatureSpec(value=spec)
         if not spec.from_:
-            expression = self._parse(spec.value, where)
-            compiled = self._compile(expression, partial.scope(), where)
+            expression = parse_at(spec.value, where)
+            compiled = compile_at(expression, partial.scope(), where)
             return Derived(name=name, compiled=compiled, inputs=columns_of(expression), timelines=())
         if spec.distance or spec.window or spec.max_age:
             raise BriefError(
@@ -157,14 +156,14 @@ class Resolver:
                 where=where,
                 hint="Make it a feature: features may be windows, distances and look-ups as of predict_at.",
             )
-        timeline, value = self._lookup(spec, partial, where, now=False)
+        timeline, value = self.looking.look_up(spec, partial, where, now=False)
         if timeline.shape != "static":
             raise BriefError(
                 "A derived column may look into a source without time only.",
                 where=where,
                 hint="Make it a feature: features look up as of predict_at.",
             )
-        compiled = self._compile(value, Scope.of(f"source {timeline.source!r}", dict(timeline.outputs)), where)
+        compiled = compile_at(value, Scope.of(f"source {timeline.source!r}", dict(timeline.outputs)), where)
         return Derived(name=name, compiled=compiled, inputs=frozenset(timeline.mine), timelines=(timeline,))
 
     def _known(self, partial: Relation, where: str) -> dict[str, Expression]:
@@ -179,7 +178,7 @@ class Resolver:
                     hint=did_you_mean(column, partial.kinds),
                 )
             place = f"{where}.known" if isinstance(declared, str) else f"{where}.known.{column}"
-            self._moment(text, partial.scope(), place)
+            compile_moment(text, partial.scope(), place)
             known[column] = parse(text)
         if "*" in known:
             known = {**dict.fromkeys(partial.raw, known["*"]), **known}
@@ -206,7 +205,7 @@ class Resolver:
                 raise BriefError(f"{name!r} and {twin!r} differ in small and capital letters alone.", where=where)
             seen[name.casefold()] = name
             long = FeatureSpec(value=spec) if isinstance(spec, str) else spec
-            prepared.append((name, long, *self._shape(long, examples, where), where))
+            prepared.append((name, long, *self.looking.shape(long, examples, where), where))
         # Look-ups of one source by one key are one timeline: merged before anything is compiled against its columns.
         merged = merge([timeline for *_, timelines, _, _ in prepared for timeline in timelines])
         features = []
@@ -218,23 +217,6 @@ class Resolver:
                 self._feature(name, spec, examples, timelines=own, value=called, lineage=lineage, where=where)
             )
         return tuple(features)
-
-    def _shape(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
-        if spec.distance:
-            return self._distance(spec, examples, where)
-        if spec.window:
-            timeline, value = self._window(spec, examples, where)
-            return (timeline,), value
-        if spec.from_:
-            timeline, value = self._lookup(spec, examples, where)
-            return (timeline,), value
-        if not spec.value:
-            raise BriefError(
-                "This feature says neither an expression nor where to look.",
-                where=where,
-                hint="Write an expression, or { from = '…', match = ['…'], take = '…' }.",
-            )
-        return (), self._parse(spec.value, where)
 
     def _feature(
         self,
@@ -254,9 +236,9 @@ class Resolver:
             if column not in examples.known
         }
         for column in (column for timeline in timelines for column in timeline.mine):
-            self._compile(Column(column), examples.scope(refused=refused), where)
+            compile_at(Column(column), examples.scope(refused=refused), where)
         scope = self._joined_scope(examples, timelines, refused=refused)
-        compiled = self._compile(value, scope, where)
+        compiled = compile_at(value, scope, where)
         if compiled.kind in {"time", "span"}:
             raise ExpressionError(
                 f"This is a {'moment' if compiled.kind == 'time' else 'length of time'}; a model takes numbers and "
@@ -273,166 +255,8 @@ class Resolver:
             row_columns=row_columns,
             allow_missing=spec.missing == "allow" or (bool(timelines) and spec.missing != "refuse"),
             timelines=timelines,
-            text=_describe(spec),
+            text=described(spec),
         )
-
-    def _distance(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
-        if len(spec.distance) != 2 or not (spec.from_ and spec.lat and spec.lon):
-            raise BriefError(
-                "A distance needs two columns and where their places are.",
-                where=where,
-                hint="Write { distance = ['origin', 'dest'], from = 'airports', lat = 'lat', lon = 'lon' }.",
-            )
-        key = self.brief.sources[spec.from_].key
-        if len(key) != 1:
-            raise BriefError(f"Source {spec.from_!r} needs a key of one column to look places up.", where=where)
-        timelines, arguments = [], []
-        for column in spec.distance:
-            place = FeatureSpec(from_=spec.from_, match={column: key[0]}, value="0")
-            timeline, _ = self._lookup(place, examples, where, carry=(spec.lat, spec.lon))
-            timelines.append(timeline)
-            arguments += [Column(f"{timeline.name}.{spec.lat}"), Column(f"{timeline.name}.{spec.lon}")]
-        return tuple(timelines), Call("haversine_km", tuple(arguments))
-
-    def _lookup(
-        self, spec: FeatureSpec, mine: Relation, where: str, *, carry: tuple[str, ...] = (), now: bool = True
-    ) -> tuple[Timeline, Expression]:
-        theirs = self._relation(spec.from_)
-        pairs = self._match(spec, mine, theirs, where)
-        if bool(spec.take) == bool(spec.value):
-            raise BriefError("A look-up takes one column ('take') or an expression ('value').", where=where)
-        expression: Expression = Column(spec.take) if spec.take else self._parse(spec.value, where)
-        moment: Kinds = {PREDICT_AT: "time"} if now and not spec.take else {}
-        self._compile(expression, theirs.scope(extra=moment), where)
-        carried = sorted({*(columns_of(expression) - set(moment)), *carry})
-        for column in carried:
-            if column not in theirs.kinds:
-                raise BriefError(
-                    f"Source {theirs.name!r} has no column {column!r}.",
-                    where=where,
-                    hint=did_you_mean(column, theirs.kinds),
-                )
-        columns = tuple((column, theirs.kinds[column]) for column in carried)
-        shape: Literal["static", "asof"] = "static" if theirs.static else "asof"
-        known = event = ""
-        order: tuple[str, ...] = ()
-        reads: tuple[str, ...] = ()
-        if shape == "asof":
-            known, event = self._moments(theirs, (*carried, *(other for _, other in pairs)), where)
-            order = tuple(column for column in theirs.source.key if column != theirs.source.time)
-            reads = self._reads(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key))
-        elif spec.max_age:
-            raise BriefError(
-                f"Source {theirs.name!r} has no time, so nothing in it has an age.",
-                where=where,
-                hint="Leave out max_age.",
-            )
-        timeline = Timeline(
-            name=f"{theirs.name}:{','.join(mine for mine, _ in pairs)}:{spec.max_age}:{known}",
-            source=theirs.name,
-            shape=shape,
-            mine=tuple(own for own, _ in pairs),
-            theirs=tuple(other for _, other in pairs),
-            known=known,
-            event=event,
-            order=order,
-            columns=columns,
-            max_age_us=parse_span(spec.max_age) if spec.max_age else None,
-            reads=reads,
-        )
-        return timeline, rename(expression, {column: Column(f"{timeline.name}.{column}") for column in carried})
-
-    def _window(self, spec: FeatureSpec, mine: Relation, where: str) -> tuple[Timeline, Expression]:
-        theirs = self._relation(spec.from_ or mine.name)
-        pairs = self._match(spec, mine, theirs, where)
-        expression = self._parse(spec.value, where) if spec.value else Call("count", ())
-        if not (isinstance(expression, Call) and expression.function in AGGREGATES and len(expression.arguments) <= 1):
-            raise ExpressionError(
-                f"{spec.value!r} is not an aggregate.",
-                where=where,
-                hint=f"Over a window write one of {', '.join(f'{name}(…)' for name in AGGREGATES)}.",
-            )
-        inner = expression.arguments[0] if expression.arguments else None
-        if inner is None and expression.function != "count":
-            raise ExpressionError(f"{expression.function}() needs something to add up.", where=where)
-        compiled = self._compile(inner, theirs.scope(), where) if inner is not None else None
-        if compiled is not None and expression.function != "count" and compiled.kind not in {"bool", "int", "float"}:
-            raise ExpressionError(f"{expression.function}() of a {compiled.kind} is not a number.", where=where)
-        if theirs.static:
-            raise BriefError(
-                f"Source {theirs.name!r} has no time to make a window of.",
-                where=where,
-                hint="Declare its time and known.",
-            )
-        used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
-        known, event = self._moments(theirs, used, where)
-        aggregate = Aggregate(
-            name=render(expression),
-            function=expression.function,  # type: ignore[arg-type]
-            sql=compiled.sql if compiled else None,
-            kind=compiled.kind if compiled else "int",
-        )
-        timeline = Timeline(
-            name=f"{theirs.name}:{','.join(own for own, _ in pairs)}:{spec.window}:{known}",
-            source=theirs.name,
-            shape="window",
-            mine=tuple(own for own, _ in pairs),
-            theirs=tuple(other for _, other in pairs),
-            known=known,
-            event=event,
-            aggregates=(aggregate,),
-            window_us=parse_span(spec.window),
-            reads=self._reads(theirs, used),
-        )
-        return timeline, Column(f"{timeline.name}.{aggregate.name}")
-
-    def _moments(self, theirs: Relation, columns: Iterable[str], where: str) -> tuple[str, str]:
-        """Return the engine text of when ``columns`` are known and of when the row happens."""
-        time = theirs.source.time
-        if not time:
-            raise BriefError(
-                f"Source {theirs.name!r} does not say when its rows happen.",
-                where=where,
-                hint=f"Set sources.{theirs.name}.time.",
-            )
-        # That a row is there at all, when it happens and whom it is about must be known too, not its values alone.
-        used = {*columns, time}
-        moment = theirs.known_at(used)
-        if moment is None:
-            silent = sorted(column for column in used if column not in theirs.known)
-            raise BriefError(
-                f"Nothing says when {', '.join(silent)} of source {theirs.name!r} is known.",
-                where=where,
-                hint=f'Set sources.{theirs.name}.known, such as "{time} + interval 10 minutes".',
-            )
-        return compile_expression(moment, theirs.scope()).sql, quote(time)
-
-    def _reads(self, theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
-        """Return the columns, raw and derived, that steps over ``columns`` are computed from."""
-        used = {*columns, theirs.source.time}
-        used |= {column for name in used & set(theirs.known) for column in columns_of(theirs.known[name])}
-        return tuple(sorted(used))
-
-    def _match(self, spec: FeatureSpec, mine: Relation, theirs: Relation, where: str) -> list[tuple[str, str]]:
-        pairs = list(spec.match.items()) if isinstance(spec.match, dict) else [(name, name) for name in spec.match]
-        if not pairs:
-            raise BriefError("A look-up needs columns to match.", where=where, hint="Write match = ['…'].")
-        for relation, names in ((mine, [own for own, _ in pairs]), (theirs, [other for _, other in pairs])):
-            for name in names:
-                if name not in relation.kinds:
-                    raise BriefError(
-                        f"Source {relation.name!r} has no column {name!r}.",
-                        where=where,
-                        hint=did_you_mean(name, relation.kinds),
-                    )
-        for own, other in pairs:
-            if mine.kinds[own] != theirs.kinds[other]:
-                raise BriefError(
-                    f"{own!r} of {mine.name!r} is a {mine.kinds[own]} and {other!r} of {theirs.name!r} a "
-                    f"{theirs.kinds[other]}; they cannot be equal.",
-                    where=where,
-                )
-        return pairs
 
     # -- small ones
 
@@ -455,7 +279,7 @@ class Resolver:
             theirs = self.relations[timeline.source]
             used = {name for name, _ in timeline.columns} | set(timeline.theirs)
             if timeline.shape == "asof":
-                used |= set(self._reads(theirs, used))
+                used |= set(columns_read(theirs, used))
             elif timeline.shape == "window":
                 used |= set(timeline.reads)
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
@@ -506,29 +330,10 @@ class Resolver:
         if not text:
             return None
         kinds: dict[str, Kind] = {feature.name: feature.compiled.kind for feature in features}
-        compiled = self._expression(text, feature_scope(kinds, ""), "baseline.rule")
+        compiled = compile_text(text, feature_scope(kinds, ""), "baseline.rule")
         if compiled.kind not in {"bool", "int", "float"}:
             raise BriefError(f"rule = {text!r} is a {compiled.kind}; a score is wanted.", where="baseline.rule")
         return compiled
-
-    def _moment(self, text: str, scope: Scope, where: str) -> Compiled:
-        compiled = self._expression(text, scope, where)
-        if compiled.kind != "time":
-            raise BriefError(
-                f"{text!r} is a {compiled.kind}, and a moment is wanted.",
-                where=where,
-                hint="Name a column of moments, or one plus or minus an interval.",
-            )
-        return compiled
-
-    def _expression(self, text: str, scope: Scope, where: str) -> Compiled:
-        return self._compile(self._parse(text, where), scope, where)
-
-    def _parse(self, text: str, where: str) -> Expression:
-        return _placed(lambda: parse(text), where)
-
-    def _compile(self, expression: Expression, scope: Scope, where: str) -> Compiled:
-        return _placed(lambda: compile_expression(expression, scope), where)
 
 
 def _within_float32(row: RowForm) -> RowForm:
@@ -537,24 +342,3 @@ def _within_float32(row: RowForm) -> RowForm:
         return value if value is not None and -GREATEST_FLOAT32 <= value <= GREATEST_FLOAT32 else None
 
     return within
-
-
-def _placed(attempt: Callable[[], T], where: str) -> T:
-    try:
-        return attempt()
-    except BriefError as error:
-        error.where = f"{where}, {error.where}" if error.where else where
-        raise
-
-
-def _describe(spec: FeatureSpec) -> str:
-    """Return the definition in one line, as lineage and the card show it."""
-    if spec.distance:
-        return f"distance from {spec.distance[0]} to {spec.distance[1]} by {spec.from_}"
-    if spec.window:
-        by = ", ".join(spec.match)
-        return f"{spec.value or 'count()'} of {spec.from_ or 'the examples'} by {by} over {spec.window}"
-    if spec.from_:
-        age = f", at most {spec.max_age} old" if spec.max_age else ""
-        return f"{spec.take or spec.value} of {spec.from_} by {', '.join(spec.match)}{age}"
-    return spec.value

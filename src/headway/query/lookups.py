@@ -1,0 +1,241 @@
+"""From the long form of a feature to what it looks up: timelines, and its value in terms of their columns.
+
+The file hides what a look-up, a window and a distance each want of the source that they look into: columns that match,
+a moment at which the row happens, and another at which it is known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from headway.errors import BriefError, ExpressionError, did_you_mean
+from headway.nouns.brief import FeatureSpec
+from headway.nouns.expression import Call, Column, columns_of, rename, render
+from headway.nouns.span import parse_span
+from headway.query.compile import compile_expression, quote
+from headway.query.definitions import PREDICT_AT
+from headway.query.functions import AGGREGATES
+from headway.query.texts import compile_at, parse_at
+from headway.query.timeline import Aggregate, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from headway.nouns.expression import Expression
+    from headway.query.definitions import Kinds, Relation
+
+__all__ = ["LookUps", "columns_read", "described"]
+
+
+class LookUps:
+    """Reads specifications over sources that are resolved when first asked for."""
+
+    def __init__(self, relation_of: Callable[[str], Relation]) -> None:
+        self._relation_of = relation_of
+
+    def shape(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
+        """Return what a feature looks up, if anything, and its value.
+
+        Raises
+        ------
+        BriefError
+            When it is of none of the four shapes, or does not fit its source.
+        """
+        if spec.distance:
+            return self._distance(spec, examples, where)
+        if spec.window:
+            timeline, value = self._window(spec, examples, where)
+            return (timeline,), value
+        if spec.from_:
+            timeline, value = self.look_up(spec, examples, where)
+            return (timeline,), value
+        if not spec.value:
+            raise BriefError(
+                "This feature says neither an expression nor where to look.",
+                where=where,
+                hint="Write an expression, or { from = '…', match = ['…'], take = '…' }.",
+            )
+        return (), parse_at(spec.value, where)
+
+    def _distance(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
+        if len(spec.distance) != 2 or not (spec.from_ and spec.lat and spec.lon):
+            raise BriefError(
+                "A distance needs two columns and where their places are.",
+                where=where,
+                hint="Write { distance = ['origin', 'dest'], from = 'airports', lat = 'lat', lon = 'lon' }.",
+            )
+        key = self._relation_of(spec.from_).source.key
+        if len(key) != 1:
+            raise BriefError(f"Source {spec.from_!r} needs a key of one column to look places up.", where=where)
+        timelines, arguments = [], []
+        for column in spec.distance:
+            place = FeatureSpec(from_=spec.from_, match={column: key[0]}, value="0")
+            timeline, _ = self.look_up(place, examples, where, carry=(spec.lat, spec.lon))
+            timelines.append(timeline)
+            arguments += [Column(f"{timeline.name}.{spec.lat}"), Column(f"{timeline.name}.{spec.lon}")]
+        return tuple(timelines), Call("haversine_km", tuple(arguments))
+
+    def look_up(
+        self, spec: FeatureSpec, mine: Relation, where: str, *, carry: tuple[str, ...] = (), now: bool = True
+    ) -> tuple[Timeline, Expression]:
+        """Return the timeline of a look-up from ``mine``, and the value.
+
+        Parameters
+        ----------
+        carry
+            Columns to take along beside those of the value.
+        now
+            Whether the value may speak of ``predict_at``.
+        """
+        theirs = self._relation_of(spec.from_)
+        pairs = _match(spec, mine, theirs, where)
+        if bool(spec.take) == bool(spec.value):
+            raise BriefError("A look-up takes one column ('take') or an expression ('value').", where=where)
+        expression: Expression = Column(spec.take) if spec.take else parse_at(spec.value, where)
+        moment: Kinds = {PREDICT_AT: "time"} if now and not spec.take else {}
+        compile_at(expression, theirs.scope(extra=moment), where)
+        carried = sorted({*(columns_of(expression) - set(moment)), *carry})
+        for column in carried:
+            if column not in theirs.kinds:
+                raise BriefError(
+                    f"Source {theirs.name!r} has no column {column!r}.",
+                    where=where,
+                    hint=did_you_mean(column, theirs.kinds),
+                )
+        columns = tuple((column, theirs.kinds[column]) for column in carried)
+        shape: Literal["static", "asof"] = "static" if theirs.static else "asof"
+        known = event = ""
+        order: tuple[str, ...] = ()
+        reads: tuple[str, ...] = ()
+        if shape == "asof":
+            known, event = _moments(theirs, (*carried, *(other for _, other in pairs)), where)
+            order = tuple(column for column in theirs.source.key if column != theirs.source.time)
+            reads = columns_read(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key))
+        elif spec.max_age:
+            raise BriefError(
+                f"Source {theirs.name!r} has no time, so nothing in it has an age.",
+                where=where,
+                hint="Leave out max_age.",
+            )
+        timeline = Timeline(
+            name=f"{theirs.name}:{','.join(mine for mine, _ in pairs)}:{spec.max_age}:{known}",
+            source=theirs.name,
+            shape=shape,
+            mine=tuple(own for own, _ in pairs),
+            theirs=tuple(other for _, other in pairs),
+            known=known,
+            event=event,
+            order=order,
+            columns=columns,
+            max_age_us=parse_span(spec.max_age) if spec.max_age else None,
+            reads=reads,
+        )
+        return timeline, rename(expression, {column: Column(f"{timeline.name}.{column}") for column in carried})
+
+    def _window(self, spec: FeatureSpec, mine: Relation, where: str) -> tuple[Timeline, Expression]:
+        theirs = self._relation_of(spec.from_ or mine.name)
+        pairs = _match(spec, mine, theirs, where)
+        expression = parse_at(spec.value, where) if spec.value else Call("count", ())
+        if not (isinstance(expression, Call) and expression.function in AGGREGATES and len(expression.arguments) <= 1):
+            raise ExpressionError(
+                f"{spec.value!r} is not an aggregate.",
+                where=where,
+                hint=f"Over a window write one of {', '.join(f'{name}(…)' for name in AGGREGATES)}.",
+            )
+        inner = expression.arguments[0] if expression.arguments else None
+        if inner is None and expression.function != "count":
+            raise ExpressionError(f"{expression.function}() needs something to add up.", where=where)
+        compiled = compile_at(inner, theirs.scope(), where) if inner is not None else None
+        if compiled is not None and expression.function != "count" and compiled.kind not in {"bool", "int", "float"}:
+            raise ExpressionError(f"{expression.function}() of a {compiled.kind} is not a number.", where=where)
+        if theirs.static:
+            raise BriefError(
+                f"Source {theirs.name!r} has no time to make a window of.",
+                where=where,
+                hint="Declare its time and known.",
+            )
+        used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
+        known, event = _moments(theirs, used, where)
+        aggregate = Aggregate(
+            name=render(expression),
+            function=expression.function,  # type: ignore[arg-type]
+            sql=compiled.sql if compiled else None,
+            kind=compiled.kind if compiled else "int",
+        )
+        timeline = Timeline(
+            name=f"{theirs.name}:{','.join(own for own, _ in pairs)}:{spec.window}:{known}",
+            source=theirs.name,
+            shape="window",
+            mine=tuple(own for own, _ in pairs),
+            theirs=tuple(other for _, other in pairs),
+            known=known,
+            event=event,
+            aggregates=(aggregate,),
+            window_us=parse_span(spec.window),
+            reads=columns_read(theirs, used),
+        )
+        return timeline, Column(f"{timeline.name}.{aggregate.name}")
+
+
+def _moments(theirs: Relation, columns: Iterable[str], where: str) -> tuple[str, str]:
+    """Return the engine text of when ``columns`` are known and of when the row happens."""
+    time = theirs.source.time
+    if not time:
+        raise BriefError(
+            f"Source {theirs.name!r} does not say when its rows happen.",
+            where=where,
+            hint=f"Set sources.{theirs.name}.time.",
+        )
+    # That a row is there at all, when it happens and whom it is about must be known too, not its values alone.
+    used = {*columns, time}
+    moment = theirs.known_at(used)
+    if moment is None:
+        silent = sorted(column for column in used if column not in theirs.known)
+        raise BriefError(
+            f"Nothing says when {', '.join(silent)} of source {theirs.name!r} is known.",
+            where=where,
+            hint=f'Set sources.{theirs.name}.known, such as "{time} + interval 10 minutes".',
+        )
+    return compile_expression(moment, theirs.scope()).sql, quote(time)
+
+
+def columns_read(theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns, raw and derived, that steps over ``columns`` are computed from."""
+    used = {*columns, theirs.source.time}
+    used |= {column for name in used & set(theirs.known) for column in columns_of(theirs.known[name])}
+    return tuple(sorted(used))
+
+
+def _match(spec: FeatureSpec, mine: Relation, theirs: Relation, where: str) -> list[tuple[str, str]]:
+    pairs = list(spec.match.items()) if isinstance(spec.match, dict) else [(name, name) for name in spec.match]
+    if not pairs:
+        raise BriefError("A look-up needs columns to match.", where=where, hint="Write match = ['…'].")
+    for relation, names in ((mine, [own for own, _ in pairs]), (theirs, [other for _, other in pairs])):
+        for name in names:
+            if name not in relation.kinds:
+                raise BriefError(
+                    f"Source {relation.name!r} has no column {name!r}.",
+                    where=where,
+                    hint=did_you_mean(name, relation.kinds),
+                )
+    for own, other in pairs:
+        if mine.kinds[own] != theirs.kinds[other]:
+            raise BriefError(
+                f"{own!r} of {mine.name!r} is a {mine.kinds[own]} and {other!r} of {theirs.name!r} a "
+                f"{theirs.kinds[other]}; they cannot be equal.",
+                where=where,
+            )
+    return pairs
+
+
+def described(spec: FeatureSpec) -> str:
+    """Return the definition in one line, as lineage and the card show it."""
+    if spec.distance:
+        return f"distance from {spec.distance[0]} to {spec.distance[1]} by {spec.from_}"
+    if spec.window:
+        by = ", ".join(spec.match)
+        return f"{spec.value or 'count()'} of {spec.from_ or 'the examples'} by {by} over {spec.window}"
+    if spec.from_:
+        age = f", at most {spec.max_age} old" if spec.max_age else ""
+        return f"{spec.take or spec.value} of {spec.from_} by {', '.join(spec.match)}{age}"
+    return spec.value
