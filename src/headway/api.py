@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.tend import Tended
-    from headway.loop.trace import Trace
+    from headway.loop.traced import Trace
     from headway.loop.train import RunResult
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict

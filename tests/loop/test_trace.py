@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import deliveries
-    from headway.loop.replay import LookUp, Replayed
-    from headway.loop.trace import Trace
+    from headway.loop.traced import LookUp, Replayed, Trace
     from headway.nouns.prediction import Prediction
 
 

@@ -12,11 +12,11 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from headway.errors import NotFound
 from headway.loop.releases import recent_files
+from headway.loop.traced import Derived, LookUp, Replayed, SourceRow
 from headway.nouns.clock import format_moment, parse_moment
 from headway.nouns.expression import columns_of, parse
 from headway.query.compile import quote
@@ -39,89 +39,11 @@ if TYPE_CHECKING:
     from headway.query.definitions import Definitions, Feature, Relation
     from headway.query.timeline import Aggregate, Timeline
 
-__all__ = ["Derived", "LookUp", "Replayed", "SourceRow", "replay"]
+__all__ = ["replay"]
 
 _FILE, _ROW, _HAPPENED, _KNOWN = "@file", "@row", "@happened", "@known"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (the engine's moments carry no zone; they are UTC)
 _NOBODY = -1
-
-
-class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a source.
-
-    Attributes
-    ----------
-    row
-        Its number in ``file``, from 1; a header is not counted.
-    key
-        What names it, as the brief says.
-    happened_at, known_at
-        "" for a source without time.
-    values
-        The columns that the feature takes from it.
-    counts
-        For a window: what the row brings to the aggregate; None where it brings nothing.
-    """
-
-    file: str
-    row: int
-    key: dict[str, Any]
-    happened_at: str
-    known_at: str
-    values: dict[str, Any]
-    counts: float | None = None
-
-
-class LookUp(msgspec.Struct, frozen=True, kw_only=True):
-    """One question put to one source, and the rows that answer it.
-
-    Attributes
-    ----------
-    shape
-        ``static``, ``asof`` (the latest that was known) or ``window``.
-    match
-        The source's columns with the values that they had to have.
-    after, until
-        For a window the events in ``(after, until]``; for ``asof`` only ``until``: what was known by then.
-    version
-        The snapshot.
-    count
-        How many rows it found; ``rows`` lists those that weigh most.
-    """
-
-    source: str
-    version: str
-    shape: str
-    match: dict[str, Any]
-    after: str
-    until: str
-    count: int
-    rows: tuple[SourceRow, ...]
-
-
-class Derived(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of the request that the brief derives, and what it was looked up in, if anything."""
-
-    name: str
-    definition: str
-    value: Any
-    look_ups: tuple[LookUp, ...]
-
-
-class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature: as served, as computed again from the rows listed, and whether these are the same bits.
-
-    ``lineage`` holds the raw columns that it follows from, each as ``source.column``.
-    """
-
-    name: str
-    kind: str
-    definition: str
-    lineage: tuple[str, ...]
-    served: float | str | None
-    replayed: float | str | None
-    equal: bool
-    look_ups: tuple[LookUp, ...]
 
 
 def replay(

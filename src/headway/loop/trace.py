@@ -11,13 +11,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pyarrow.compute as pc
 
 from headway.errors import NotFound, StoreCorrupt
 from headway.loop.releases import facts_of, release_of
-from headway.loop.replay import Derived, Replayed, replay
+from headway.loop.replay import replay
 from headway.loop.sources import Material, snapshot_of
+from headway.loop.traced import (
+    Trace,
+    TracedDataset,
+    TracedFile,
+    TracedModel,
+    TracedOutcome,
+    TracedPrediction,
+    TracedRelease,
+    TracedRun,
+    TracedSnapshot,
+)
 from headway.nouns.clock import format_moment
 from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
@@ -35,158 +45,7 @@ if TYPE_CHECKING:
     from headway.nouns.release import Release
     from headway.nouns.snapshot import Snapshot
 
-__all__ = [
-    "Trace",
-    "TracedDataset",
-    "TracedFile",
-    "TracedModel",
-    "TracedOutcome",
-    "TracedPrediction",
-    "TracedRelease",
-    "TracedRun",
-    "TracedSnapshot",
-    "trace",
-]
-
-
-class TracedPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer as it was given; ``features`` by name, ``store`` the version of the online store."""
-
-    id: str
-    served_at: str
-    predict_at: str
-    look_at: str
-    score: float
-    act: bool
-    cutoff: float
-    key: dict[str, Any]
-    row: dict[str, Any]
-    features: dict[str, float | str | None]
-    stale: tuple[str, ...]
-    store: str
-    store_as_of: str
-    latency_us: int
-    batch: str
-
-
-class TracedRelease(msgspec.Struct, frozen=True, kw_only=True):
-    """Who put it into service, why, and for how long it was when it answered; ``until`` is "" while it still is."""
-
-    id: str
-    role: str
-    by: str
-    why: str
-    since: str
-    until: str
-    made_at: str
-    made_by: str
-
-
-class TracedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """What answered, and what it has learned from."""
-
-    digest: str
-    graph: str
-    algorithm: str
-    settings: dict[str, Any]
-    seed: int
-    rows: int
-    trained_from: str
-    trained_to: str
-
-
-class TracedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The experiment that made the model."""
-
-    id: str
-    as_of: str
-    seed: int
-    reason: str
-    environment: dict[str, Any]
-    brief: str
-
-
-class TracedDataset(msgspec.Struct, frozen=True, kw_only=True):
-    """What it learned from and was judged on; ``id`` is the ledger's name, ``table`` the frozen examples."""
-
-    id: str
-    table: str
-    as_of: str
-    rows: dict[str, int]
-    positives: dict[str, int]
-    void: int
-    snapshots: dict[str, str]
-
-
-class TracedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a source; ``digest`` is BLAKE3 of its bytes."""
-
-    file: str
-    digest: str
-    rows: int
-
-
-class TracedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a source. ``used_for`` says whether it was learned from, looked into for this answer, or both."""
-
-    source: str
-    version: str
-    rows: int
-    used_for: tuple[str, ...]
-    files: tuple[TracedFile, ...]
-
-
-class TracedOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What really happened.
-
-    Attributes
-    ----------
-    label
-        None where it is void: it will never be known.
-    status
-        ``final``, ``corrected`` or ``void``.
-    told
-        Everything that was ever said of it, oldest first, where it was corrected.
-    """
-
-    label: bool | None
-    known_at: str
-    received_at: str
-    status: str
-    told: tuple[dict[str, Any], ...] = ()
-
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole way of one prediction.
-
-    Attributes
-    ----------
-    derived
-        The columns that were computed from the request before anything else.
-    features
-        As served, as replayed from the source rows, and whether the two are the same bits.
-    replayed_equal
-        Whether that holds for all.
-    outcome
-        None while nothing is known.
-    money
-        What acting was worth by the brief's value, 0 where it was not acted on; None while the outcome is not known.
-    """
-
-    prediction: TracedPrediction
-    release: TracedRelease
-    model: TracedModel
-    run: TracedRun
-    verdict: str
-    dataset: TracedDataset
-    snapshots: tuple[TracedSnapshot, ...]
-    derived: tuple[Derived, ...]
-    features: tuple[Replayed, ...]
-    replayed_equal: bool
-    outcome: TracedOutcome | None
-    acted_on: bool
-    money: float | None
-    currency: str
+__all__ = ["trace"]
 
 
 def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:

@@ -11,8 +11,7 @@ from headway.screens.page import Branch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headway.loop.replay import Derived, LookUp, Replayed
-    from headway.loop.trace import Trace
+    from headway.loop.traced import Derived, LookUp, Replayed, Trace
     from headway.screens.page import Page
 
 __all__ = ["show_trace"]
