@@ -102,3 +102,14 @@ def test_a_gate_that_is_open_cannot_be_overridden(begun: Project, tmp_path: Path
     assert tmp_path.exists()
     with pytest.raises(NotFound, match="No gate"):
         begun.override("receiver", by="Ada", why="just in case")
+
+
+def test_facts_that_a_crash_left_behind_are_not_taken_for_the_next_release(begun: Project) -> None:
+    """A release that never was made has its number taken by the next one, and nothing of what it left."""
+    report = begun.run()
+    begun.store.book.put("release:r1", step="release", output=dict.fromkeys(_FACTS, "0" * 64), seconds=0.0)
+    assert begun.deploy().release == "r1"
+    assert release_of(begun.store, "r1").run == report.run
+
+
+_FACTS = ("release", "reference", "verdict", "model")

@@ -22,6 +22,7 @@ from headway.nouns.event import (
     ReleaseMade,
     ReleaseRolledBack,
     ReleaseWithdrawn,
+    StepFinished,
     StoreMaterialised,
 )
 from headway.nouns.model import Model
@@ -127,8 +128,9 @@ def make_release(
         verdict=result.verdict,
         model=model or result.model,
     )
-    store.remembered(f"release:{release.id}", "release", lambda: msgspec.to_builtins(facts))
+    # Both or neither: facts without a release would be taken for those of the next one, which gets the same number.
     store.record(
+        StepFinished(key=f"release:{release.id}", step="release", output=msgspec.to_builtins(facts), seconds=0.0),
         ReleaseMade(
             release=release.id,
             model=release.model,
@@ -136,7 +138,7 @@ def make_release(
             brief=material.brief.digest,
             dataset=result.dataset,
             by=by,
-        )
+        ),
     )
     return release
 
