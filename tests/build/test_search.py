@@ -126,6 +126,26 @@ def test_a_finished_search_is_read_from_the_book_without_fitting(whole, train, l
     assert again.fitted is None
 
 
+def test_the_outcome_is_the_same_with_one_trial_at_a_time_and_with_two(whole, train, later):
+    """Who finishes first depends on the machine; what is proposed, and who wins, does not."""
+    one_by_one = _run(train, later, workers=1)
+    assert _what(one_by_one.trials) == _what(whole.trials)
+    assert one_by_one.winner.number == whole.winner.number
+
+
+def test_trials_begun_ahead_leave_no_trace(train, later):
+    """The dearest default begins beside the simplest; where that one suffices, the book holds it alone."""
+    book = Book()
+    _run(train, later, book=book, success=Success(minimum=0.1, good_enough=0.2), workers=2)
+    assert list(book.kept) == [("s", 0)]
+
+
+def test_optuna_is_not_loaded_where_the_defaults_suffice(train, later, monkeypatch):
+    """Nothing is proposed before the first round is over."""
+    monkeypatch.setattr("headway.build.search.proposed", None)
+    assert len(_run(train, later, trials=3).trials) == 3
+
+
 def test_another_seed_tries_other_settings(whole, train, later):
     """But starts from the same defaults."""
     other = _run(train, later, trials=4, brief={"seed": 8})
@@ -152,7 +172,7 @@ def test_of_a_loss_good_enough_is_below(train, later):
 def test_a_time_cap_cuts_the_search_and_is_recorded(train, later):
     """At least one trial is made; the clock is the caller's."""
     ticks = iter(range(1000))
-    result = _run(train, later, now=lambda: float(next(ticks)), brief={"seconds": 5.0})
+    result = _run(train, later, now=lambda: float(next(ticks)), workers=1, brief={"seconds": 5.0})
     assert 1 <= len(result.trials) < 14
     assert result.stopped_because == "time cap"
     assert result.trials[0].fit_seconds == 1.0

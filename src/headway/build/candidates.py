@@ -103,13 +103,20 @@ def candidate(algorithm: str) -> Candidate:
     return CANDIDATES[algorithm]
 
 
-def default_threads() -> int:
+def default_threads(*, beside: int = 0) -> int:
     """Return how many threads a fit takes when nobody says: one processor stays free, up to eight are taken.
 
+    Parameters
+    ----------
+    beside
+        How many other fits run at the same time; they share.
+
+    Notes
+    -----
     LightGBM's threads wait for each other by spinning: where they outnumber the free processors, two were
     measured to be eight times slower than one.
     """
-    return max(1, min((os.cpu_count() or 1) - 1, _MOST_THREADS))
+    return max(1, min(((os.cpu_count() or 1) - 1) // (1 + beside), _MOST_THREADS))
 
 
 def _leaf_size(rows: int) -> int:

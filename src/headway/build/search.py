@@ -5,19 +5,25 @@ trials gave: the sampler (TPE, Bergstra et al. 2011) is built afresh from the bo
 was killed and goes on therefore equals one that was never interrupted, without a snapshot of any sampler.
 
 Each algorithm is searched on its own, since their settings have nothing in common. The first round tries the
-defaults of each, simplest first: where a glass box is good enough, nothing dearer is ever fitted.
+defaults of each, simplest first: where a glass box is good enough, nothing dearer is ever looked at.
+
+Two trials are in the making at a time, where there are two processors. So that the outcome does not depend on who
+is faster, a trial is proposed from all before it but the last, however many are at work; they are counted in their
+order; and one that was begun ahead and turns out not to be needed leaves no trace. Nothing is proposed before the
+first round is over, since it often suffices.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import optuna
 
-from headway.build.candidates import CANDIDATES, candidate, fit
+from headway.build.candidates import CANDIDATES, candidate, default_threads, fit
 from headway.build.package import package
 from headway.build.select import select, undominated
 from headway.errors import DataError
@@ -27,6 +33,7 @@ from headway.nouns.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
@@ -39,6 +46,7 @@ __all__ = ["Progress", "Score", "SearchResult", "StoppedBecause", "algorithm_of"
 
 StoppedBecause = Literal["good enough", "budget of trials", "time cap"]
 
+_AT_ONCE = 2
 _TIMED_ROWS = 101
 _WARM_ROWS = 20
 _TRIALS_BEFORE_TPE = 5
@@ -95,17 +103,21 @@ def search(
     progress: Progress | None = None,
     now: Callable[[], float] = time.monotonic,
     threads: int | None = None,
+    workers: int | None = None,
 ) -> SearchResult:
     """Try settings until one is good enough or the budget is spent, and choose.
 
     Parameters
     ----------
     book
-        Where each trial is put as soon as it is done; those found there are not fitted again.
+        Where each trial is put as soon as it is its turn; those found there are not fitted again.
     study
         The name that the trials stand under in the book. Another dataset, brief or version is another study.
     now
         Seconds on a clock that never goes back. It times the fits and the cap, and nothing else.
+    threads, workers
+        How many threads each fit takes, and how many trials may be in the making at a time: two at most, one on a
+        machine with one processor. They change the time, not the outcome.
 
     Raises
     ------
@@ -114,32 +126,49 @@ def search(
     """
     if not len(validate):
         raise DataError("The validation part holds no examples.", where="[split]", hint="Move validate_before later.")
+    at_once = min(_AT_ONCE, os.cpu_count() or 1) if workers is None else min(_AT_ONCE, workers)
     names = tuple(name for name in CANDIDATES if name in {candidate(a).name for a in search.algorithms})
-    began = now()
-    spent_before = 0.0  # by the run that was interrupted: the cap holds for both together
+    kept = _kept(book, study, search.trials)
+    # What the run that was interrupted has spent: the cap holds for both together.
+    spent, began = sum(trial.fit_seconds for trial in kept), now()
+
+    def attempt(number: int, settings: dict[str, Setting]) -> tuple[Trial, Fitted] | None:
+        if number and search.seconds is not None and spent + now() - began >= search.seconds:
+            return None
+        return _tried(
+            number, algorithm_of(number, names), settings, train=train, validate=validate, seed=search.seed,
+            success=success, score=score, now=now, threads=threads or default_threads(beside=at_once - 1),
+        )  # fmt: skip
+
     trials: list[Trial] = []
     held: dict[int, Fitted] = {}
+    begun: dict[int, Future[tuple[Trial, Fitted] | None]] = {}
     stopped: StoppedBecause = "budget of trials"
-    for number in range(search.trials):
-        if search.seconds is not None and trials and spent_before + now() - began >= search.seconds:
-            stopped = "time cap"
-            break
-        trial = book.get(study, number)
-        if trial is None:
-            trial, fitted = _tried(
-                number, names, trials, train=train, validate=validate, search=search, success=success, score=score,
-                now=now, threads=threads,
-            )  # fmt: skip
-            book.put(study, trial)
-            held = _still_worth_holding({**held, number: fitted}, [*trials, trial], success.metric)
-        else:
-            spent_before += trial.fit_seconds
-        trials.append(trial)
-        if progress is not None:
-            progress(trial, total=search.trials)
-        if _good_enough(trial, success):
-            stopped = "good enough"
-            break
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
+    try:
+        for number in range(search.trials):
+            for next_one in _may_begin(number, len(names), search.trials):
+                if next_one >= len(kept) and next_one not in begun:
+                    settings = _settings(next_one, names, trials, search=search, success=success, rows=len(train))
+                    begun[next_one] = pool.submit(attempt, next_one, settings)
+            if number < len(kept):
+                trials.append(kept[number])
+            else:
+                made = begun.pop(number).result()
+                if made is None:
+                    stopped = "time cap"
+                    break
+                trial, fitted = made
+                book.put(study, trial)
+                trials.append(trial)
+                held = _still_worth_holding({**held, number: fitted}, trials, success.metric)
+            if progress is not None:
+                progress(trials[-1], total=search.trials)
+            if _good_enough(trials[-1], success):
+                stopped = "good enough"
+                break
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     winner, reason = select(trials, success=success, value=value)
     return SearchResult(
         trials=tuple(trials),
@@ -148,6 +177,40 @@ def search(
         stopped_because=stopped,
         fitted=held.get(winner.number),
     )
+
+
+def _kept(book: TrialBook, study: str, most: int) -> list[Trial]:
+    """Return the trials that are in the book already: the first so many, since they are put there in order."""
+    kept: list[Trial] = []
+    while len(kept) < most and (trial := book.get(study, len(kept))) is not None:
+        kept.append(trial)
+    return kept
+
+
+def _may_begin(number: int, first_round: int, total: int) -> list[int]:
+    """Return the trials that may begin while one is awaited: what is left of the first round, or two.
+
+    Of the first round the simplest begins first, since it may suffice; then the dearest, since it takes longest.
+
+    Examples
+    --------
+    >>> _may_begin(0, 3, 8), _may_begin(1, 3, 8), _may_begin(5, 3, 8), _may_begin(7, 3, 8)
+    ([0, 2, 1], [2, 1], [5, 6], [7])
+    """
+    if number < first_round:
+        return sorted(range(number, min(first_round, total)), key=lambda one: (one != 0, -one))
+    return list(range(number, min(number + _AT_ONCE, total)))
+
+
+def _settings(
+    number: int, names: Sequence[str], trials: Sequence[Trial], *, search: Search, success: Success, rows: int
+) -> dict[str, Setting]:
+    """Return what a trial tries: the defaults, then what the trials before it propose, less the one just before."""
+    algorithm = algorithm_of(number, names)
+    if number < len(names):
+        return candidate(algorithm).defaults(rows)
+    known = trials[: number - (_AT_ONCE - 1)]
+    return proposed(algorithm, known, metric=success.metric, rows=rows, seed=seed_of(search.seed, number))
 
 
 def algorithm_of(number: int, names: Sequence[str]) -> str:
@@ -170,20 +233,19 @@ def seed_of(seed: int, number: int) -> int:
 
 
 def proposed(algorithm: str, history: Sequence[Trial], *, metric: str, rows: int, seed: int) -> dict[str, Setting]:
-    """Return the settings to try next: the defaults, then what TPE makes of the same algorithm's earlier trials.
+    """Return the settings to try next: what TPE makes of the same algorithm's earlier trials.
 
     Parameters
     ----------
     history
         The trials so far; those of other algorithms are left alone.
     rows
-        How many training examples there are; small data get other defaults and bounds.
+        How many training examples there are; small data get other bounds.
     """
-    kind = candidate(algorithm)
+    import optuna  # only now: where the defaults suffice, nothing waits for it to load
+
     mine = [trial for trial in history if trial.algorithm == algorithm]
-    if not mine:
-        return kind.defaults(rows)
-    space = kind.space(rows)
+    space = candidate(algorithm).space(rows)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_TRIALS_BEFORE_TPE)
     direction: Literal["maximize", "minimize"] = "maximize" if higher_is_better(metric) else "minimize"
     level = optuna.logging.get_verbosity()
@@ -203,24 +265,21 @@ def proposed(algorithm: str, history: Sequence[Trial], *, metric: str, rows: int
 
 def _tried(
     number: int,
-    names: Sequence[str],
-    history: Sequence[Trial],
+    algorithm: str,
+    settings: dict[str, Setting],
     *,
     train: Examples,
     validate: Examples,
-    search: Search,
+    seed: int,
     success: Success,
     score: Score,
     now: Callable[[], float],
-    threads: int | None,
+    threads: int,
 ) -> tuple[Trial, Fitted]:
-    """Propose, fit, package, score and time one trial."""
-    algorithm = algorithm_of(number, names)
-    drawn_from = seed_of(search.seed, number)
-    settings = proposed(algorithm, history, metric=success.metric, rows=len(train), seed=drawn_from)
+    """Fit, package, score and time one trial."""
     started = now()
     # All are fitted from the search's own seed: what differs between trials is their settings, not their luck.
-    fitted = fit(algorithm, settings, train, seed=search.seed, threads=threads)
+    fitted = fit(algorithm, settings, train, seed=seed, threads=threads)
     fit_seconds = now() - started
     graph = package(fitted, signature=fitted.signature)
     scorer = GraphScorer(graph, output=fitted.signature.output)
@@ -233,7 +292,7 @@ def _tried(
         number=number,
         algorithm=algorithm,
         settings=settings,
-        seed=search.seed,
+        seed=seed,
         scores=scored.scores,
         replicates=scored.replicates,
         fit_seconds=fit_seconds,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Split
     from headway.nouns.snapshot import Snapshot
 
-__all__ = ["TableStore", "boundaries_us", "freeze", "load", "split_sql", "to_examples"]
+__all__ = ["TableStore", "boundaries_us", "freeze", "load", "of_splits", "split_sql", "to_examples"]
 
 SPLITS = ("train", "validate", "test", "after")
 _ROW_GROUP = 1 << 16
@@ -258,9 +258,20 @@ def _to_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
             writer.write_table(table.combine_chunks(), row_group_size=_ROW_GROUP)
 
 
-def load(path: Path, *, splits: Sequence[str]) -> pa.Table:
-    """Return the rows of some splits of a frozen table."""
-    return pq.read_table(path, filters=pc.field("split").isin(list(splits)))
+def load(path: Path, *, splits: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of some splits of a frozen table, or all."""
+    return pq.read_table(path, filters=None if splits is None else pc.field("split").isin(list(splits)))
+
+
+def of_splits(table: pa.Table, splits: Sequence[str]) -> pa.Table:
+    """Return the rows of some splits of a frozen table in memory.
+
+    Those rows lie side by side where the table is sorted by moment; then they are looked at in place, not copied.
+    """
+    at = np.flatnonzero(np.asarray(pc.is_in(table["split"], pa.array(list(splits)))))
+    if not len(at) or at[-1] - at[0] + 1 == len(at):
+        return table.slice(int(at[0]) if len(at) else 0, len(at))
+    return table.take(at)
 
 
 def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:

@@ -13,6 +13,7 @@ import hashlib
 import platform
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,9 @@ class _Experiment:
         self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
         self.fit_seconds = 0.0
         self._held: dict[str, Fitted] = {}
-        self._examples: dict[tuple[str, ...], Examples] = {}
+        self._loading = threading.Lock()
+        self._table: pa.Table | None = None
+        self._parts: dict[tuple[str, ...], tuple[pa.Table, Examples]] = {}
 
     @property
     def name(self) -> str:
@@ -385,6 +388,9 @@ class _Experiment:
         examples = self._load(work, *splits)[1]
         fitted = self._fitted(work, *splits)
         graph = package(fitted, signature=fitted.signature)
+        with ThreadPoolExecutor(1) as beside:
+            shares = beside.submit(importance, fitted, examples.features)
+            parity = prove_parity(graph, fitted, self._load(work, "test")[1], act_on=self._act_on)
         model = Model(
             graph=self.store.blobs.put(graph),
             signature=fitted.signature,
@@ -394,10 +400,10 @@ class _Experiment:
             rows=len(examples),
             trained_from=int(examples.predict_at[0]),
             trained_to=int(examples.predict_at[-1]),
-            parity=prove_parity(graph, fitted, self._load(work, "test")[1], act_on=self._act_on),
+            parity=parity,
             opset=dict(OPSET),
             libraries=library_versions(),
-            importance=importance(fitted, examples.features),
+            importance=shares.result(),
             interpretability=fitted.interpretability,
             complexity=fitted.complexity,
         )
@@ -410,13 +416,17 @@ class _Experiment:
         return parse_act_on(self.brief.target.act_on)
 
     def _load(self, work: Work, *splits: str) -> tuple[pa.Table, Examples]:
-        from headway.data.freeze import load, to_examples
+        """Return the rows of some splits; the file is read once, and each combination put into shape once."""
+        from headway.data.freeze import load, of_splits, to_examples
 
         dataset = self.store.get(work.outputs["freeze"]["dataset"], Dataset)
-        table = load(self.store.blobs.path(dataset.table), splits=splits)
-        if splits not in self._examples:
-            self._examples[splits] = to_examples(table, dataset.features)
-        return table, self._examples[splits]
+        with self._loading:
+            if self._table is None:
+                self._table = load(self.store.blobs.path(dataset.table))
+            if splits not in self._parts:
+                table = of_splits(self._table, splits)
+                self._parts[splits] = (table, to_examples(table, dataset.features))
+            return self._parts[splits]
 
     def _fitted(self, work: Work, *splits: str) -> Fitted:
         """Return the chosen settings fitted on some splits; what the search has just fitted is not fitted again."""
@@ -510,7 +520,6 @@ class _TrialBook:
 def _load_learning() -> None:
     import headway.build.boosted
     import headway.build.linear
-    import headway.build.search
     import headway.build.tree
     import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
