@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -32,7 +33,7 @@ from headway.nouns.metric import higher_is_better
 from headway.nouns.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
@@ -140,35 +141,26 @@ def search(
             success=success, score=score, now=now, threads=threads or default_threads(beside=at_once - 1),
         )  # fmt: skip
 
+    def proposal(number: int) -> dict[str, Setting]:
+        return _settings(number, names, trials, search=search, success=success, rows=len(train))
+
     trials: list[Trial] = []
     held: dict[int, Fitted] = {}
-    begun: dict[int, Future[tuple[Trial, Fitted] | None]] = {}
-    stopped: StoppedBecause = "budget of trials"
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
-    try:
-        for number in range(search.trials):
-            for next_one in _may_begin(number, len(names), search.trials):
-                if next_one >= len(kept) and next_one not in begun:
-                    settings = _settings(next_one, names, trials, search=search, success=success, rows=len(train))
-                    begun[next_one] = pool.submit(attempt, next_one, settings)
-            if number < len(kept):
-                trials.append(kept[number])
-            else:
-                made = begun.pop(number).result()
-                if made is None:
-                    stopped = "time cap"
-                    break
-                trial, fitted = made
+    stopped: StoppedBecause = "time cap"
+    made = _in_order(kept, proposal, attempt, first_round=len(names), total=search.trials, at_once=at_once)
+    with closing(made):
+        for trial, fitted in made:
+            trials.append(trial)
+            if fitted is not None:
                 book.put(study, trial)
-                trials.append(trial)
-                held = _still_worth_holding({**held, number: fitted}, trials, success.metric)
+                held = _still_worth_holding({**held, trial.number: fitted}, trials, success.metric)
             if progress is not None:
-                progress(trials[-1], total=search.trials)
-            if _good_enough(trials[-1], success):
+                progress(trial, total=search.trials)
+            if _good_enough(trial, success):
                 stopped = "good enough"
                 break
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+            if len(trials) == search.trials:
+                stopped = "budget of trials"
     winner, reason = select(trials, success=success, value=value)
     return SearchResult(
         trials=tuple(trials),
@@ -185,6 +177,35 @@ def _kept(book: TrialBook, study: str, most: int) -> list[Trial]:
     while len(kept) < most and (trial := book.get(study, len(kept))) is not None:
         kept.append(trial)
     return kept
+
+
+def _in_order(
+    kept: Sequence[Trial],
+    proposal: Callable[[int], dict[str, Setting]],
+    attempt: Callable[[int, dict[str, Setting]], tuple[Trial, Fitted] | None],
+    *,
+    first_round: int,
+    total: int,
+    at_once: int,
+) -> Generator[tuple[Trial, Fitted | None], None, None]:
+    """Yield the trials in their order, those that are kept and those made now, until an attempt gives nothing.
+
+    Whoever closes it waits for none that was begun ahead.
+    """
+    yield from ((trial, None) for trial in kept)
+    begun: dict[int, Future[tuple[Trial, Fitted] | None]] = {}
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
+    try:
+        for number in range(len(kept), total):
+            for one in _may_begin(number, first_round, total):
+                if one not in begun:
+                    begun[one] = pool.submit(attempt, one, proposal(one))
+            made = begun.pop(number).result()
+            if made is None:
+                return
+            yield made
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _may_begin(number: int, first_round: int, total: int) -> list[int]:

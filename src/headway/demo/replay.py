@@ -82,12 +82,12 @@ class Replay:
         return tended.days[-1]
 
     def _await_refresh(self) -> None:
-        """Wait until the server answers from what was published last; it looks fifty times a second."""
+        """Wait until the server answers from what was published last; it looks a hundred times a second."""
         wanted = read_current(self.project.store.serving).epoch
         for _ in range(_LOOKS):
             if self.client.get("/health")["epoch"] >= wanted:
                 return
-            time.sleep(0.01)
+            time.sleep(0.002)
         raise HeadwayError(f"The server has not taken up what was published: epoch {wanted} is wanted.")
 
     def _ask(self, first_us: int, after_us: int) -> None:
@@ -130,4 +130,4 @@ class Replay:
 
 
 _NEVER_US = 24 * 60 * MINUTE
-_LOOKS = 3_000
+_LOOKS = 15_000

@@ -13,7 +13,7 @@ import msgspec
 
 from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
-from headway.loop.sources import Material, last_events_us, material_of
+from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
 from headway.nouns.brief import Quota, Threshold, false_alarm_windows, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from headway.loop.train import RunResult
     from headway.monitor.reference import Reference
     from headway.nouns.examples import Examples
+    from headway.query.definitions import Definitions
 
 __all__ = [
     "ReleaseFacts",
@@ -281,7 +282,7 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
     kept = {name: store.book.get(key) for name, key in _dimension_keys(material).items()}
     with Database() as database:
         files = recent_files(store, material, since_us=since_us - definitions.lag_us)
-        point_in_time = PointInTime(database, definitions, files)
+        point_in_time = PointInTime(database, definitions, files, tell_files=True)
         manifest = fill(
             definitions,
             point_in_time,
@@ -290,6 +291,9 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
             blobs=store.blobs,
             kept={name: msgspec.convert(found, StoredTimeline) for name, found in kept.items() if found is not None},
         )
+        for name in _forgetful(definitions):
+            if None in last_events_us(store, material, name):
+                remember_last_events(store, material, name, point_in_time.last_events_us(name))
     stored = {timeline.definition: timeline for timeline in manifest.timelines}
     for name, key in _dimension_keys(material).items():
         store.remembered(key, "dimension", partial(msgspec.to_builtins, stored[name]))
@@ -312,22 +316,32 @@ def _dimension_keys(material: Material) -> dict[str, str]:
 def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Path, ...]]:
     """Return the files of each source that can still matter to look-ups from ``since_us`` on.
 
-    A source is cut only if every look-up into it forgets: windows do, and so does "latest" with a ``max_age``.
+    A source is cut only if every look-up into it forgets; and a file only once it has been read, for nobody knows
+    before what is in it.
     """
     files = dict(material.files)
-    for name, relation in material.definitions.relations.items():
-        timelines = [t for t in material.definitions.online_timelines if t.source == name]
-        if relation.static or not timelines:
-            continue
-        ages = [t.window_us if t.shape == "window" else t.max_age_us for t in timelines]
-        if any(age is None for age in ages):
-            continue
-        first_us = since_us - max(age for age in ages if age is not None)
+    for name, longest_us in _forgetful(material.definitions).items():
         last = last_events_us(store, material, name)
-        kept = [path for path, last_us in zip(files[name], last, strict=True) if last_us >= first_us]
+        kept = [
+            path
+            for path, last_us in zip(files[name], last, strict=True)
+            if last_us is None or last_us >= since_us - longest_us
+        ]
         # An engine's relation needs a file to take its columns from, even when every row is too old.
         files[name] = tuple(kept) or files[name][-1:]
     return files
+
+
+def _forgetful(definitions: Definitions) -> dict[str, int]:
+    """Return after how long each source is forgotten, if every look-up into it forgets: windows, and a ``max_age``."""
+    found = {}
+    for name, relation in definitions.relations.items():
+        timelines = [t for t in definitions.online_timelines if t.source == name]
+        ages = [t.window_us if t.shape == "window" else t.max_age_us for t in timelines]
+        lasting = [age for age in ages if age is not None]
+        if not relation.static and timelines and len(lasting) == len(ages):
+            found[name] = max(lasting)
+    return found
 
 
 def quota_of(release: Release) -> Quota | Threshold:

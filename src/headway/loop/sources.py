@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from headway.data.collect import collect
 from headway.nouns.brief import Brief
-from headway.nouns.event import SnapshotTaken
+from headway.nouns.event import Event, SnapshotTaken, StepFinished
 from headway.nouns.snapshot import Snapshot
 from headway.query.definitions import Definitions, resolve
 
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.query.functions import Kind
 
-__all__ = ["Material", "definitions_of", "last_events_us", "material_of", "snapshot_of", "take_snapshots"]
+__all__ = [
+    "Material",
+    "definitions_of",
+    "last_events_us",
+    "material_of",
+    "remember_last_events",
+    "snapshot_of",
+    "take_snapshots",
+]
+
+_SOURCES_AT_ONCE = 2  # of many small files, opening and sniffing is most of the work; a large one takes all processors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,32 +56,46 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
         When a source cannot be read; nothing is recorded then.
     """
     snapshots: dict[str, Snapshot] = {}
-    events: list[SnapshotTaken] = []
+    events: list[Event] = []
     began = time.monotonic()
     store.progress.start("read sources", total=len(brief.sources))
-    for name, source in brief.sources.items():
-        last = store.ledger.snapshots(source=name)
-        previous = snapshot_of(store, last[-1].snapshot) if last else None
+    before = {name: _last_snapshot(store, name) for name in brief.sources}
+
+    def taken(name: str) -> Snapshot:
         snapshot = collect(
             name,
-            source,
+            brief.sources[name],
             folder=store.folder,
             store=store.blobs,
-            previous=previous,
+            previous=before[name],
             progress=lambda file: store.progress.advance("read sources", 0, note=file),
         )
-        snapshots[name] = snapshot
         store.progress.advance("read sources")
+        return snapshot
+
+    pool = ThreadPoolExecutor(_SOURCES_AT_ONCE, thread_name_prefix="source")
+    try:
+        read = dict(zip(brief.sources, pool.map(taken, brief.sources), strict=True))
+    finally:
+        # Ctrl-C must not wait for a file that takes minutes; nothing of it is recorded.
+        pool.shutdown(wait=False, cancel_futures=True)
+    for name, snapshot in read.items():
+        snapshots[name], previous = snapshot, before[name]
         if previous is None or snapshot.digest != previous.digest:
-            store.remembered(f"snapshot:{snapshot.digest}", f"snapshot {name}", partial(_kept, store, snapshot))
-            events.append(
+            events += (
+                StepFinished(
+                    key=f"snapshot:{snapshot.digest}",
+                    step=f"snapshot {name}",
+                    output={"blob": store.put(snapshot)},
+                    seconds=0.0,
+                ),
                 SnapshotTaken(
                     source=name,
                     snapshot=snapshot.digest,
                     rows=snapshot.rows,
                     files=len(snapshot.segments),
                     added_rows=snapshot.rows - (previous.rows if previous else 0),
-                )
+                ),
             )
     store.progress.finish("read sources", reused=not events, seconds=time.monotonic() - began)
     if events:
@@ -78,8 +103,9 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     return material_of(store, brief, snapshots)
 
 
-def _kept(store: Store, snapshot: Snapshot) -> dict[str, str]:
-    return {"blob": store.put(snapshot)}
+def _last_snapshot(store: Store, name: str) -> Snapshot | None:
+    last = store.ledger.snapshots(source=name)
+    return snapshot_of(store, last[-1].snapshot) if last else None
 
 
 def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -> Material:
@@ -115,26 +141,29 @@ def _resolved(brief: bytes, columns: tuple[tuple[str, tuple[tuple[str, str], ...
     return resolve(msgspec.json.decode(brief, type=Brief), kinds)
 
 
-def last_events_us(store: Store, material: Material, name: str) -> list[int]:
-    """Return when the last event of each segment of a source happens; remembered, since a segment never changes."""
-    source = material.brief.sources[name]
-    how = hashlib.sha256(msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")).hexdigest()[
-        :16
-    ]
-    return [
-        int(
-            store.remembered(
-                f"last event:{segment.blob}:{how}", "last event", partial(_last_event, material, name, path)
-            )["last_us"]
+def last_events_us(store: Store, material: Material, name: str) -> list[int | None]:
+    """Return when the last event of each segment of a source happens; ``None`` where nobody has looked yet."""
+    found = [store.recalled(key) for key in _last_event_keys(material, name)]
+    return [None if one is None else int(one["last_us"]) for one in found]
+
+
+def remember_last_events(store: Store, material: Material, name: str, found: Mapping[str, int]) -> None:
+    """Keep when the last event of each segment that has been read happens, for a segment never changes.
+
+    ``found`` has it by path; a segment without any event is not in it.
+    """
+    keys = zip(_last_event_keys(material, name), material.files[name], strict=True)
+    store.record(
+        *(
+            StepFinished(key=key, step="last event", output={"last_us": found.get(str(path), 0)}, seconds=0.0)
+            for key, path in keys
+            if store.recalled(key) is None
         )
-        for segment, path in zip(material.snapshots[name].segments, material.files[name], strict=True)
-    ]
+    )
 
 
-def _last_event(material: Material, name: str, path: Path) -> dict[str, int]:
-    from headway.query.database import Database
-    from headway.query.point_in_time import PointInTime
-
-    with Database() as database:
-        point_in_time = PointInTime(database, material.definitions, {**material.files, name: (path,)})
-        return {"last_us": point_in_time.last_event_us(name)}
+def _last_event_keys(material: Material, name: str) -> list[str]:
+    source = material.brief.sources[name]
+    read_as = msgspec.json.encode((source.time, source.derive, source.zone), order="sorted")
+    how = hashlib.sha256(read_as).hexdigest()[:16]
+    return [f"last event:{segment.blob}:{how}" for segment in material.snapshots[name].segments]

@@ -157,12 +157,18 @@ class Store:
         """What runs plans: here, and only what has not been done yet."""
         return LocalEngine(self.book, workers=_STEPS_AT_ONCE)
 
+    def recalled(self, key: str) -> dict[str, Any] | None:
+        """Return what was kept under ``key``; ``None`` where nothing was."""
+        found = self._kept.get(key) or self.book.get(key)
+        if found is not None:
+            self._kept[key] = found
+        return found
+
     def remembered(self, key: str, step: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what was kept under ``key``, or make it now and keep it."""
-        found = self._kept.get(key) or self.book.get(key)
+        found = self.recalled(key)
         if found is None:
             began = time.monotonic()
-            found = make()
+            found = self._kept[key] = make()
             self.book.put(key, step=step, output=found, seconds=time.monotonic() - began)
-        self._kept[key] = found
         return found

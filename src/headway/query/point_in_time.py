@@ -30,6 +30,7 @@ __all__ = ["KNOWN_AT", "LABEL", "PointInTime", "files_sql", "moment_sql"]
 
 LABEL = "@label"
 KNOWN_AT = "@label_known_at"
+_FILE = "@file"
 
 
 def files_sql(paths: Sequence[Path]) -> str:
@@ -58,12 +59,22 @@ class PointInTime:
         The resolved brief.
     files
         For each source the Parquet files of its snapshot, in order.
+    tell_files
+        Keep in mind which row came from which file, for :meth:`last_events_us`.
     """
 
-    def __init__(self, database: Database, definitions: Definitions, files: Mapping[str, Sequence[Path]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        definitions: Definitions,
+        files: Mapping[str, Sequence[Path]],
+        *,
+        tell_files: bool = False,
+    ) -> None:
         self._database = database
         self._definitions = definitions
         self._files = files
+        self._tell_files = tell_files
         self._tables: dict[str, str] = {}
         self._steps: dict[tuple[Timeline, int | None], str] = {}
 
@@ -81,9 +92,11 @@ class PointInTime:
         if name not in self._tables:
             relation, wanted = self._definitions.relations[name], self._definitions.reads(name)
             raw = relation.raw_inputs(wanted)
-            columns = ", ".join(quote(column) for column in relation.raw if column in raw) or "1 AS one"
-            text = self._derived_sql(relation, f"(SELECT {columns} FROM {_files_sql(self._files[name])})", wanted)
-            kept = ", ".join(quote(column) for column in relation.kinds if column in wanted) or "one"
+            files = _files_sql(self._files[name], f", filename = '{_FILE}'" if self._tell_files else "")
+            told = [_FILE] if self._tell_files else []
+            columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
+            text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", wanted)
+            kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
             with _explained(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")
         return self._tables[name]
@@ -301,11 +314,15 @@ class PointInTime:
         )
         return int(last or 0)
 
-    def last_event_us(self, name: str) -> int:
-        """Return when the last event of source ``name`` happens; 0 where none does."""
+    def last_events_us(self, name: str) -> dict[str, int]:
+        """Return when the last event in each file of source ``name`` happens, by path; one without any is left out."""
         time = self._definitions.relations[name].source.time
-        ((last,),) = self._database.rows(f"SELECT epoch_us(max({quote(time)})) FROM {self.table(name)}")
-        return int(last or 0)
+        return dict(
+            self._database.rows(
+                f"SELECT {quote(_FILE)}, epoch_us(max({quote(time)})) AS last FROM {self.table(name)} "
+                f"GROUP BY {quote(_FILE)} HAVING last IS NOT NULL"
+            )
+        )
 
     def kinds_sql(self, name: str) -> str:
         """Return an empty relation with the raw columns of source ``name``, to hold the rows of a batch."""

@@ -1,6 +1,6 @@
 """Starting and stopping a serving process: one process, one thread for predictions, the log closed at the end.
 
-The file hides uvicorn, and how the process follows what is in service: a task looks at one small file fifty times a
+The file hides uvicorn, and how the process follows what is in service: a task looks at one small file a hundred times a
 second and loads what is new in another thread; requests only ever take a reference.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _log = logging.getLogger("headway.server")
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.01
 _RETRY_EVERY_S = 2.0
 _DRAIN_S = 10
 
