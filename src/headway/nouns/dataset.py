@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from headway.nouns.examples import FeatureColumn
+from headway.nouns.task import Task
 
 __all__ = ["Dataset", "SplitCount"]
 
@@ -23,6 +24,8 @@ class SplitCount(msgspec.Struct, frozen=True, kw_only=True):
     embargoed: int = 0
     """Examples whose label is known by now, but was not yet when the next split begins."""
     days: int = 0
+    censored: int = 0
+    """Examples whose horizon was not over when the dataset was frozen: they have no label yet, and are no negatives."""
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, int]
     stale: dict[str, int]
     table: str
+    task: Task = "condition"
+    classes: tuple[str, ...] = ()
+    """The names of the classes where the task is ``category``; a label is a position in it."""
 
     @property
     def digest(self) -> str:

@@ -38,8 +38,8 @@ class Examples:
     features
         Table of ``float32`` and ``string`` columns; null means missing.
     label
-        0.0 or 1.0 for a category of two; the number itself for a number. Never NaN: examples whose label
-        is void or not yet known are not in here.
+        As ``nouns/task.py`` says for the task. Never NaN: examples whose label is void or not yet known are not in
+        here.
     day
         Days since 1970-01-01 in the zone of the split: the unit that is resampled, since examples of one
         day share its weather.
@@ -51,6 +51,8 @@ class Examples:
         Microseconds since 1970-01-01 UTC.
     key
         The columns that name the entity of each example.
+    group
+        Which examples are ranked against each other, as whole numbers; None where the task is no ranking.
     """
 
     features: pa.Table
@@ -60,6 +62,7 @@ class Examples:
     segments: pa.Table
     predict_at: NDArray[np.int64]
     key: pa.Table
+    group: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.label)

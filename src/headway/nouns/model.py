@@ -7,16 +7,19 @@ import hashlib
 import msgspec
 
 from headway.nouns.examples import FeatureColumn
+from headway.nouns.task import Task
 from headway.nouns.trial import Interpretability, Setting
 
 __all__ = ["Model", "Parity", "Share", "Signature"]
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes into the graph, in this order, and what comes out: the probability of the positive class."""
+    """What goes into the graph, in this order, and what comes out: one score, or with ``classes`` one for each."""
 
     columns: tuple[FeatureColumn, ...]
     output: str = "score"
+    task: Task = "condition"
+    classes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
