@@ -27,6 +27,7 @@ from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from headway.nouns.brief import Split
@@ -64,7 +65,7 @@ def _midnight_us(day: dt.date, zone: str) -> int:
 def freeze(
     definitions: Definitions,
     snapshots: Mapping[str, Snapshot],
-    files: Mapping[str, Sequence[Path]],
+    files: Mapping[str, Sequence[os.PathLike[str]]],
     *,
     as_of_us: int,
     store: TableStore,

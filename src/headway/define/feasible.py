@@ -23,8 +23,8 @@ from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ _SIGNAL_ROWS = 60_000
 def gather(
     definitions: Definitions,
     snapshots: Mapping[str, Snapshot],
-    files: Mapping[str, Sequence[Path]],
+    files: Mapping[str, Sequence[os.PathLike[str]]],
     *,
     as_of_us: int,
 ) -> Facts:

@@ -18,6 +18,7 @@ from headway.data.collect import collect
 from headway.loop.sources import definitions_of
 from headway.query.compile import quote
 from headway.query.database import Database
+from headway.query.parts import parts_of
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class World:
                 name: collect(name, source, folder=folder, store=blobs) for name, source in brief.sources.items()
             }
             definitions = definitions_of(brief, snapshots)
-            files = {name: [blobs.path(s.blob) for s in snapshot.segments] for name, snapshot in snapshots.items()}
+            files = {name: parts_of(snapshot, blobs) for name, snapshot in snapshots.items()}
             table = PointInTime(database, definitions, files).examples(
                 as_of_us=1 << 60, since_us=since_us, until_us=until_us
             )

@@ -32,6 +32,7 @@ from headway.query.point_in_time import PointInTime
 from headway.query.row_form import moment_text
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -103,7 +104,7 @@ class Batch:
         scorer: TableScorer,
         release: Release,
         *,
-        files: Mapping[str, Sequence[Path]],
+        files: Mapping[str, Sequence[os.PathLike[str]]],
         as_of_us: int,
         store: str = "",
     ) -> None:

@@ -33,13 +33,13 @@ from headway.online.manifest import StoredTimeline, definition_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from headway.loop.store import Store
     from headway.loop.train import RunResult
     from headway.monitor.reference import Reference
     from headway.nouns.examples import Examples
     from headway.query.definitions import Definitions
+    from headway.query.parts import Part
 
 __all__ = [
     "ReleaseFacts",
@@ -313,7 +313,7 @@ def _dimension_keys(material: Material) -> dict[str, str]:
     return found
 
 
-def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Path, ...]]:
+def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Part, ...]]:
     """Return the files of each source that can still matter to look-ups from ``since_us`` on.
 
     A source is cut only if every look-up into it forgets; and a file only once it has been read, for nobody knows

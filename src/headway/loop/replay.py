@@ -22,13 +22,13 @@ from headway.nouns.expression import columns_of, parse
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.functions import SQL_TYPES
-from headway.query.point_in_time import PointInTime, files_sql
+from headway.query.parts import placed_sql
+from headway.query.point_in_time import PointInTime
 from headway.query.row_form import RowForm
 from headway.query.timeline import EVENT, FIXED_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.nouns.brief import FeatureSpec
     from headway.nouns.prediction import Prediction
+    from headway.nouns.snapshot import Origin
     from headway.query.definitions import Definitions, Feature, Relation
+    from headway.query.parts import Part
     from headway.query.timeline import Aggregate, Timeline
 
 __all__ = ["replay"]
 
-_FILE, _ROW, _HAPPENED, _KNOWN = "@file", "@row", "@happened", "@known"
+_FILE, _ORIGIN, _ROW, _HAPPENED, _KNOWN = "@file", "@from", "@row", "@happened", "@known"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (the engine's moments carry no zone; they are UTC)
 _NOBODY = -1
 
@@ -113,7 +115,7 @@ class _Asked:
         self,
         database: Database,
         material: Material,
-        files: Mapping[str, Sequence[Path]],
+        files: Mapping[str, Sequence[Part]],
         *,
         as_of_us: int,
         shown: int,
@@ -125,10 +127,10 @@ class _Asked:
         self.shown = shown
         self.versions = {name: snapshot.digest for name, snapshot in material.snapshots.items()}
         self.point_in_time = PointInTime(database, material.definitions, files)
-        self._names = {
-            str(path): segment.file
+        self._segments = {
+            part.name: segment
             for name, snapshot in material.snapshots.items()
-            for path, segment in zip(material.files[name], snapshot.segments, strict=True)
+            for part, segment in zip(material.files[name], snapshot.segments, strict=True)
         }
         blind = material.definitions.known_by(as_of_us)
         self._blind = dict(zip(material.definitions.online_timelines, blind.online_timelines, strict=True))
@@ -144,8 +146,8 @@ class _Asked:
         if name not in self._relations:
             relation = self.definitions.relations[name]
             columns = ", ".join(map(quote, relation.raw))
-            placed = f'filename AS "{_FILE}", file_row_number + 1 AS "{_ROW}"'
-            raw = f"(SELECT {columns}, {placed} FROM {files_sql(self.files[name])})"
+            placed = placed_sql(self.files[name], part=_FILE, origin=_ORIGIN, row=_ROW)
+            raw = f'(SELECT {columns}, "{_FILE}", "{_ORIGIN}", "{_ROW}" FROM {placed})'
             self._relations[name] = f"({self.point_in_time.relation_sql(relation, raw)})"
         return self._relations[name]
 
@@ -153,9 +155,9 @@ class _Asked:
         """Return what was asked of these timelines, with the values of the columns ``taken``."""
         return tuple(found for timeline in timelines for found in self.steps(timeline).look_ups(taken))
 
-    def file_name(self, path: str) -> str:
-        """Return a source's file by the blob that holds its rows."""
-        return self._names[path]
+    def origin(self, part: str, place: int) -> Origin:
+        """Return the version of a file from which a row was read, by the part that holds it."""
+        return self._segments[part].origin(place)
 
 
 class _Question:
@@ -196,7 +198,7 @@ class _Question:
     def _rows(self, keys: tuple[Any, ...], moment_us: int) -> pa.Table:
         timeline, kinds = self._blind, self._relation.kinds
         names = [*dict.fromkeys([*self._relation.source.key, *(c for c, _ in timeline.columns), *self._measured()])]
-        chosen = [f'"{_FILE}"', f'"{_ROW}"', *(quote(name) for name in names)]
+        chosen = [f'"{_FILE}"', f'"{_ORIGIN}"', f'"{_ROW}"', *(quote(name) for name in names)]
         source = self._asked.relation(timeline.source)
         order = ""
         if timeline.shape != "static":
@@ -205,7 +207,8 @@ class _Question:
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
             # Of a window, what weighs most comes first: those are the rows that a reader asks for.
             weights = [f"abs({m}) DESC NULLS LAST" for m in _measures(timeline).values()]
-            order = f"ORDER BY {', '.join([*weights, f'{quote(_HAPPENED)} DESC', quote(_FILE), quote(_ROW)])}"
+            places = [quote(_FILE), quote(_ORIGIN), quote(_ROW)]
+            order = f"ORDER BY {', '.join([*weights, f'{quote(_HAPPENED)} DESC', *places])}"
         chosen += [
             f'CAST({aggregate.sql} AS {"DOUBLE" if aggregate.kind == "float" else "BIGINT"}) AS "@m{position}"'
             for position, aggregate in enumerate(timeline.aggregates)
@@ -261,8 +264,10 @@ class _Question:
         key = self._relation.source.key
         shown = {*taken, *self._relation.raw_inputs(taken & set(self._relation.kinds))}
         measures = [name for name in row if name.startswith("@m")]
+        origin = self._asked.origin(row[_FILE], row[_ORIGIN])
         return SourceRow(
-            file=self._asked.file_name(row[_FILE]),
+            file=origin.file,
+            file_digest=origin.digest.partition("-")[0],
             row=row[_ROW],
             key={name: _plain(row[name]) for name in key},
             happened_at=_text(row.get(_HAPPENED)),
@@ -334,13 +339,13 @@ def _text_of(spec: str | FeatureSpec) -> str:
     return f"{spec.take or spec.value} of {spec.from_} by {by}" if spec.from_ else spec.value
 
 
-def _refuse_gone(files: Mapping[str, Sequence[Path]]) -> None:
+def _refuse_gone(files: Mapping[str, Sequence[Part]]) -> None:
     for name, paths in files.items():
-        for path in paths:
-            if not path.exists():
+        for part in paths:
+            if not part.path.exists():
                 raise NotFound(
-                    f"The rows of source {name!r} that were looked into are gone: there is no blob {path.name}.",
-                    where=str(path),
+                    f"The rows of source {name!r} that were looked into are gone: there is no blob {part.path.name}.",
+                    where=str(part),
                     hint="Restore the store's blobs from a backup.",
                 )
 

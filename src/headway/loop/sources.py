@@ -16,17 +16,19 @@ from headway.nouns.brief import Brief
 from headway.nouns.event import Event, SnapshotTaken, StepFinished
 from headway.nouns.snapshot import Snapshot
 from headway.query.definitions import Definitions, resolve
+from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from headway.loop.store import Store
     from headway.query.functions import Kind
+    from headway.query.parts import Part
 
 __all__ = [
     "Material",
     "definitions_of",
+    "files_of",
     "last_events_us",
     "material_of",
     "remember_last_events",
@@ -44,7 +46,7 @@ class Material:
     brief: Brief
     snapshots: Mapping[str, Snapshot]
     definitions: Definitions
-    files: Mapping[str, tuple[Path, ...]]
+    files: Mapping[str, tuple[Part, ...]]
 
 
 def take_snapshots(store: Store, brief: Brief) -> Material:
@@ -93,7 +95,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
                     source=name,
                     snapshot=snapshot.digest,
                     rows=snapshot.rows,
-                    files=len(snapshot.segments),
+                    files=len(files_of(snapshot)),
                     added_rows=snapshot.rows - (previous.rows if previous else 0),
                 ),
             )
@@ -114,10 +116,7 @@ def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -
         brief=brief,
         snapshots=snapshots,
         definitions=definitions_of(brief, snapshots),
-        files={
-            name: tuple(store.blobs.path(segment.blob) for segment in snapshot.segments)
-            for name, snapshot in snapshots.items()
-        },
+        files={name: parts_of(snapshot, store.blobs) for name, snapshot in snapshots.items()},
     )
 
 
@@ -126,6 +125,15 @@ def snapshot_of(store: Store, digest: str) -> Snapshot:
     manifest = store.ledger.step(f"snapshot:{digest}")
     assert manifest is not None, digest
     return store.get(manifest["blob"], Snapshot)
+
+
+def files_of(snapshot: Snapshot) -> list[tuple[str, str, int]]:
+    """Return the files of a snapshot, each with the digest of its bytes and how many rows it has."""
+    rows: dict[tuple[str, str], int] = {}
+    for segment in snapshot.segments:
+        file = segment.file, segment.file_digest.partition("-")[0]
+        rows[file] = rows.get(file, 0) + segment.rows
+    return [(*file, count) for file, count in rows.items()]
 
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:

@@ -35,6 +35,8 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     row
         Its number in ``file``, from 1; a header is not counted.
+    file_digest
+        The version of the file in which it stood there: a file may have been handed over anew since.
     key
         What names it, as the brief says.
     happened_at, known_at
@@ -52,6 +54,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     known_at: str
     values: dict[str, Any]
     counts: float | None = None
+    file_digest: str = ""
 
 
 class LookUp(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,35 +12,26 @@ from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.nouns.clock import format_moment
-from headway.query.compile import quote, quote_text
+from headway.query.compile import quote
 from headway.query.database import EngineError
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
 from headway.query.functions import SQL_TYPES
+from headway.query.parts import parts_sql
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from headway.query.database import Database
     from headway.query.timeline import Timeline
 
-__all__ = ["KNOWN_AT", "LABEL", "PointInTime", "files_sql", "moment_sql"]
+__all__ = ["KNOWN_AT", "LABEL", "PointInTime", "moment_sql"]
 
 LABEL = "@label"
 KNOWN_AT = "@label_known_at"
 _FILE = "@file"
-
-
-def files_sql(paths: Sequence[Path]) -> str:
-    """Return a relation over Parquet files, with ``filename`` and ``file_row_number`` (from 0)."""
-    return _files_sql(paths, ", filename = true, file_row_number = true")
-
-
-def _files_sql(paths: Sequence[Path], options: str = "") -> str:
-    listed = ", ".join(quote_text(str(path)) for path in paths)
-    return f"read_parquet([{listed}]{options})"
 
 
 def moment_sql(moment_us: int) -> str:
@@ -58,7 +49,7 @@ class PointInTime:
     definitions
         The resolved brief.
     files
-        For each source the Parquet files of its snapshot, in order.
+        For each source the Parquet files of its snapshot, in order; a file less some rows is a ``Part``.
     tell_files
         Keep in mind which row came from which file, for :meth:`last_events_us`.
     """
@@ -67,7 +58,7 @@ class PointInTime:
         self,
         database: Database,
         definitions: Definitions,
-        files: Mapping[str, Sequence[Path]],
+        files: Mapping[str, Sequence[os.PathLike[str]]],
         *,
         tell_files: bool = False,
     ) -> None:
@@ -92,7 +83,7 @@ class PointInTime:
         if name not in self._tables:
             relation, wanted = self._definitions.relations[name], self._definitions.reads(name)
             raw = relation.raw_inputs(wanted)
-            files = _files_sql(self._files[name], f", filename = '{_FILE}'" if self._tell_files else "")
+            files = parts_sql(self._files[name], filename=_FILE if self._tell_files else "")
             told = [_FILE] if self._tell_files else []
             columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
             text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", wanted)
