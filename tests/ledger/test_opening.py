@@ -182,6 +182,10 @@ def test_acknowledged_events_are_synced_to_the_disk(ledger: Ledger) -> None:
     assert settings == ["wal", 2]
 
 
+# What came after that file was written.
+LATER_KINDS = {"ErasureBegun", "ErasureFinished", "HoldPlaced", "HoldReleased", "SnapshotsCollected"}
+
+
 def test_a_store_of_the_first_schema_is_still_read_and_replayed(tmp_path: Path, dump: Callable[..., Any]) -> None:
     """A file written once, and kept: it opens, its chain holds, and its events make the tables that it has."""
     shutil.copytree(OLD, tmp_path / "old")
@@ -189,7 +193,7 @@ def test_a_store_of_the_first_schema_is_still_read_and_replayed(tmp_path: Path, 
         kept = Head(seq=24, hash=(OLD / "schema-0001.head").read_text().strip())
         assert ledger.verify(kept) == kept
         before = dump(ledger)
-        assert {entry.event.__class__.__name__ for entry in ledger.events()} == set(KINDS)
+        assert {entry.event.__class__.__name__ for entry in ledger.events()} == set(KINDS) - LATER_KINDS
         assert ledger.rebuild(FolderBlobs(tmp_path / "old" / "blobs").read) == 24
         assert dump(ledger) == before
         champion = ledger.champion()

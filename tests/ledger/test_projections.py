@@ -38,6 +38,8 @@ OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: MOMENTS,
     float: FLOATS,
     dict[str, Any]: st.dictionaries(TEXTS, JSON, max_size=3),
+    dict[str, int]: st.dictionaries(TEXTS, MOMENTS, max_size=3),
+    tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     dict[str, float]: st.dictionaries(TEXTS, FLOATS, max_size=3),
 }
 # Fields that name one of few things, so that events meet each other.

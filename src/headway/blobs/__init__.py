@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from headway.blobs.blobs import Blobs, BlobsChecked
+from headway.blobs.blobs import Blob, Blobs, BlobsChecked, Redaction
 from headway.blobs.digest import Digest, checked_digest, digest_of, is_digest
 from headway.blobs.folder import FolderBlobs
 
-__all__ = ["Blobs", "BlobsChecked", "Digest", "FolderBlobs", "checked_digest", "digest_of", "is_digest"]
+__all__ = [
+    "Blob",
+    "Blobs",
+    "BlobsChecked",
+    "Digest",
+    "FolderBlobs",
+    "Redaction",
+    "checked_digest",
+    "digest_of",
+    "is_digest",
+]

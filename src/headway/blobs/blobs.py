@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from headway.blobs.digest import Digest
 
-__all__ = ["Blobs", "BlobsChecked"]
+__all__ = ["Blob", "Blobs", "BlobsChecked", "Redaction"]
 
 
 class BlobsChecked(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,33 @@ class BlobsChecked(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     size_bytes: int
     bad: tuple[str, ...] = ()
+    redacted: int = 0
+
+
+class Blob(msgspec.Struct, frozen=True, kw_only=True):
+    """One blob as it lies there: its name, its size, and how long ago it was written."""
+
+    digest: str
+    size_bytes: int
+    age_s: float
+
+
+class Redaction(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the place of a blob from which something was erased; it says nothing of what that was.
+
+    Attributes
+    ----------
+    of
+        The blob that stood here.
+    now
+        The blob that is read instead; "" where nothing is left.
+    erasure
+        The id of the erasure, which the ledger explains.
+    """
+
+    of: str
+    now: str
+    erasure: str
 
 
 class Blobs(Protocol):
@@ -73,6 +100,18 @@ class Blobs(Protocol):
 
     def delete(self, digest: Digest) -> bool:
         """Forget the blob, and return whether it was there."""
+        ...
+
+    def redact(self, digest: Digest, *, now: Digest, erasure: str) -> None:
+        """Forget the blob, and let whoever asks for it read ``now`` instead; see :class:`Redaction`."""
+        ...
+
+    def redaction(self, digest: Digest) -> Redaction | None:
+        """Return what stands in the place of a blob that was redacted; None for any other."""
+        ...
+
+    def listed(self) -> list[Blob]:
+        """Return all blobs, in the order of their names."""
         ...
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> BlobsChecked:

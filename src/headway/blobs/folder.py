@@ -15,9 +15,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
 from blake3 import blake3
 
-from headway.blobs.blobs import BlobsChecked
+from headway.blobs.blobs import Blob, BlobsChecked, Redaction
 from headway.blobs.digest import Digest, checked_digest, is_digest
 from headway.errors import NO_ROOM, NotFound, StoreCorrupt, StoreError, StoreFull
 
@@ -30,6 +31,7 @@ __all__ = ["FolderBlobs"]
 _PIECE = 1 << 20
 _STALE_S = 86_400.0
 _SCRATCH = "tmp"
+_REDACTED = ".redacted"
 
 
 class FolderBlobs:
@@ -111,7 +113,7 @@ class FolderBlobs:
         path = self.path(digest)
         with _speaking(self.root):
             data = path.read_bytes()
-        if blake3(data).hexdigest() != digest:
+        if blake3(data).hexdigest() != path.parent.name + path.name:
             raise StoreCorrupt(
                 f"The file holds {len(data)} bytes that are not what its name says.",
                 where=str(path),
@@ -120,15 +122,71 @@ class FolderBlobs:
         return data
 
     def path(self, digest: Digest) -> Path:
-        """Return the file of the blob."""
+        """Return the file of the blob; of one that was redacted, what is left of it."""
         path = self._place(digest)
-        if not path.is_file():
+        if path.is_file():
+            return path
+        redaction = self.redaction(digest)
+        if redaction is None:
             raise NotFound(f"There is no blob {digest}.", where=str(self.root))
-        return path
+        if not redaction.now:
+            raise NotFound(
+                f"Blob {digest} is gone: all that it held was erased ({redaction.erasure}).",
+                where=str(self.root),
+                hint="'headway data erasures' says when, and who asked for it.",
+            )
+        return self.path(redaction.now)
 
     def has(self, digest: Digest) -> bool:
-        """Return whether the blob is there."""
-        return is_digest(digest) and self._place(digest).is_file()
+        """Return whether the blob, or what is left of it, is there."""
+        if not is_digest(digest):
+            return False
+        if self._place(digest).is_file():
+            return True
+        redaction = self.redaction(digest)
+        return redaction is not None and self.has(redaction.now)
+
+    def redact(self, digest: Digest, *, now: Digest, erasure: str) -> None:
+        """Forget the blob, and let whoever asks for it read ``now`` instead ("": nothing).
+
+        The note is on the disk before the bytes go, so that a crash in between leaves both, and a second call
+        finishes what the first one began.
+        """
+        place = self._place(digest)
+        note = place.with_name(place.name + _REDACTED)
+        with _speaking(self.root):
+            temporary = self._fresh_name()
+            with temporary.open("wb") as file:
+                file.write(msgspec.json.encode(Redaction(of=digest, now=now, erasure=erasure)))
+                file.flush()
+                os.fsync(file.fileno())
+            note.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(note)
+            place.unlink(missing_ok=True)
+            _sync_folder(place.parent)
+
+    def redaction(self, digest: Digest) -> Redaction | None:
+        """Return what stands in the place of a blob that was redacted."""
+        place = self._place(digest)
+        try:
+            note = place.with_name(place.name + _REDACTED).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(note, type=Redaction)
+        except msgspec.MsgspecError as error:
+            raise StoreCorrupt(f"The note of a redaction is damaged: {error}.", where=str(place) + _REDACTED) from None
+
+    def listed(self) -> list[Blob]:
+        """Return all blobs in the order of their names; ages are read off the file system's own clock."""
+        with _speaking(self.root):
+            now = self._now()
+            found = []
+            for file in sorted(self.root.glob("??/*")):
+                if is_digest(digest := file.parent.name + file.name):
+                    stat = file.stat()
+                    found.append(Blob(digest=digest, size_bytes=stat.st_size, age_s=now - stat.st_mtime))
+            return found
 
     def delete(self, digest: Digest) -> bool:
         """Forget the blob, and return whether it was there."""
@@ -144,7 +202,9 @@ class FolderBlobs:
     def verify(self, progress: Callable[[int, int], None] | None = None) -> BlobsChecked:
         """Read every file and name those whose bytes, or whose names, are not a blob's."""
         files = sorted(file for file in self.root.glob("*/*") if file.parent.name != _SCRATCH)
-        bad: list[str] = []
+        notes = [file for file in files if file.name.endswith(_REDACTED)]
+        bad = [str(note) for note in notes if not _reads(note)]
+        files = [file for file in files if not file.name.endswith(_REDACTED)]
         size = 0
         for done, file in enumerate(files, start=1):
             hasher = blake3()
@@ -156,7 +216,7 @@ class FolderBlobs:
                 bad.append(str(file))
             if progress is not None:
                 progress(done, len(files))
-        return BlobsChecked(count=len(files), size_bytes=size, bad=tuple(bad))
+        return BlobsChecked(count=len(files), size_bytes=size, bad=tuple(sorted(bad)), redacted=len(notes))
 
     def sweep(self) -> int:
         """Remove what killed writers left behind a day ago or earlier, and return how many pieces that was.
@@ -167,10 +227,7 @@ class FolderBlobs:
         with _speaking(self.root):
             if not self._scratch.is_dir():
                 return 0
-            probe = self._fresh_name()
-            probe.touch()
-            now = probe.stat().st_mtime
-            probe.unlink()
+            now = self._now()
             swept = 0
             for entry in self._scratch.iterdir():
                 with contextlib.suppress(FileNotFoundError):  # its own writer was faster
@@ -182,6 +239,14 @@ class FolderBlobs:
                         entry.unlink()
                     swept += 1
             return swept
+
+    def _now(self) -> float:
+        """Return the time by the file system's own clock."""
+        probe = self._fresh_name()
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return now
 
     def _place(self, digest: str) -> Path:
         name = checked_digest(digest)
@@ -232,6 +297,14 @@ class FolderBlobs:
     def _fresh_name(self) -> Path:
         self._scratch.mkdir(parents=True, exist_ok=True)
         return self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _reads(note: Path) -> bool:
+    try:
+        found = msgspec.json.decode(note.read_bytes(), type=Redaction)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return found.of + _REDACTED == note.parent.name + note.name
 
 
 def _write_all(file: io.FileIO, data: memoryview) -> None:

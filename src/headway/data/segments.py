@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from headway.nouns.snapshot import Snapshot
     from headway.query.database import Database
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "FileVersion",
     "SegmentStore",
     "changed",
+    "compacted",
     "deleted_rows",
     "live_marks",
     "merged",
@@ -324,6 +326,28 @@ def merged(
             mark=mark_of(marks) if rows else NOTHING,
             redacted=sum(segment.redacted for segment in segments),
         )
+
+
+def compacted(snapshot: Snapshot, *, store: SegmentStore, database: Database) -> Snapshot:
+    """Return the same version in as few segments as there are files, with nothing in them that is deleted.
+
+    Raises
+    ------
+    StoreCorrupt
+        When a segment's rows are not those that the manifest says.
+    """
+    kinds = {column.name: column.kind for column in snapshot.columns}
+    of_file: dict[tuple[str, str], list[Segment]] = {}
+    for segment in snapshot.segments:
+        of_file.setdefault((segment.file, segment.file_digest), []).append(segment)
+    segments: list[Segment] = []
+    for (file, digest), group in of_file.items():
+        if len(group) == 1 and not group[0].deleted:
+            segments += group
+            continue
+        version = FileVersion(file, digest, group[0].size_bytes)
+        segments.append(merged(group, version=version, kinds=kinds, store=store, database=database))
+    return msgspec.structs.replace(snapshot, segments=tuple(segments))
 
 
 def _origins(segment: Segment) -> tuple[Origin, ...]:

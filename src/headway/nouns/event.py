@@ -19,10 +19,14 @@ __all__ = [
     "Alerted",
     "BriefSeen",
     "ChallengerJudged",
+    "ErasureBegun",
+    "ErasureFinished",
     "Event",
     "FindingCleared",
     "FindingRaised",
     "GateOverridden",
+    "HoldPlaced",
+    "HoldReleased",
     "OutcomesReceived",
     "ProjectOpened",
     "ReleaseActivated",
@@ -34,6 +38,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "SnapshotTaken",
+    "SnapshotsCollected",
     "StepFinished",
     "StoreMaterialised",
     "TrialFinished",
@@ -262,6 +267,59 @@ class Alerted(_Fact, frozen=True, kw_only=True):
     to: str
 
 
+class SnapshotsCollected(_Fact, frozen=True, kw_only=True):
+    """Versions that nothing needs were forgotten (digests), and this many blobs with them."""
+
+    snapshots: tuple[str, ...]
+    blobs: int
+    size_bytes: int
+
+
+class HoldPlaced(_Fact, frozen=True, kw_only=True):
+    """Somebody forbade to delete or erase anything of ``subject``: a source, a version of one (digest), or ``all``."""
+
+    hold: str
+    subject: str
+    by: str
+    why: str
+
+
+class HoldReleased(_Fact, frozen=True, kw_only=True):
+    """A hold is over."""
+
+    hold: str
+    by: str
+    why: str
+
+
+class ErasureBegun(_Fact, frozen=True, kw_only=True):
+    """Somebody asked for an entity of ``source`` to be erased; who that is stands nowhere, not even as a hash."""
+
+    erasure: str
+    source: str
+    columns: tuple[str, ...]
+    by: str
+    why: str
+
+
+class ErasureFinished(_Fact, frozen=True, kw_only=True):
+    """An erasure is complete; ``removed`` counts the rows by where they stood.
+
+    Attributes
+    ----------
+    snapshots
+        Versions (digests) that hold fewer rows now than their name says.
+    datasets, models
+        Those built on rows of the entity: the dataset's table lacks them now, the model has learned from them.
+    """
+
+    erasure: str
+    removed: dict[str, int]
+    snapshots: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
 Event: TypeAlias = (
     ProjectOpened
     | BriefSeen
@@ -284,6 +342,11 @@ Event: TypeAlias = (
     | RetrainingDecided
     | ChallengerJudged
     | Alerted
+    | SnapshotsCollected
+    | HoldPlaced
+    | HoldReleased
+    | ErasureBegun
+    | ErasureFinished
 )
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}

@@ -146,6 +146,12 @@ class Reader:
         if needed > len(data):
             data = _pread(descriptor, place.offset, needed)
         frame = segment.frame_at(data[:needed], number=place.number, base=place.offset)
+        if frame is not None and segment.is_erased(frame.payload):
+            raise NotFound(
+                f"The prediction with the id '{place.number:06x}-{place.offset:07x}-{place.check}' was erased.",
+                where=str(path),
+                hint="'headway data erasures' says when, and who asked for it.",
+            )
         if frame is not None:
             found = _decode(msgspec.msgpack.Decoder(Prediction), frame, path=path)
             if segment.parse_id(found.id, folder=self.folder) == place:
@@ -263,7 +269,9 @@ class Reader:
         end, size, whole = tail.base, tail.base + len(tail.data), tail.base in {0, segment.HEADER_BYTES}
         sums = _Sums()
         for each in segment.walk(tail.data, number=tail.number, base=tail.base, file=str(tail.path)):
-            if isinstance(each, segment.Frame):
+            if isinstance(each, segment.Frame) and segment.is_erased(each.payload):
+                end = each.end
+            elif isinstance(each, segment.Frame):
                 record = _decode(decoder, each, path=tail.path)
                 found.append(record)
                 sums.add(record.served_us)

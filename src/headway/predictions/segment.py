@@ -52,8 +52,10 @@ __all__ = [
     "Header",
     "Place",
     "Summary",
+    "erased",
     "frame_at",
     "frame_bytes",
+    "is_erased",
     "may_grow",
     "numbers",
     "parse_id",
@@ -75,6 +77,9 @@ _U32 = struct.Struct("<I")
 _FRAME = struct.Struct("<III")
 HEADER_BYTES = _HEADER.size + _U32.size
 FRAME_BYTES = _FRAME.size
+
+# MessagePack of a mapping with one entry, "erased", whose value fills the rest: what a record becomes.
+_ERASED = b"\x81\xa6erased\xc6"
 
 _ID = re.compile(r"([0-9a-f]{6})-([0-9a-f]{7})-([0-9a-f]{8})")
 _NAME = re.compile(r"([0-9a-f]{6})\.log")
@@ -259,6 +264,32 @@ def write_summary(folder: Path, number: int, summary: Summary) -> None:
 
 def _summary_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06x}.summary"
+
+
+def erased(length: int) -> bytes:
+    """Return the payload that a record of ``length`` bytes leaves behind when it is erased: as long, and empty.
+
+    Its place stays, since ids are places.
+
+    Raises
+    ------
+    ValueError
+        When a record cannot be as short as that.
+
+    Examples
+    --------
+    >>> is_erased(memoryview(erased(64))), len(erased(64))
+    (True, 64)
+    """
+    filling = length - len(_ERASED) - _U32.size
+    if filling < 0:
+        raise ValueError(f"No record has {length} bytes.")
+    return _ERASED + filling.to_bytes(4, "big") + bytes(filling)
+
+
+def is_erased(payload: memoryview) -> bool:
+    """Return whether a record was erased."""
+    return payload[: len(_ERASED)] == _ERASED
 
 
 def frame_bytes(head: bytes) -> int:
