@@ -397,7 +397,7 @@ def test_a_file_that_may_not_be_read_is_said(project, monkeypatch) -> None:
     def refuse(_):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("headway.data.collect._digest", refuse)
+    monkeypatch.setattr("headway.sources.files._digest", refuse)
     with pytest.raises(SourceError, match=r"a\.csv cannot be read: Permission denied"):
         project.collect()
 
@@ -405,7 +405,7 @@ def test_a_file_that_may_not_be_read_is_said(project, monkeypatch) -> None:
 def test_a_file_that_changes_while_it_is_read_is_refused(project, monkeypatch) -> None:
     """What would be stored under the digest of one content might be another."""
     path = project.put("a.csv", "a\n1\n")
-    monkeypatch.setattr("headway.data.collect._digest", lambda _: path.write_text("a\n1\n2\n") and "0" * 64)
+    monkeypatch.setattr("headway.sources.files._digest", lambda _: path.write_text("a\n1\n2\n") and "0" * 64)
     with pytest.raises(SourceError, match="changed while it was read"):
         project.collect()
 

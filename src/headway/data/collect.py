@@ -11,27 +11,28 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import blake3
 import msgspec
 
 from headway.data.kinds import kept, kind_of
-from headway.data.readers import FORMATS, Opened, explained, format_of, opened
 from headway.errors import SourceError, did_you_mean
 from headway.nouns.snapshot import Segment, Snapshot, SourceColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
+from headway.sources.item import Held
+from headway.sources.places import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headway.nouns.brief import Source
     from headway.query.functions import Kind
+    from headway.sources.item import Item
+    from headway.sources.opened import Opened
 
-__all__ = ["FORMATS", "SegmentStore", "collect", "find_files"]
+__all__ = ["SegmentStore", "collect"]
 
 # Part of how a file is read: another number here, and every file is read anew.
 _READING = "2"
@@ -46,38 +47,6 @@ class SegmentStore(Protocol):
 
     def has(self, digest: str) -> bool:
         """Whether a blob is there."""
-
-
-def find_files(source: Source, folder: Path, *, name: str) -> list[Path]:
-    """Return the files that a source's path names, sorted.
-
-    Raises
-    ------
-    SourceError
-        When there is none.
-    """
-    where = f"sources.{name}.path"
-    try:
-        pattern = Path(source.path).expanduser()
-        absolute = pattern if pattern.is_absolute() else folder / pattern
-        if any(letter in source.path for letter in "*?["):
-            anchor = Path(absolute.anchor)
-            found = sorted(path for path in anchor.glob(str(absolute.relative_to(anchor))) if path.is_file())
-        elif absolute.is_dir():
-            found = sorted(path for path in absolute.iterdir() if path.is_file() and format_of(path, source.format))
-        else:
-            found = [absolute] if absolute.is_file() else []
-        near = [path.name for path in absolute.parent.iterdir()] if absolute.parent.is_dir() else []
-    except (ValueError, RuntimeError) as error:  # no pattern, no such home, a nought in the name
-        raise SourceError(f"{source.path!r} is no path: {error}.", where=where) from None
-    except OSError as error:
-        raise SourceError(f"{source.path!r} cannot be looked into: {error.strerror}.", where=where) from None
-    if not found:
-        hint = did_you_mean(absolute.name, near) if near else f"There is no folder {absolute.parent} either."
-        if absolute.is_dir():
-            hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}."
-        raise SourceError(f"Source {name!r}: no file {source.path!r}.", where=where, hint=hint)
-    return found
 
 
 def collect(
@@ -113,41 +82,41 @@ def collect(
     taken = {} if previous is None else {segment.file_digest: segment for segment in previous.segments}
     columns = None if previous is None else previous.columns
     segments: list[Segment] = []
-    with Database(threads=threads) as database:
-        paths = find_files(source, folder, name=name)
-        if columns is None and len(paths) > 1:
-            source = msgspec.structs.replace(source, types={**source.types, **_widened(source, paths, name, database)})
-        for path in paths:
-            shown = os.path.relpath(path, folder)
-            with explained(path, shown):
-                before = _stamp(path)
-                digest = f"{_digest(path)}-{how}"
-                known = taken.get(digest)
-                if known is not None and store.has(known.blob):
-                    segments.append(
-                        Segment(file=shown, file_digest=digest, size_bytes=before[0], rows=known.rows, blob=known.blob)
+    held = [Held(name=each.file, digest=each.file_digest, rows=each.rows) for each in taken.values()]
+    with Database(threads=threads) as database, items_of(name, source, folder=folder, held=held) as items:
+        if columns is None and len(items) > 1:
+            source = msgspec.structs.replace(source, types={**source.types, **_widened(source, items, database)})
+        for item in items:
+            digest = f"{item.digest()}-{how}"
+            known = taken.get(digest)
+            if known is not None and store.has(known.blob):
+                segments.append(
+                    Segment(
+                        file=item.name, file_digest=digest, size_bytes=item.size_bytes, rows=known.rows, blob=known.blob
                     )
-                    continue
-                progress(shown)
-                reading = _Reading(name=name, source=source, path=path, shown=shown, database=database, columns=columns)
-                with opened(path, source, name, database=database) as file:
-                    columns, blob, rows = reading.take(file, store)
-                if _stamp(path) != before:
-                    raise SourceError(f"{shown} changed while it was read.", where=str(path), hint="Try again.")
-            segments.append(Segment(file=shown, file_digest=digest, size_bytes=before[0], rows=rows, blob=blob))
+                )
+                continue
+            progress(item.name)
+            reading = _Reading(name=name, source=source, item=item, database=database, columns=columns)
+            with item.opened(database) as file:
+                columns, blob, rows = reading.take(file, store)
+            item.settled()
+            segments.append(
+                Segment(file=item.name, file_digest=digest, size_bytes=item.size_bytes, rows=rows, blob=blob)
+            )
     assert columns is not None
     return Snapshot(source=name, columns=columns, segments=tuple(segments))
 
 
-def _widened(source: Source, paths: Sequence[Path], name: str, database: Database) -> dict[str, Kind]:
+def _widened(source: Source, items: Sequence[Item], database: Database) -> dict[str, Kind]:
     """Return the columns of which the first of many files says too little, each with a kind that fits all files.
 
     A day without rain holds whole zeros only, and a day on which nothing was measured holds what looks like text.
     """
     first: dict[str, str] = {}
     seen: dict[str, set[str]] = {}
-    for path in paths:
-        with explained(path, path.name), opened(path, source, name, database=database) as file:
+    for item in items:
+        with item.opened(database) as file:
             kinds = {column: kind_of(kind) or "text" for column, kind in file.columns.items()}
             texts = [column for column, kind in kinds.items() if kind == "text"]
             counts = ", ".join(f"count({quote(column)})" for column in texts)
@@ -176,34 +145,13 @@ def _how(source: Source) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    if found.st_size == 0:
-        raise SourceError(f"{path.name} is empty.", where=str(path), hint="A header and at least one row are wanted.")
-    return found.st_size, found.st_mtime_ns
-
-
-def _digest(path: Path) -> str:
-    """Return the digest of a file's bytes; one that has not been touched since is not read again by this process."""
-    found = path.stat()
-    return _digest_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-@lru_cache(maxsize=65_536)
-def _digest_of(path: Path, _size: int, _mtime_ns: int, _inode: int) -> str:
-    hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
-    hasher.update_mmap(path)
-    return str(hasher.hexdigest())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """One file on its way to a segment; ``columns`` are those of the files before it."""
 
     name: str
     source: Source
-    path: Path
-    shown: str
+    item: Item
     database: Database
     columns: tuple[SourceColumn, ...] | None
 
@@ -230,7 +178,7 @@ class _Reading:
         for column in declared:
             if column not in file.columns:
                 raise SourceError(
-                    f"Source {self.name!r}: {self.shown} has no column {column!r}.",
+                    f"Source {self.name!r}: {self.item.name} has no column {column!r}.",
                     where=f"sources.{self.name}.types.{column}",
                     hint=did_you_mean(column, file.columns),
                 )
@@ -243,7 +191,7 @@ class _Reading:
             if kind is None:
                 raise SourceError(
                     f"Column {name!r} of source {self.name!r} is a {engine_type}, which has no place in a table.",
-                    where=self.shown,
+                    where=self.item.name,
                     hint="Leave it out of the file.",
                 )
             kinds[name] = declared.get(name, kind)
@@ -255,14 +203,14 @@ class _Reading:
         added = [column for column in found if column not in wanted]
         if missing:
             raise SourceError(
-                f"Source {self.name!r}: {self.shown} has no column {missing[0]!r}, which was there before.",
-                where=self.shown,
+                f"Source {self.name!r}: {self.item.name} has no column {missing[0]!r}, which was there before.",
+                where=self.item.name,
                 hint=did_you_mean(missing[0], added or found),
             )
         if added:
             raise SourceError(
-                f"Source {self.name!r}: {self.shown} has a column {added[0]!r} that was not there before.",
-                where=self.shown,
+                f"Source {self.name!r}: {self.item.name} has a column {added[0]!r} that was not there before.",
+                where=self.item.name,
                 hint=f"Leave it out; or set sources.{self.name}.types.{added[0]}, and all files are read anew.",
             )
 
@@ -295,7 +243,7 @@ class _Reading:
         before = f" The files before have {wanted[kind]} there." if self.columns is not None else ""
         raise SourceError(
             f"Source {self.name!r}: column {name!r} holds {value!r} in row {row}, which is not {wanted[kind]}.{before}",
-            where=f"{self.path}:{row - 1 + file.first_line}" if file.first_line else str(self.path),
+            where=f"{self.item.where}:{row - 1 + file.first_line}" if file.first_line else self.item.where,
             hint=f"Mend it, or set sources.{self.name}.types.{name} to what the column holds"
             + (" ('text' for numbers that are names)." if kind == "int" else "."),
         )
@@ -311,7 +259,7 @@ class _Reading:
             raise SourceError(
                 f"Source {self.name!r}: column {name!r} holds {value:.0f} or so in row {row + 1}, which is not a whole "
                 "number of 64 bits.",
-                where=f"{self.path}:{row + file.first_line}",
+                where=f"{self.item.where}:{row + file.first_line}",
                 hint=f"Set sources.{self.name}.types.{name} = 'text' if it is a name, 'float' if it is an amount.",
             )
 
@@ -325,7 +273,7 @@ class _Reading:
             )
             ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({written})")
             if rows == 0 and self.columns is None:
-                raise SourceError(f"{self.shown} has a header and no row.", where=str(self.path))
+                raise SourceError(f"{self.item.name} has a header and no row.", where=self.item.where)
             largest = ", ".join(f"max(abs({quote(name)}))" for name in guessed)
             (found,) = self.database.rows(f"SELECT {largest} FROM read_parquet({written})") if guessed else [()]
             for name, value in zip(guessed, found, strict=True):

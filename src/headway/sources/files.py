@@ -1,0 +1,187 @@
+"""Files of this machine: which ones a path names, of what format each is, and opening them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import blake3
+
+from headway.errors import SourceError, did_you_mean
+from headway.query.compile import quote_text
+from headway.sources.complaints import explained
+from headway.sources.delimited import open_csv
+from headway.sources.embedded import open_sqlite
+from headway.sources.item import Item
+from headway.sources.json_lines import open_json_lines
+from headway.sources.opened import plainly
+from headway.sources.packing import PACKED, unzipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headway.nouns.brief import Source
+    from headway.query.database import Database
+    from headway.sources.opened import Opened
+
+__all__ = ["FORMATS", "file_item", "file_items", "find_files", "format_of", "opened"]
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+    ".db": "sqlite",
+}
+
+
+def format_of(path: Path, given: str = "") -> str:
+    """Return the format of a file: the given one, or what its name says; empty when that says nothing.
+
+    Examples
+    --------
+    >>> format_of(Path("a.csv.gz")), format_of(Path("b.PARQUET")), format_of(Path("c.doc"))
+    ('csv', 'parquet', '')
+    """
+    if given:
+        return given
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    return FORMATS.get(suffixes[-1], "") if suffixes else ""
+
+
+def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> list[Path]:
+    """Return the files that a path names, sorted: a file, a pattern, or all files of a folder that can be read.
+
+    Parameters
+    ----------
+    folder
+        What the path is relative to.
+    given
+        The format that files have, whatever their names say.
+    where
+        The place in the brief, for errors.
+
+    Raises
+    ------
+    SourceError
+        When there is none.
+    """
+    try:
+        pattern = Path(path).expanduser()
+        absolute = pattern if pattern.is_absolute() else folder / pattern
+        if any(letter in path for letter in "*?["):
+            anchor = Path(absolute.anchor)
+            found = sorted(each for each in anchor.glob(str(absolute.relative_to(anchor))) if each.is_file())
+        elif absolute.is_dir():
+            found = sorted(each for each in absolute.iterdir() if each.is_file() and format_of(each, given))
+        else:
+            found = [absolute] if absolute.is_file() else []
+        near = [each.name for each in absolute.parent.iterdir()] if absolute.parent.is_dir() else []
+    except (ValueError, RuntimeError) as error:  # no pattern, no such home, a nought in the name
+        raise SourceError(f"{path!r} is no path: {error}.", where=where) from None
+    except OSError as error:
+        raise SourceError(f"{path!r} cannot be looked into: {error.strerror}.", where=where) from None
+    if not found:
+        hint = did_you_mean(absolute.name, near) if near else f"There is no folder {absolute.parent} either."
+        if absolute.is_dir():
+            hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}."
+        raise SourceError(f"There is no file {path!r}.", where=where, hint=hint)
+    return found
+
+
+def file_items(name: str, source: Source, path: str, *, folder: Path) -> list[Item]:
+    """Return the files that ``path`` names, as items of source ``name``."""
+    found = find_files(path, folder, given=source.format, where=f"sources.{name}.path")
+    return [file_item(each, source, name, shown=os.path.relpath(each, folder)) for each in found]
+
+
+def file_item(path: Path, source: Source, name: str, *, shown: str) -> Item:
+    """Return one file as an item; what it is when it was first looked at, it must be after it was read."""
+    with explained(path, shown):
+        before = _stamp(path)
+
+    def settled() -> None:
+        with explained(path, shown):
+            if _stamp(path) != before:
+                raise SourceError(f"{shown} changed while it was read.", where=str(path), hint="Try again.")
+
+    def digest() -> str:
+        with explained(path, shown):
+            return _digest(path)
+
+    return Item(
+        name=shown,
+        where=str(path),
+        size_bytes=before[0],
+        digest=digest,
+        opened=partial(_opened_as, path, source, name, shown),
+        settled=settled,
+    )
+
+
+@contextmanager
+def _opened_as(path: Path, source: Source, name: str, shown: str, database: Database) -> Iterator[Opened]:
+    with explained(path, shown), opened(path, source, name, database=database) as file:
+        yield file
+
+
+@contextmanager
+def opened(path: Path, source: Source, name: str, *, database: Database) -> Iterator[Opened]:
+    """Yield a file of source ``name``, open as long as the context; a zip is unpacked for the while.
+
+    Raises
+    ------
+    SourceError
+        Naming the file, and the line where there is one.
+    """
+    if path.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory(prefix="headway-zip-") as folder:
+            member = unzipped(path, Path(folder))
+            yield _open(member, source, name, format_of(member, source.format) or format_of(path), database)
+    else:
+        yield _open(path, source, name, format_of(path, source.format), database)
+
+
+def _open(path: Path, source: Source, name: str, kind: str, database: Database) -> Opened:
+    if not kind:
+        raise SourceError(
+            f"The name of {path.name!r} does not say its format.",
+            where=str(path),
+            hint=f"Set sources.{name}.format = {', '.join(map(repr, sorted(set(FORMATS.values()))))}.",
+        )
+    if kind == "csv":
+        return open_csv(path, source, database)
+    if kind == "jsonl":
+        return open_json_lines(path, database)
+    if kind == "sqlite":
+        return open_sqlite(path, source, name, database)
+    return plainly(f"read_parquet({quote_text(str(path))})", database)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    if found.st_size == 0:
+        raise SourceError(f"{path.name} is empty.", where=str(path), hint="A header and at least one row are wanted.")
+    return found.st_size, found.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file's bytes; one that has not been touched since is not read again by this process."""
+    found = path.stat()
+    return _digest_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache(maxsize=65_536)
+def _digest_of(path: Path, _size: int, _mtime_ns: int, _inode: int) -> str:
+    hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
+    hasher.update_mmap(path)
+    return str(hasher.hexdigest())
