@@ -82,7 +82,9 @@ def collect(
     taken = {} if previous is None else {segment.file_digest: segment for segment in previous.segments}
     columns = None if previous is None else previous.columns
     segments: list[Segment] = []
-    held = [Held(name=each.file, digest=each.file_digest, rows=each.rows) for each in taken.values()]
+    held = [
+        Held(name=each.file, digest=each.file_digest.removesuffix(f"-{how}"), rows=each.rows) for each in taken.values()
+    ]
     with Database(threads=threads) as database, items_of(name, source, folder=folder, held=held) as items:
         if columns is None and len(items) > 1:
             source = msgspec.structs.replace(source, types={**source.types, **_widened(source, items, database)})
