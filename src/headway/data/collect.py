@@ -1,52 +1,42 @@
-"""From the files of a source to a snapshot: immutable Parquet segments, one a file.
+"""From the files of a source to a snapshot: immutable Parquet segments, of which two versions share what they can.
 
-A file is read once: a segment is found again by the digest of the file and of how it is read, so a source that
-gained one daily file costs the reading of one file. What the first file's columns are, the columns of all later ones
-must be; a value that does not fit is named, never bent.
+A file is read once: its segments are found again by the digest of the file and of how it is read, so a source that
+gained one daily file costs the reading of one file. Of a file that changed only the changes are kept
+(``segments.py``). What the first file's columns are, the columns of all later ones must be; a value that does not fit
+is named, never bent.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from headway.data.kinds import kept, kind_of
 from headway.errors import SourceError, did_you_mean
-from headway.nouns.snapshot import Segment, Snapshot, SourceColumn
+from headway.nouns.snapshot import Snapshot, SourceColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.sources.item import Held
 from headway.sources.places import items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from headway.data.segments import SegmentStore
     from headway.nouns.brief import Source
+    from headway.nouns.snapshot import Segment
     from headway.query.functions import Kind
     from headway.sources.item import Item
     from headway.sources.opened import Opened
 
-__all__ = ["SegmentStore", "collect"]
+__all__ = ["collect"]
 
 # Part of how a file is read: another number here, and every file is read anew.
 _READING = "2"
-_ROW_GROUP = 122_880
-
-
-class SegmentStore(Protocol):
-    """Where segments go; the blobs of the store."""
-
-    def put(self, data: Path) -> str:
-        """Adopt a file and return its digest."""
-
-    def has(self, digest: str) -> bool:
-        """Whether a blob is there."""
 
 
 def collect(
@@ -79,35 +69,79 @@ def collect(
     how = _how(source)
     if previous is not None and not any(segment.file_digest.endswith(f"-{how}") for segment in previous.segments):
         previous = None
-    taken = {} if previous is None else {segment.file_digest: segment for segment in previous.segments}
     columns = None if previous is None else previous.columns
+    known = _Known(previous, store)
     segments: list[Segment] = []
-    held = [
-        Held(name=each.file, digest=each.file_digest.removesuffix(f"-{how}"), rows=each.rows) for each in taken.values()
-    ]
-    with Database(threads=threads) as database, items_of(name, source, folder=folder, held=held) as items:
+    with Database(threads=threads) as database, items_of(name, source, folder=folder, held=known.held(how)) as items:
         if columns is None and len(items) > 1:
             source = msgspec.structs.replace(source, types={**source.types, **_widened(source, items, database)})
-        for item in items:
-            digest = f"{item.digest()}-{how}"
-            known = taken.get(digest)
-            if known is not None and store.has(known.blob):
-                segments.append(
-                    Segment(
-                        file=item.name, file_digest=digest, size_bytes=item.size_bytes, rows=known.rows, blob=known.blob
-                    )
-                )
+        versions = [f"{item.digest()}-{how}" for item in items]
+        known.expect(zip((item.name for item in items), versions, strict=True))
+        for item, digest in zip(items, versions, strict=True):
+            if same := known.same(digest, file=item.name, size_bytes=item.size_bytes):
+                segments += same
                 continue
             progress(item.name)
             reading = _Reading(name=name, source=source, item=item, database=database, columns=columns)
             with item.opened(database) as file:
-                columns, blob, rows = reading.take(file, store)
+                columns, found = reading.take(file, store, digest=digest, before=known.before(item.name))
             item.settled()
-            segments.append(
-                Segment(file=item.name, file_digest=digest, size_bytes=item.size_bytes, rows=rows, blob=blob)
-            )
+            segments += found
     assert columns is not None
     return Snapshot(source=name, columns=columns, segments=tuple(segments))
+
+
+class _Known:
+    """What the snapshot before holds, by file: what is there again, and what a file that changed may be compared to."""
+
+    def __init__(self, previous: Snapshot | None, store: SegmentStore) -> None:
+        self._store = store
+        self._by_digest: dict[str, list[Segment]] = {}
+        for segment in () if previous is None else previous.segments:
+            self._by_digest.setdefault(segment.file_digest, []).append(segment)
+        self._kinds = {} if previous is None else {column.name: column.kind for column in previous.columns}
+        self._free: dict[str, list[Segment]] = {}
+        self._names: set[str] = set()
+
+    def held(self, how: str) -> list[Held]:
+        """Return the items that were read before."""
+        return [
+            Held(
+                name=parts[0].file,
+                digest=digest.removesuffix(f"-{how}"),
+                rows=sum(part.rows + part.redacted for part in parts),
+            )
+            for digest, parts in self._by_digest.items()
+        ]
+
+    def expect(self, items: Iterable[tuple[str, str]]) -> None:
+        """Learn what there is now: what is there no more is free to be compared with what is new."""
+        present = list(items)
+        self._names = {name for name, _ in present}
+        again = {digest for _, digest in present}
+        self._free = {parts[0].file: parts for digest, parts in self._by_digest.items() if digest not in again}
+
+    def same(self, digest: str, *, file: str, size_bytes: int) -> list[Segment]:
+        """Return the segments of a file that was read before, under the name that it has now; none if it was not."""
+        parts = self._by_digest.get(digest, [])
+        if not all(self._store.has(blob) for part in parts for blob in (part.blob, *part.deleted)):
+            return []
+        return [
+            msgspec.structs.replace(part, file=file, size_bytes=size_bytes, mark=part.mark or self._mark(part))
+            for part in parts
+        ]
+
+    def before(self, file: str) -> list[Segment]:
+        """Return what a new file may have rows in common with: its version before, or a file that is gone."""
+        gone = [name for name in self._free if name not in self._names]
+        parts = self._free.pop(file if file in self._free else gone[-1], []) if file in self._free or gone else []
+        return parts if all(self._store.has(blob) for part in parts for blob in (part.blob, *part.deleted)) else []
+
+    def _mark(self, part: Segment) -> str:
+        """Return the mark of a segment that was kept before there were any."""
+        from headway.data.fingerprints import mark_of, marks_of_file
+
+        return mark_of(marks_of_file(self._store.path(part.blob), self._kinds))
 
 
 def _widened(source: Source, items: Sequence[Item], database: Database) -> dict[str, Kind]:
@@ -157,8 +191,12 @@ class _Reading:
     database: Database
     columns: tuple[SourceColumn, ...] | None
 
-    def take(self, file: Opened, store: SegmentStore) -> tuple[tuple[SourceColumn, ...], str, int]:
-        """Put the file's rows into ``store`` and return its columns, the blob and the number of rows."""
+    def take(
+        self, file: Opened, store: SegmentStore, *, digest: str, before: Sequence[Segment]
+    ) -> tuple[tuple[SourceColumn, ...], tuple[Segment, ...]]:
+        """Put the file's rows into ``store`` and return its columns and segments; what ``before`` has is shared."""
+        from headway.data.segments import FileVersion, changed
+
         kinds = self._kinds(file)
         types = {**file.columns, **self._read_as_text(file, kinds)}
         columns = {name: kept(name, types[name], kind, zone=self.source.zone) for name, kind in kinds.items()}
@@ -170,9 +208,13 @@ class _Reading:
         guessed = [
             name for name, kind in kinds.items() if file.typed and kind == "float" and name not in self.source.types
         ]
-        blob, rows = self._write(f"SELECT {texts} FROM {relation}", store, file=file, guessed=guessed)
+        version = FileVersion(self.item.name, digest, self.item.size_bytes)
+        with store.scratch() as folder:
+            written = folder / "rows.parquet"
+            self._write(f"SELECT {texts} FROM {relation}", written, file=file, guessed=guessed)
+            segments = changed(written, version, before, kinds, store=store, database=self.database)
         taken = tuple(SourceColumn(name=name, kind=kind, read_as=types[name]) for name, kind in kinds.items())
-        return self.columns or taken, blob, rows
+        return self.columns or taken, segments
 
     def _kinds(self, file: Opened) -> dict[str, str]:
         """Return the kind of each column: as in the files before, as the brief says, or as it looks."""
@@ -265,22 +307,18 @@ class _Reading:
                 hint=f"Set sources.{self.name}.types.{name} = 'text' if it is a name, 'float' if it is an amount.",
             )
 
-    def _write(self, select: str, store: SegmentStore, *, file: Opened, guessed: list[str]) -> tuple[str, int]:
-        handle, temporary = tempfile.mkstemp(suffix=".parquet", prefix="headway-")
-        os.close(handle)
-        written = quote_text(temporary)
-        try:
-            self.database.execute(
-                f"COPY ({select}) TO {written} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
-            )
-            ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({written})")
-            if rows == 0 and self.columns is None:
-                raise SourceError(f"{self.item.name} has a header and no row.", where=self.item.where)
-            largest = ", ".join(f"max(abs({quote(name)}))" for name in guessed)
-            (found,) = self.database.rows(f"SELECT {largest} FROM read_parquet({written})") if guessed else [()]
-            for name, value in zip(guessed, found, strict=True):
-                if value is not None and value >= 2.0**63:
-                    self._refuse_large(file, written, name)
-            return store.put(Path(temporary)), rows
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+    def _write(self, select: str, path: Path, *, file: Opened, guessed: list[str]) -> None:
+        from headway.data.segments import ROW_GROUP
+
+        written = quote_text(str(path))
+        self.database.execute(
+            f"COPY ({select}) TO {written} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
+        )
+        ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({written})")
+        if rows == 0 and self.columns is None:
+            raise SourceError(f"{self.item.name} has a header and no row.", where=self.item.where)
+        largest = ", ".join(f"max(abs({quote(name)}))" for name in guessed)
+        (found,) = self.database.rows(f"SELECT {largest} FROM read_parquet({written})") if guessed else [()]
+        for name, value in zip(guessed, found, strict=True):
+            if value is not None and value >= 2.0**63:
+                self._refuse_large(file, written, name)

@@ -134,6 +134,28 @@ def _alerted(event: events.Alerted) -> Line:
     return "", f"Told {event.to} of {event.finding}.", ""
 
 
+def _collected(event: events.SnapshotsCollected) -> Line:
+    return "", f"{len(event.snapshots):,} old versions were let go: {event.size_bytes / 1e6:,.1f} MB.", ""
+
+
+def _held(event: events.HoldPlaced) -> Line:
+    return event.by, f"Hold {event.hold}: nothing of {event.subject[:_SHORT]} may be deleted.", event.why
+
+
+def _released(event: events.HoldReleased) -> Line:
+    return event.by, f"Hold {event.hold} is over.", event.why
+
+
+def _erasing(event: events.ErasureBegun) -> Line:
+    named = ", ".join(event.columns)
+    return event.by, f"Erasure {event.erasure} began: an entity of {event.source}, named by {named}.", event.why
+
+
+def _erased(event: events.ErasureFinished) -> Line:
+    counted = ", ".join(f"{count:,} in {place}" for place, count in sorted(event.removed.items()) if count)
+    return "", f"Erasure {event.erasure} is done: {counted or 'nothing was found'}.", ""
+
+
 _WORDS: dict[str, Callable[[Any], Line]] = {
     "ProjectOpened": _opened,
     "BriefSeen": _brief,
@@ -152,4 +174,9 @@ _WORDS: dict[str, Callable[[Any], Line]] = {
     "RetrainingDecided": _decided,
     "ChallengerJudged": _judged,
     "Alerted": _alerted,
+    "SnapshotsCollected": _collected,
+    "HoldPlaced": _held,
+    "HoldReleased": _released,
+    "ErasureBegun": _erasing,
+    "ErasureFinished": _erased,
 }

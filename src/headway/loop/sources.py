@@ -30,6 +30,7 @@ __all__ = [
     "definitions_of",
     "files_of",
     "last_events_us",
+    "manifest_of",
     "material_of",
     "remember_last_events",
     "snapshot_of",
@@ -83,21 +84,19 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
         pool.shutdown(wait=False, cancel_futures=True)
     for name, snapshot in read.items():
         snapshots[name], previous = snapshot, before[name]
+        if previous is not None and snapshot == previous:
+            continue
+        # The same rows in other files are the same version, in a manifest that knows those files.
+        events.append(manifest_of(store, snapshot))
         if previous is None or snapshot.digest != previous.digest:
-            events += (
-                StepFinished(
-                    key=f"snapshot:{snapshot.digest}",
-                    step=f"snapshot {name}",
-                    output={"blob": store.put(snapshot)},
-                    seconds=0.0,
-                ),
+            events.append(
                 SnapshotTaken(
                     source=name,
                     snapshot=snapshot.digest,
                     rows=snapshot.rows,
                     files=len(files_of(snapshot)),
                     added_rows=snapshot.rows - (previous.rows if previous else 0),
-                ),
+                )
             )
     store.progress.finish("read sources", reused=not events, seconds=time.monotonic() - began)
     if events:
@@ -117,6 +116,16 @@ def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -
         snapshots=snapshots,
         definitions=definitions_of(brief, snapshots),
         files={name: parts_of(snapshot, store.blobs) for name, snapshot in snapshots.items()},
+    )
+
+
+def manifest_of(store: Store, snapshot: Snapshot) -> StepFinished:
+    """Return the fact that a version consists of these segments from now on; its manifest is kept."""
+    return StepFinished(
+        key=f"snapshot:{snapshot.digest}",
+        step=f"snapshot {snapshot.source}",
+        output={"blob": store.put(snapshot)},
+        seconds=0.0,
     )
 
 
