@@ -101,8 +101,8 @@ WRONG = [
     ),
     (
         'licence = "CC0"',
-        'format = "excel"',
-        "'excel' is none of 'csv', 'jsonl', 'parquet', 'sqlite'.",
+        'format = "avro"',
+        "'avro' is none of 'csv', 'jsonl', 'parquet', 'arrow', 'excel', 'sqlite', 'duckdb'.",
         "Only where the name",
         "sources.flights.format",
     ),

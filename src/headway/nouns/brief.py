@@ -80,12 +80,39 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place that data come from."""
 
-    path: Annotated[Text, Meta(description="A file, or a pattern such as 'data/flights/*.csv'; relative to the brief.")]
+    path: Annotated[
+        Text,
+        Meta(
+            description="A file, a pattern such as 'data/flights/*.csv', a folder; 's3://bucket/flights/*.parquet' "
+            "(gs://, az://); or 'postgresql://host/database'."
+        ),
+    ]
+    also: Annotated[tuple[str, ...], Meta(description="More such paths, whose rows belong to the same table.")] = ()
     format: Annotated[
-        Literal["", "csv", "jsonl", "parquet", "sqlite"],
+        Literal["", "csv", "jsonl", "parquet", "arrow", "excel", "sqlite", "duckdb"],
         Meta(description="Only where the name of the file does not say it."),
     ] = ""
-    table: Annotated[str, Meta(description="The table, where the file holds several (SQLite).")] = ""
+    table: Annotated[str, Meta(description="The table or the sheet, where there are several.")] = ""
+    query: Annotated[str, Meta(description="A SELECT instead of a table (PostgreSQL).")] = ""
+    grows_by: Annotated[
+        str, Meta(description="A column that only grows: of a table (PostgreSQL), only rows beyond its last are read.")
+    ] = ""
+    credentials: Annotated[
+        dict[Literal["user", "password", "key", "secret", "token"], str],
+        Meta(description="The environment variables that hold them: { password = 'SALES_PASSWORD' }; never the value."),
+    ] = {}
+    endpoint: Annotated[str, Meta(description="The address of an object store that is not the provider's own.")] = ""
+    region: Annotated[str, Meta(description="The region of an object store.")] = ""
+    missing_columns: Annotated[
+        Literal["refuse", "fill"], Meta(description="A file lacks a column that others have: refuse it, or fill it up.")
+    ] = "refuse"
+    extra_columns: Annotated[
+        Literal["refuse", "ignore", "add"],
+        Meta(description="A file has a column that the first has not: refuse it, leave it out, or add it to all."),
+    ] = "refuse"
+    rename: Annotated[
+        dict[str, str], Meta(description="What columns are called here: { 'Tail Number' = 'tailnum' }; there = 'here'.")
+    ] = {}
     key: Annotated[tuple[str, ...], Meta(description="The columns that name one row.")] = ()
     time: Annotated[str, Meta(description="The column that says when the row's event happens.")] = ""
     zone: Annotated[str, Meta(description="The zone of times that carry none.")] = "UTC"
@@ -105,7 +132,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = {}
     licence: Annotated[str, Meta(description="Under what terms the data may be used.")] = ""
     owner: Annotated[str, Meta(description="Who answers for the data.")] = ""
+    access: Annotated[str, Meta(description="By whose permission they are read, and who else may see them.")] = ""
     personal: Annotated[bool | None, Meta(description="Whether the data are about identifiable people.")] = None
+    retention: Annotated[str, Meta(description="How long they may be kept, e.g. '400 days' or 'unlimited'.")] = ""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

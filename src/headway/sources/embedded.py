@@ -1,25 +1,37 @@
-"""Databases that are one file: SQLite."""
+"""Databases that are one file: SQLite and DuckDB. They are opened to be read, and nothing is written to them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as quote_url
+
+import duckdb
 
 from headway.errors import SourceError, did_you_mean
 from headway.query.compile import quote
 from headway.sources.opened import one_line, plainly
+from headway.sources.spool import parquet_sql, spooled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
     from headway.nouns.brief import Source
     from headway.query.database import Database
     from headway.sources.opened import Opened
 
-__all__ = ["chosen", "open_sqlite"]
+__all__ = ["chosen", "opened_duckdb", "opened_sqlite", "tables_of"]
+
+_ROWS = 1 << 16
+# SQLite gives every value a type of its own; a column's is settled over so many rows, and later ones must fit it.
+_TYPED_ROWS = 1 << 24
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' "
+    "ORDER BY name",
+    "duckdb": "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND NOT temporary UNION ALL "
+    "SELECT view_name FROM duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1",
+}
 
 
 def chosen(wanted: str, tables: Sequence[str], *, shown: str, where: str, source: str, thing: str = "table") -> str:
@@ -38,20 +50,69 @@ def chosen(wanted: str, tables: Sequence[str], *, shown: str, where: str, source
     raise SourceError(f"{shown} {found}.", where=where, hint=hint.strip())
 
 
-def open_sqlite(path: Path, source: Source, name: str, database: Database) -> Opened:
-    """Return a table of an SQLite file, which nothing is written to."""
-    return plainly(database.register(_sqlite_table(path, source, name)), database)
+def tables_of(path: Path, kind: str) -> list[str]:
+    """Return the tables and views of a database file, by name.
+
+    Raises
+    ------
+    SourceError
+        When it is no such database.
+    """
+    if kind == "sqlite":
+        with _sqlite(path) as cursor:
+            cursor.execute(_TABLES[kind])
+            return [row[0] for row in cursor.fetchall()]
+    with _duckdb(path) as connection:
+        return [row[0] for row in connection.execute(_TABLES[kind]).fetchall()]
 
 
-def _sqlite_table(path: Path, source: Source, name: str) -> pa.Table:
+@contextmanager
+def opened_sqlite(path: Path, source: Source, name: str, database: Database) -> Iterator[Opened]:
+    """Yield a table of an SQLite file."""
+    with _sqlite(path) as cursor:
+        cursor.execute(_TABLES["sqlite"])
+        tables = [row[0] for row in cursor.fetchall()]
+        table = chosen(source.table, tables, shown=path.name, where=str(path), source=name)
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _TYPED_ROWS})
+        cursor.execute(f"SELECT * FROM {quote(table)}")
+        with spooled(cursor.fetch_record_batch(), where=str(path)) as rows:
+            yield plainly(parquet_sql(rows), database)
+
+
+@contextmanager
+def opened_duckdb(path: Path, source: Source, name: str, database: Database) -> Iterator[Opened]:
+    """Yield a table of a DuckDB file; a view in it may read that file and nothing else."""
+    with _duckdb(path) as connection:
+        tables = [row[0] for row in connection.execute(_TABLES["duckdb"]).fetchall()]
+        table = chosen(source.table, tables, shown=path.name, where=str(path), source=name)
+        stream = connection.sql(f"SELECT * FROM {quote(table)}").to_arrow_reader(_ROWS)
+        with spooled(stream, where=str(path)) as rows:
+            yield plainly(parquet_sql(rows), database)
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[Any]:
     import adbc_driver_sqlite.dbapi as driver  # only who reads SQLite needs it
 
     try:
         with driver.connect(f"file:{quote_url(str(path))}?mode=ro") as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
-            tables = [row[0] for row in cursor.fetchall()]
-            table = chosen(source.table, tables, shown=path.name, where=str(path), source=name)
-            cursor.execute(f"SELECT * FROM {quote(table)}")
-            return cursor.fetch_arrow_table()
+            yield cursor
     except driver.Error as error:
         raise SourceError(f"{path.name} cannot be read as SQLite: {one_line(str(error))}", where=str(path)) from None
+
+
+@contextmanager
+def _duckdb(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = duckdb.connect(
+            str(path),
+            read_only=True,
+            config={"enable_external_access": "false", "autoinstall_known_extensions": "false"},
+        )
+    except duckdb.Error as error:
+        raise SourceError(f"{path.name} cannot be read as DuckDB: {one_line(str(error))}", where=str(path)) from None
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 import blake3
 
 from headway.errors import SourceError, did_you_mean
-from headway.query.compile import quote_text
+from headway.sources.arrow_file import opened_arrow
 from headway.sources.complaints import explained
 from headway.sources.delimited import open_csv
-from headway.sources.embedded import open_sqlite
+from headway.sources.embedded import opened_duckdb, opened_sqlite
 from headway.sources.item import Item
 from headway.sources.json_lines import open_json_lines
 from headway.sources.opened import plainly
 from headway.sources.packing import PACKED, unzipped
+from headway.sources.spool import parquet_sql
+from headway.sources.workbook import open_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from headway.nouns.brief import Source
     from headway.query.database import Database
@@ -38,6 +41,16 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
+    ".duckdb": "duckdb",
+    ".ddb": "duckdb",
     ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
     ".db": "sqlite",
@@ -146,25 +159,39 @@ def opened(path: Path, source: Source, name: str, *, database: Database) -> Iter
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory(prefix="headway-zip-") as folder:
             member = unzipped(path, Path(folder))
-            yield _open(member, source, name, format_of(member, source.format) or format_of(path), database)
+            kind = format_of(member, source.format) or format_of(path)
+            with _open(member, kind, source, name, database) as file:
+                yield file
     else:
-        yield _open(path, source, name, format_of(path, source.format), database)
+        with _open(path, format_of(path, source.format), source, name, database) as file:
+            yield file
 
 
-def _open(path: Path, source: Source, name: str, kind: str, database: Database) -> Opened:
-    if not kind:
+def _open(path: Path, kind: str, source: Source, name: str, database: Database) -> AbstractContextManager[Opened]:
+    if path.suffix.lower() in PACKED - {".zip"} and kind not in {"csv", "jsonl", ""}:
         raise SourceError(
-            f"The name of {path.name!r} does not say its format.",
-            where=str(path),
-            hint=f"Set sources.{name}.format = {', '.join(map(repr, sorted(set(FORMATS.values()))))}.",
+            f"{path.name} is packed, and {kind} packs its own columns.", where=str(path), hint="Unpack it."
         )
-    if kind == "csv":
-        return open_csv(path, source, database)
-    if kind == "jsonl":
-        return open_json_lines(path, database)
-    if kind == "sqlite":
-        return open_sqlite(path, source, name, database)
-    return plainly(f"read_parquet({quote_text(str(path))})", database)
+    match kind:
+        case "csv":
+            return nullcontext(open_csv(path, source, database))
+        case "jsonl":
+            return nullcontext(open_json_lines(path, database))
+        case "parquet":
+            return nullcontext(plainly(parquet_sql(path), database))
+        case "excel":
+            return nullcontext(open_workbook(path, source, name, database))
+        case "arrow":
+            return opened_arrow(path, database)
+        case "sqlite":
+            return opened_sqlite(path, source, name, database)
+        case "duckdb":
+            return opened_duckdb(path, source, name, database)
+    raise SourceError(
+        f"The name of {path.name!r} does not say its format.",
+        where=str(path),
+        hint=f"Set sources.{name}.format: {', '.join(sorted(set(FORMATS.values())))}.",
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -176,12 +203,16 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _digest(path: Path) -> str:
     """Return the digest of a file's bytes; one that has not been touched since is not read again by this process."""
-    found = path.stat()
-    return _digest_of(path, found.st_size, found.st_mtime_ns, found.st_ino)
+    waiting = path.with_name(f"{path.name}-wal")  # what a database has written, and not yet put in its place
+    parts = [path, waiting] if waiting.is_file() else [path]
+    return _digest_of(
+        tuple((part, found.st_size, found.st_mtime_ns, found.st_ino) for part in parts for found in [part.stat()])
+    )
 
 
 @lru_cache(maxsize=65_536)
-def _digest_of(path: Path, _size: int, _mtime_ns: int, _inode: int) -> str:
+def _digest_of(parts: tuple[tuple[Path, int, int, int], ...]) -> str:
     hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
-    hasher.update_mmap(path)
+    for path, *_ in parts:
+        hasher.update_mmap(path)
     return str(hasher.hexdigest())

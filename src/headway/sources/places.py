@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from headway.errors import BriefError, did_you_mean
+from headway.sources import postgres
 from headway.sources.files import file_items
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ __all__ = ["items_of"]
 
 
 @contextmanager
-def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = ()) -> Iterator[list[Item]]:  # noqa: ARG001
+def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = ()) -> Iterator[list[Item]]:
     """Yield the items of source ``name``, in order; what they need (a connection, fetched bytes) lasts as long.
 
     Parameters
@@ -33,4 +35,32 @@ def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = 
     SourceError
         When there is nothing, or it cannot be got at.
     """
-    yield file_items(name, source, source.path, folder=folder)
+    with ExitStack() as open_as_long:
+        found: list[Item] = []
+        for path in (source.path, *source.also):
+            scheme, marked, _ = path.partition("://")
+            _refuse_what_is_not_for(scheme if marked else "", source, name)
+            if not marked:
+                found += file_items(name, source, path, folder=folder)
+            elif scheme in postgres.SCHEMES:
+                found += open_as_long.enter_context(postgres.tables_items(name, source, path, held=held))
+            else:
+                raise BriefError(
+                    f"There is no way to read {scheme}://.",
+                    where=f"sources.{name}.path",
+                    hint=did_you_mean(scheme, postgres.SCHEMES),
+                )
+        yield found
+
+
+def _refuse_what_is_not_for(scheme: str, source: Source, name: str) -> None:
+    """Raise for a field that such a place has no use for, rather than leave it without effect."""
+    if scheme in postgres.SCHEMES:
+        return
+    for field in ("query", "grows_by", *(("credentials",) if not scheme else ())):
+        if getattr(source, field):
+            raise BriefError(
+                f"{field} says something of a database, and {source.path!r} is none.",
+                where=f"sources.{name}.{field}",
+                hint="Take it out, or set path = 'postgresql://host/database'.",
+            )
