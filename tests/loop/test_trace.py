@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-import hashlib
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
 import blake3
 import msgspec
 import pytest
+import sqlalchemy as sa
 
+from headway.data.fingerprints import mark_of
+from headway.data.segments import live_marks
 from headway.errors import NotFound
 from headway.loop.releases import release_of
 from headway.loop.replay import _as_asked, _Asked
@@ -270,17 +273,66 @@ def test_rows_that_are_gone_are_named(lived: deliveries.Lived, tmp_path: Path, m
         lived.project.trace(lived.corrected)
 
 
+def test_a_trace_asks_the_ledger_by_index_alone(lived: deliveries.Lived) -> None:
+    """Every statement of a trace, of a corrected outcome too, is a search by key: the plans hold no scan of a table."""
+    engine, asked = lived.project.store.ledger._engine, []
+
+    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", remember)
+    try:
+        lived.project.trace(lived.corrected)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", remember)
+    selects = [(text, values) for text, values in asked if text.lstrip().startswith("SELECT")]
+    read = {text.split("FROM ")[1].split()[0] for text, _ in selects}
+    assert {"materialisations", "snapshots", "outcomes", "outcome_history", "roles", "runs", "steps"} <= read
+    with engine.connect() as connection:
+        for text, values in selects:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+            assert plan
+            assert not [step for step in plan if not step.startswith("SEARCH")], (text, plan)
+
+
+def test_a_trace_reads_one_record_of_the_log_and_no_more(
+    lived: deliveries.Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file is opened at one place; how long the log is does not matter."""
+    opened, read = [], []
+    open_, pread = os.open, os.pread
+
+    def opening(path: Any, *rest: Any, **more: Any) -> int:
+        opened.extend([path] if str(path).startswith(str(lived.project.store.predictions)) else [])
+        return open_(path, *rest, **more)
+
+    def reading(descriptor: int, count: int, offset: int) -> bytes:
+        read.append(count)
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "pread", reading)
+    lived.project.trace(lived.corrected)
+    assert len(opened) == 1
+    assert sum(read) <= 8_192
+
+
 def test_a_trace_is_plain_data(traced: Trace) -> None:
     """It goes through JSON and back without loss."""
     data = msgspec.json.encode(traced)
     assert msgspec.json.decode(data, type=type(traced)) == traced
 
 
-def test_the_version_of_a_snapshot_is_the_hash_of_what_it_lists(lived: deliveries.Lived, traced: Trace) -> None:
-    """The version in the trace can be computed again from the manifest that the store holds."""
+def test_the_version_of_a_snapshot_is_the_hash_of_its_rows(lived: deliveries.Lived, traced: Trace) -> None:
+    """The version in the trace can be computed again from the files that the manifest lists."""
     store = lived.project.store
     for snapshot in traced.snapshots:
         step = store.ledger.step(f"snapshot:{snapshot.version}")
         assert step is not None
-        manifest = msgspec.json.encode(store.get(step["blob"], Snapshot), order="sorted")
-        assert hashlib.sha256(manifest).hexdigest() == snapshot.version
+        manifest = store.get(step["blob"], Snapshot)
+        kinds = {column.name: column.kind for column in manifest.columns}
+        counted = [
+            msgspec.structs.replace(each, mark=mark_of(live_marks(each, store.blobs, kinds)[0]))
+            for each in manifest.segments
+        ]
+        assert msgspec.structs.replace(manifest, segments=tuple(counted)).content == snapshot.version

@@ -20,7 +20,7 @@ from headway.ledger.lease import lease_by_file, lease_by_session
 from headway.ledger.opening import connected, place_of, prepared
 from headway.ledger.outcomes import COUNTS, checked_batch, read_batch, settled, written_batch
 from headway.ledger.projections import project
-from headway.ledger.views import Views
+from headway.ledger.provenance import Provenance
 from headway.nouns.canonical import canonical_json
 from headway.nouns.event import KINDS, Event, OutcomesReceived, kind_of
 
@@ -38,7 +38,7 @@ _PAGE = 2_000
 _BUSY_TIMEOUT_S = 30.0
 
 
-class Ledger(Views):
+class Ledger(Provenance):
     """An open ledger; share it among threads, open one in each process.
 
     Examples

@@ -89,6 +89,7 @@ snapshots = sa.Table(
     sa.Column("added_rows", sa.BigInteger, nullable=False),
     sa.Column("taken_us", Moment, nullable=False),
     sa.Index("snapshots_of_source", "source", "seq"),
+    sa.Index("snapshots_of_version", "snapshot", "seq"),
 )
 
 steps = sa.Table(
@@ -178,6 +179,7 @@ materialisations = sa.Table(
     sa.Column("as_of_us", Moment, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("made_us", Moment, nullable=False),
+    sa.Index("materialisations_of_store", "store", "seq"),
 )
 
 # What stands for each prediction since known_us, said for the last time at confirmed_us.

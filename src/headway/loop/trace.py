@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
 from headway.errors import NotFound, StoreCorrupt
 from headway.loop.releases import facts_of, release_of
 from headway.loop.replay import replay
-from headway.loop.sources import Material, snapshot_of
+from headway.loop.sources import Material, files_of, snapshot_of
 from headway.loop.traced import (
     Trace,
     TracedDataset,
@@ -34,6 +32,7 @@ from headway.nouns.model import Model
 from headway.nouns.verdict import Verdict
 from headway.predictions.reader import Reader
 from headway.query.definitions import resolve
+from headway.query.parts import parts_of
 from headway.validate.words import metric_words, money_words
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
         brief=release.brief,
         snapshots=looked_into,
         definitions=definitions,
-        files={name: tuple(store.blobs.path(s.blob) for s in snap.segments) for name, snap in looked_into.items()},
+        files={name: parts_of(snapshot, store.blobs) for name, snapshot in looked_into.items()},
     )
     served = dict(zip((column.name for column in release.signature), found.features, strict=True))
     derived, features = replay(store, material, found, served, as_of_us=as_of_us, shown=rows)
@@ -110,16 +109,12 @@ def _looked_into(store: Store, found: Prediction, release: Release) -> tuple[int
 
     The ledger is one line: what the online store was filled from is what had been read before it was filled.
     """
-    fillings = store.ledger.table("materialisations")
-    fillings = fillings.filter(pc.equal(fillings["store"], found.store))
-    taken = store.ledger.table("snapshots")
-    if fillings.num_rows:
-        as_of_us = fillings["as_of_us"][0].as_py()
-        taken = taken.filter(pc.less(taken["seq"], fillings["seq"][0]))
+    filling = store.ledger.filling_of(found.store)
+    sources = release.brief.sources
+    if filling is not None:
+        as_of_us, newest = filling.as_of_us, store.ledger.read_before(sources, seq=filling.seq)
     else:
-        as_of_us = found.served_us
-        taken = taken.filter(pc.less_equal(taken["taken_us"], as_of_us))
-    newest = dict(zip(taken["source"].to_pylist(), taken["snapshot"].to_pylist(), strict=True))
+        as_of_us, newest = found.served_us, store.ledger.read_by(sources, moment_us=found.served_us)
     if missing := [name for name in release.brief.sources if name not in newest]:
         raise StoreCorrupt(
             f"The ledger has no snapshot of source {missing[0]!r} from before prediction {found.id}.",
@@ -152,7 +147,7 @@ def _prediction(
 
 
 def _release(store: Store, found: Prediction, release: Release) -> TracedRelease:
-    spans = [span for span in store.ledger.role_history() if span.release == release.id and span.role == "champion"]
+    spans = [span for span in store.ledger.roles_of(release.id) if span.role == "champion"]
     then = [span for span in spans if span.from_us <= found.served_us]
     span = then[-1] if then else (spans[0] if spans else None)
     return TracedRelease(
@@ -228,9 +223,7 @@ def _snapshots(learned_from: Mapping[str, Snapshot], looked_into: Mapping[str, S
             version=version,
             rows=snapshot.rows,
             used_for=tuple(used_for),
-            files=tuple(
-                TracedFile(file=s.file, digest=s.file_digest.partition("-")[0], rows=s.rows) for s in snapshot.segments
-            ),
+            files=tuple(TracedFile(file=file, digest=digest, rows=rows) for file, digest, rows in files_of(snapshot)),
         )
         for version, (snapshot, used_for) in sorted(uses.items(), key=lambda item: item[1][0].source)
     )
@@ -243,18 +236,14 @@ def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
     (row,) = stands
     told: tuple[dict[str, Any], ...] = ()
     if row["status"] == "corrected":
-        history = store.ledger.table("outcome_history")
-        of_this = history.filter(pc.equal(history["prediction"], prediction)).sort_by(
-            [("seq", "ascending"), ("place", "ascending")]
-        )
         told = tuple(
             {
-                "label": _label(each["label"]),
-                "known_at": format_moment(each["known_us"]),
-                "received_at": format_moment(each["received_us"]),
-                "status": each["status"],
+                "label": _label(each.label),
+                "known_at": format_moment(each.known_us),
+                "received_at": format_moment(each.received_us),
+                "status": each.status,
             }
-            for each in of_this.to_pylist()
+            for each in store.ledger.told_of(prediction)
         )
     return TracedOutcome(
         label=_label(row["label"]),
