@@ -119,6 +119,27 @@ def _same(first, second) -> bool:
     return first == second and type(first) is type(second)
 
 
+# Arguments that are one of a few texts, or must be written out.
+WRITTEN = {
+    "cyclic": {1: ["hour", "weekday", "month", "other"], 2: ["sin", "cos", "other"]},
+    "holiday": {1: ["US"]},
+    "days_to_holiday": {1: ["DE-BY"]},
+    "days_since_holiday": {1: ["US"]},
+}
+
+
+def _call_of(name: str, shape: tuple[str, ...], rows: list[list], rnd: random.Random) -> Call:
+    """Return a call over the columns c0, c1, …, a text that must be written out being one."""
+    arguments = []
+    for position in range(len(shape)):
+        texts = WRITTEN.get(name, {}).get(position)
+        for row in rows if texts else []:
+            row[position] = rnd.choice(texts)
+        fixed = position in FUNCTIONS[name].fixed
+        arguments.append(Literal(texts[0], "text") if fixed else Column(f"c{position}"))
+    return Call(name, tuple(arguments))
+
+
 SIGNATURES = [
     pytest.param(name, shape, id=f"{name}({', '.join(shape)})")
     for name, function in FUNCTIONS.items()
@@ -133,7 +154,8 @@ def test_the_engine_and_the_one_row_form_agree(name, shape) -> None:
     repeated = shape[-1].endswith("*")
     shape = (*(kind.rstrip("*") for kind in shape), *([shape[-1].rstrip("*")] * 2 if repeated else []))
     kinds = {f"c{i}": kind for i, kind in enumerate(shape)}
-    answers = _both(Call(name, tuple(map(Column, kinds))), kinds, _rows(name, shape, rnd))
+    rows = _rows(name, shape, rnd)
+    answers = _both(_call_of(name, shape, rows, rnd), kinds, rows)
     assert [answer for answer in answers if not _same(*answer[1:])][:3] == []
     assert any(said is not None for _, said, _ in answers)
 
@@ -211,6 +233,77 @@ def test_a_zone_that_does_not_exist_is_refused_where_it_is_written(text) -> None
     with pytest.raises(ExpressionError, match="is not a time zone") as caught:
         compile_expression(parse(text), Scope.of("the row", {"t": "time"}))
     assert caught.value.hint
+
+
+def _ask(text: str, moment: str = "2013-07-04T15:30:00+00:00"):
+    moment_us = int(datetime.fromisoformat(moment).timestamp()) * 1_000_000
+    ((_, engine, row),) = _both(parse(text), {"t": "time"}, [[moment_us]])
+    assert _same(engine, row)
+    return row
+
+
+def test_holidays_are_those_of_the_region_and_of_the_local_day() -> None:
+    """Independence Day, by a calendar on the wall; Reformation Day is kept in Saxony, not in Berlin."""
+    assert _ask("holiday(t, 'US', 'America/New_York')") is True
+    assert _ask("holiday(t, 'US', 'Asia/Tokyo')", "2013-07-04T15:30:00+00:00") is False  # the fifth, in Tokyo
+    assert _ask("holiday(t, 'DE-SN', 'Europe/Berlin')", "2013-10-31T12:00:00+00:00") is True
+    assert _ask("holiday(t, 'DE-BE', 'Europe/Berlin')", "2013-10-31T12:00:00+00:00") is False
+    assert _ask("days_to_holiday(t, 'US', 'UTC')", "2013-07-05T12:00:00+00:00") == 59  # Labor Day, 2 September
+    assert _ask("days_since_holiday(t, 'US', 'UTC')", "2013-07-05T12:00:00+00:00") == 1
+    assert _ask("days_to_holiday(t, 'US', 'UTC')", "2050-01-01T12:00:00+00:00") is None
+    assert _ask("holiday(t, 'US', 'UTC')", "1969-12-25T12:00:00+00:00") is None
+
+
+def test_parts_of_the_calendar_are_those_of_the_wall() -> None:
+    """The last week of 2012 is the first of 2013, as ISO 8601 counts; February of a leap year ends on the 29th."""
+    assert _ask("week(t, 'UTC')", "2012-12-31T12:00:00+00:00") == 1
+    assert _ask("week(t, 'UTC')", "2021-01-03T12:00:00+00:00") == 53
+    assert _ask("quarter(t, 'UTC')") == 3
+    assert _ask("is_weekend(t, 'Asia/Tokyo')", "2013-07-05T15:30:00+00:00") is True  # Saturday has begun there
+    assert _ask("is_month_end(t, 'UTC')", "2012-02-29T12:00:00+00:00") is True
+    assert _ask("days_in_month(t, 'UTC')", "2012-02-10T12:00:00+00:00") == 29
+    assert _ask("month_end(t, 'America/New_York')", "2012-12-31T12:00:00+00:00") == _moment(2013, 1, 1, 5)
+    assert _ask("cyclic(t, 'hour', 'sin', 'UTC')", "2013-07-04T06:00:00+00:00") == 1.0
+    assert _ask("cyclic(t, 'weekday', 'cos', 'UTC')", "2013-07-01T00:00:00+00:00") == 1.0
+    assert _ask("cyclic(t, 'month', 'cos', 'UTC')", "2013-07-01T00:00:00+00:00") == -1.0
+
+
+def test_figures_of_texts_are_what_a_reader_would_count() -> None:
+    """Words, digits, capitals; umlauts are letters."""
+    assert _ask("words('  two\twords\n')") == 2
+    assert _ask("digits('Flight 1545, gate 9')") == 5
+    assert _ask("capitals_share('Ünder 10')") == 0.2
+    assert _ask("capitals_share('10 %')") is None
+    assert _ask("contains_any('refund, please', 'angry', 'refund')") is True
+    assert _ask("contains_any('thanks', 'angry', 'refund')") is False
+
+
+def test_capitals_are_the_same_letters_on_both_sides() -> None:
+    """All of Unicode; the two tables differ in years, so only in letters that are new to one."""
+    letters = [[chr(code)] for code in range(1, 0x30000) if not 0xD800 <= code <= 0xDFFF]
+    answers = _both(parse("capitals_share(x)"), {"x": "text"}, letters)
+    different = [answer for answer in answers if answer[1] != answer[2]]
+    assert all(ord(row[0]) > 0x2C00 or ord(row[0]) in range(0x860, 0x1D00) for row, _, _ in different), different[:20]
+    assert len(different) < 6000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("holiday(t, 'Germany', 'UTC')", "no country"),
+        ("holiday(t, 'UX', 'UTC')", "no country"),
+        ("holiday(t, 'US-QQ', 'UTC')", "no part of US"),
+        ("holiday(t, x, 'UTC')", "must be written out"),
+        ("cyclic(t, 'hours', 'sin', 'UTC')", "knows no 'hours'"),
+        ("cyclic(t, 'hour', 'tan', 'UTC')", "knows no 'tan'"),
+        ("holiday(t, 'US', 'Berlin')", "is not a time zone"),
+    ],
+)
+def test_a_region_or_cycle_that_does_not_exist_is_refused_where_it_is_written(text, said) -> None:
+    """With what might have been meant."""
+    with pytest.raises(ExpressionError, match=said) as caught:
+        compile_expression(parse(text), Scope.of("the row", {"t": "time", "x": "text"}))
+    assert caught.value.hint or "Known: " in str(caught.value) or "Did you mean" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0.1, 0.30000000000000004, 1e-300, 123456789.123456789, 5e-324, 1.7e308])

@@ -26,7 +26,8 @@ from headway.engine.plan import Plan, Step
 from headway.errors import DataError
 from headway.loop.lived import lived_examples
 from headway.loop.sources import Material, material_of
-from headway.nouns.brief import Brief, Quota, Split, Threshold, parse_act_on
+from headway.nouns.act_on import Threshold, parse_act_on
+from headway.nouns.brief import Brief, Split
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
 from headway.nouns.interval import Interval
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from headway.engine.plan import Work
     from headway.graph.scorer import GraphScorer
     from headway.loop.store import Store
+    from headway.nouns.act_on import ActOn
     from headway.nouns.examples import Examples
 
 __all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]
@@ -233,7 +235,7 @@ class _Experiment:
                     }
                 ),
                 code=("headway.data", "headway.query", "headway.nouns"),
-                libraries=("duckdb", "pyarrow"),
+                libraries=("duckdb", "holidays", "pyarrow"),
                 time_zones=True,
             ),
             Step(
@@ -412,7 +414,7 @@ class _Experiment:
     # -- what the steps share
 
     @property
-    def _act_on(self) -> Quota | Threshold:
+    def _act_on(self) -> ActOn:
         return parse_act_on(self.brief.target.act_on)
 
     def _load(self, work: Work, *splits: str) -> tuple[pa.Table, Examples]:
@@ -531,7 +533,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "time zones": time_zone_version(),
-        **{name: metadata.version(name) for name in ("duckdb", "pyarrow", *_LEARNING)},
+        **{name: metadata.version(name) for name in ("duckdb", "holidays", "pyarrow", *_LEARNING)},
     }
 
 
@@ -553,7 +555,7 @@ def _latencies_us(scorer: GraphScorer, examples: Examples) -> list[float]:
     return taken
 
 
-def _cutoff(score: NDArray[np.float64], day: NDArray[np.int64], act_on: Quota | Threshold) -> float:
+def _cutoff(score: NDArray[np.float64], day: NDArray[np.int64], act_on: ActOn) -> float:
     """Return the score above which a single prediction is acted on: of a quota, the k-th highest of a median day."""
     import numpy as np
 

@@ -119,13 +119,17 @@ def _call(call: Call, scope: Scope) -> Compiled:
             hint=did_you_mean(call.function, [name for name in (*FUNCTIONS, *AGGREGATES) if name.isidentifier()]),
         )
     _check_zone(call, function)
+    function = _written_out(call, function)
     arguments = [compile_expression(argument, scope) for argument in call.arguments]
     kinds = tuple(argument.kind for argument in arguments)
     wanted, result = _signature(call.function, function, kinds)
     cast = [_cast(argument, kind) for argument, kind in zip(arguments, wanted, strict=True)]
     texts = [argument.sql for argument in cast]
     template = function.sql_of.get(wanted, function.sql)
-    sql = template.format(*texts, all=", ".join(texts), rest=", ".join(texts[1:]))
+    if callable(template):
+        sql = template(*texts)
+    else:
+        sql = template.format(*texts, all=", ".join(texts), rest=", ".join(texts[1:]))
     row = function.row_of.get(wanted, function.row)
     return Compiled(result, sql, _row_form(row, [argument.row for argument in cast], strict=function.strict))
 
@@ -138,6 +142,35 @@ def _check_zone(call: Call, function: Function) -> None:
         near = did_you_mean(str(zone.value), sorted(available_timezones()))
         hint = near if near.startswith("Did") else "Write a name such as 'UTC' or 'America/New_York'."
         raise ExpressionError(f"{zone.value!r} is not a time zone.", hint=hint)
+
+
+def _written_out(call: Call, function: Function) -> Function:
+    """Return the function for the texts that are written out in a call.
+
+    Raises
+    ------
+    ExpressionError
+        Where one is none of the known ones, or must be written out and is not.
+    """
+    for position, known in function.choices.items():
+        text = call.arguments[position] if position < len(call.arguments) else None
+        if isinstance(text, Literal) and text.kind == "text" and text.value not in known:
+            raise ExpressionError(
+                f"{call.function}() knows no {text.value!r}.", hint=did_you_mean(str(text.value), known)
+            )
+    for position, make in function.fixed.items():
+        text = call.arguments[position] if position < len(call.arguments) else None
+        if text is None:
+            continue
+        if not (isinstance(text, Literal) and text.kind == "text"):
+            raise ExpressionError(
+                f"Argument {position + 1} of {call.function}() must be written out.", hint=function.doc
+            )
+        try:
+            function = make(str(text.value))
+        except ValueError as error:
+            raise ExpressionError(str(error)) from None
+    return function
 
 
 def _signature(name: str, function: Function, kinds: tuple[str, ...]) -> tuple[tuple[str, ...], Kind]:

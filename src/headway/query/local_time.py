@@ -15,10 +15,12 @@ __all__ = [
     "IN_CALENDAR",
     "LATEST_US",
     "LOCAL_TIME_SQL",
+    "MONTH_END_SQL",
     "NEXT_LOCAL_SQL",
     "is_zone",
     "local_clock",
     "local_time",
+    "month_end",
     "next_local",
 ]
 
@@ -45,6 +47,11 @@ _SAME_DAY = f"date_trunc('day', {_THERE}) + {_READING.format('{1}')}"
 NEXT_LOCAL_SQL = (
     f"(CASE WHEN {_IS_READING.format('{1}')} AND {IN_CALENDAR} THEN timezone('UTC', timezone({{2}}, {_SAME_DAY} "
     f"+ (CASE WHEN {_SAME_DAY} > {_THERE} THEN INTERVAL 0 DAY ELSE INTERVAL 1 DAY END))) END)"
+)
+_CLOCK = "timezone({1}, timezone('UTC', {0}))"
+MONTH_END_SQL = (
+    f"(CASE WHEN {IN_CALENDAR} AND year({_CLOCK}) BETWEEN 2 AND 9998 THEN timezone('UTC', timezone({{1}}, "
+    f"date_trunc('month', {_CLOCK}) + INTERVAL 1 MONTH)) END)"
 )
 
 
@@ -114,6 +121,21 @@ def next_local(after_us: int, hhmm: int, zone: str) -> int | None:
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     reading = midnight + timedelta(hours=hhmm // 100, minutes=hhmm % 100)
     return _instant(reading if reading > local else reading + timedelta(days=1), _zone(zone))
+
+
+def month_end(moment_us: int, zone: str) -> int | None:
+    """Return the moment at which the month after this one begins in ``zone``.
+
+    Examples
+    --------
+    >>> month_end(0, "UTC") // 86_400_000_000
+    31
+    """
+    clock = local_clock(moment_us, zone)
+    if clock is None or not 2 <= clock.year <= 9998:
+        return None
+    year, month = (clock.year + 1, 1) if clock.month == 12 else (clock.year, clock.month + 1)
+    return _instant(datetime(year, month, 1), _zone(zone))  # noqa: DTZ001  (a local clock's reading)
 
 
 def _is_reading(hhmm: int) -> bool:
