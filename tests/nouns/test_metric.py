@@ -143,7 +143,7 @@ def test_tables_too_large_for_one_block_give_the_same(monkeypatch):
     """Work is cut into blocks of ranks; the cut must not show."""
     score, label, day = _world(3)
     whole = {metric: day_draws(metric, score, label, day, draws=50, seed=1) for metric in METRICS}
-    monkeypatch.setattr("headway.nouns.metric._BLOCK", 300)
+    monkeypatch.setattr("headway.nouns.metric_condition._BLOCK", 300)
     for metric, expected in whole.items():
         np.testing.assert_allclose(day_draws(metric, score, label, day, draws=50, seed=1), expected, rtol=1e-12)
 
@@ -267,7 +267,7 @@ def test_a_target_too_rare_to_resample_gives_no_interval():
     label = [1] + [0] * 9
     drawn = day_draws("roc_auc", np.arange(10.0), label, [0] + [1] * 9, draws=400, seed=1)
     assert np.isnan(drawn).mean() == pytest.approx(0.5, abs=0.1)
-    with pytest.raises(DataError, match="both classes"):
+    with pytest.raises(DataError, match="allow the metric"):
         interval_of_draws(0.5, np.where(np.arange(400) < 250, np.nan, 0.5), days=2)
 
 

@@ -14,7 +14,8 @@ import msgspec
 from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
 from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
-from headway.nouns.brief import Quota, Threshold, false_alarm_windows, parse_act_on
+from headway.nouns.act_on import Quota, parse_act_on
+from headway.nouns.brief import false_alarm_windows
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
     GateOverridden,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.loop.train import RunResult
     from headway.monitor.reference import Reference
+    from headway.nouns.act_on import ActOn
     from headway.nouns.examples import Examples
     from headway.query.definitions import Definitions
     from headway.query.parts import Part
@@ -289,7 +291,12 @@ def materialise(store: Store, material: Material, *, release: str = "") -> dict[
             as_of_us=now_us,
             since_us=since_us,
             blobs=store.blobs,
-            kept={name: msgspec.convert(found, StoredTimeline) for name, found in kept.items() if found is not None},
+            # What was erased is not there any more, and is filled again.
+            kept={
+                name: msgspec.convert(found, StoredTimeline)
+                for name, found in kept.items()
+                if found is not None and store.blobs.has(found["blob"])
+            },
         )
         for name in _forgetful(definitions):
             if None in last_events_us(store, material, name):
@@ -344,10 +351,12 @@ def _forgetful(definitions: Definitions) -> dict[str, int]:
     return found
 
 
-def quota_of(release: Release) -> Quota | Threshold:
+def quota_of(release: Release) -> ActOn:
     """Return which predictions of live traffic are acted on; a pilot has its share of a quota."""
     act_on, share = parse_act_on(release.brief.target.act_on), release.brief.monitor.share
-    return Quota(k=max(1, round(act_on.k * share))) if isinstance(act_on, Quota) else act_on
+    if not isinstance(act_on, Quota) or act_on.per == "group":  # a group is asked about whole or not at all
+        return act_on
+    return msgspec.structs.replace(act_on, k=max(1, round(act_on.k * share)))
 
 
 def material_of_release(store: Store, material: Material, release: Release) -> Material:

@@ -27,7 +27,6 @@ from headway.errors import DataError
 from headway.loop.lived import lived_examples
 from headway.loop.sources import Material, material_of
 from headway.nouns.act_on import Threshold, parse_act_on
-from headway.nouns.brief import Brief, Split
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
 from headway.nouns.interval import Interval
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from headway.graph.scorer import GraphScorer
     from headway.loop.store import Store
     from headway.nouns.act_on import ActOn
+    from headway.nouns.brief import Brief, Split
     from headway.nouns.examples import Examples
 
 __all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]

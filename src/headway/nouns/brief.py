@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import re
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from headway.errors import BriefError
+from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.span import DAY, parse_span
+from headway.nouns.task import Algorithm, MetricName
 
 __all__ = [
     "Baseline",
@@ -177,17 +178,15 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1, description="From which every random choice follows.")] = 7
     algorithms: Annotated[
-        tuple[Literal["logistic", "tree", "lightgbm"], ...],
-        Meta(min_length=1, description="Which kinds of model to try."),
+        tuple[Algorithm, ...],
+        Meta(min_length=1, description="Which kinds of model to try; 'logistic' and 'linear' both name the sum."),
     ] = ("logistic", "tree", "lightgbm")
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is good, and what is good enough."""
 
-    metric: Annotated[
-        Literal["average_precision", "roc_auc", "log_loss", "brier"], Meta(description="What quality is measured by.")
-    ] = "average_precision"
+    metric: Annotated[MetricName, Meta(description="What quality is measured by.")] = "average_precision"
     minimum: Annotated[float, Meta(description="Worse than this on the test is not released.")]
     good_enough: Annotated[float, Meta(description="The search stops here.")]
     latency_p99: Annotated[str, Meta(description="The slowest answer in a hundred may take this long.")] = "50 ms"
@@ -198,7 +197,9 @@ class Success(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done today without a model."""
 
-    rule: Annotated[str, Meta(description="A feature or an expression of features; higher means likelier.")] = ""
+    rule: Annotated[
+        str, Meta(description="A feature or an expression of features; higher means likelier, or is the number itself.")
+    ] = ""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,6 +208,14 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     currency: Annotated[str, Meta(description="The currency of the figures below.")] = "USD"
     true_positive: Annotated[float, Meta(description="Gained when the action was right.")] = 1.0
     false_positive: Annotated[float, Meta(description="Gained (negative: lost) when it was in vain.")] = 0.0
+    over: Annotated[
+        Annotated[float, Meta(le=0)] | None,
+        Meta(description="Of a number used as it is: lost per unit that it was too high, e.g. -0.5."),
+    ] = None
+    under: Annotated[
+        Annotated[float, Meta(le=0)] | None,
+        Meta(description="Of a number used as it is: lost per unit that it was too low, e.g. -2.0."),
+    ] = None
     build: Annotated[float, Meta(ge=0, description="Cost of building, once.")] = 0.0
     monthly: Annotated[float, Meta(ge=0, description="Cost of running, a month.")] = 0.0
     retraining_per_month: Annotated[
@@ -275,44 +284,6 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def digest(self) -> str:
         """The hash of what the brief means; comments and layout do not count."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
-
-
-class Quota(msgspec.Struct, frozen=True, kw_only=True, tag="quota"):
-    """Act on the ``k`` highest of each day."""
-
-    k: int
-
-
-class Threshold(msgspec.Struct, frozen=True, kw_only=True, tag="threshold"):
-    """Act on everything above ``score``."""
-
-    score: float
-
-
-_QUOTA = re.compile(r"top\s+(\d+)\s+(?:per|a)\s+day", re.IGNORECASE)
-_THRESHOLD = re.compile(r"(?:score|probability)\s*>\s*(\d*\.?\d+)\s*(%?)", re.IGNORECASE)
-
-
-def parse_act_on(text: str) -> Quota | Threshold:
-    """Return which predictions are acted on.
-
-    Examples
-    --------
-    >>> parse_act_on("top 40 per day")
-    Quota(k=40)
-    >>> parse_act_on("probability > 60 %")
-    Threshold(score=0.6)
-    """
-    if (quota := _QUOTA.fullmatch(text.strip())) and int(quota[1]) > 0:
-        return Quota(k=int(quota[1]))
-    if threshold := _THRESHOLD.fullmatch(text.strip()):
-        score = float(threshold[1]) / (100 if threshold[2] else 1)
-        if 0 <= score <= 1:
-            return Threshold(score=score)
-    raise BriefError(
-        f"act_on = {text!r} does not say which predictions are acted on.",
-        hint="Write 'top 40 per day' or 'score > 0.6'.",
-    )
 
 
 def false_alarm_windows(monitor: Monitor) -> float:

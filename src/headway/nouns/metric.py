@@ -1,33 +1,42 @@
-"""Scores of predictions, and their intervals over days.
+"""Scores of predictions, by name, and their intervals over days.
 
-The file hides how a bootstrap over days is made cheap: each metric is rewritten as a function of *how often
-each day was drawn*, so that a resample is a row of small integers and all resamples are one matrix product,
-not one pass over the examples each.
-
-Scores rank: higher means likelier. Labels are 0 and 1. A metric that is not defined on what it is given (no
-positive, say) is NaN, never a number that looks like an answer. ``docs/validation.md`` says what each means.
+A metric belongs to one task or several (``nouns/task.py``), has a direction, and words. What is measured, and how its
+resamples are made cheap, stands in one file a task: ``metric_condition``, ``metric_number``, ``metric_category`` and
+``metric_ranking``. ``docs/validation.md`` says what each means.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headway.errors import DataError, did_you_mean
-from headway.nouns.interval import Interval
+from headway.nouns.metric_category import CATEGORY_METRICS, checked_classes
+from headway.nouns.metric_condition import CONDITION_DRAWS, average_precision, brier, checked, log_loss, roc_auc
+from headway.nouns.metric_number import NUMBER_METRICS, PINBALL_PERCENT, checked_numbers
+from headway.nouns.metric_ranking import RANKING_METRICS, checked_groups
+from headway.nouns.resampling import day_multiplicity, interval_of_draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
+    from headway.nouns.interval import Interval
+    from headway.nouns.metric_category import MacroAveragePrecision
+    from headway.nouns.resampling import OfSums
+    from headway.nouns.task import Task
+
+    _Figure = OfSums | MacroAveragePrecision
+
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 __all__ = [
     "METRICS",
-    "MetricName",
+    "Metric",
     "average_precision",
     "brier",
     "checked",
@@ -37,14 +46,79 @@ __all__ = [
     "higher_is_better",
     "interval_of_draws",
     "log_loss",
+    "measured",
+    "metric_of",
     "paired_day_bootstrap",
     "roc_auc",
     "silent_is_lowest",
 ]
 
-MetricName = Literal["average_precision", "roc_auc", "log_loss", "brier"]
 
-_BLOCK = 4_000_000  # cells of the (days x ranks) tables held at once: 32 MB
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What a metric is called, which way is better, and of which tasks it can be asked.
+
+    Attributes
+    ----------
+    bounded
+        Whether it is a share, at most 1: a figure is then comparable between targets of any unit.
+    """
+
+    words: str
+    higher: bool
+    tasks: tuple[Task, ...]
+    bounded: bool = True
+
+
+def _metrics() -> dict[str, Metric]:
+    found = {
+        "average_precision": Metric(words="average precision", higher=True, tasks=("condition",)),
+        "roc_auc": Metric(words="ROC AUC", higher=True, tasks=("condition",)),
+        "log_loss": Metric(words="log loss", higher=False, tasks=("condition", "category"), bounded=False),
+        "brier": Metric(words="Brier score", higher=False, tasks=("condition", "category")),
+        "mae": Metric(words="mean absolute error", higher=False, tasks=("number",), bounded=False),
+        "rmse": Metric(words="root mean squared error", higher=False, tasks=("number",), bounded=False),
+        "r2": Metric(words="R²", higher=True, tasks=("number",)),
+        "explained_error": Metric(words="explained absolute error", higher=True, tasks=("number",)),
+        "poisson_deviance": Metric(words="Poisson deviance", higher=False, tasks=("number",), bounded=False),
+        "accuracy": Metric(words="accuracy", higher=True, tasks=("category",)),
+        "macro_f1": Metric(words="macro F1", higher=True, tasks=("category",)),
+        "macro_average_precision": Metric(words="macro average precision", higher=True, tasks=("category",)),
+        "explained_loss": Metric(words="explained log loss", higher=True, tasks=("category",)),
+        "ndcg": Metric(words="NDCG", higher=True, tasks=("ranking",)),
+        "map": Metric(words="mean average precision", higher=True, tasks=("ranking",)),
+    }
+    for percent in PINBALL_PERCENT:
+        words = f"pinball loss at {percent} %"
+        found[f"pinball_{percent}"] = Metric(words=words, higher=False, tasks=("number",), bounded=False)
+    for k in (1, 3, 5, 10, 20):
+        found[f"ndcg_{k}"] = Metric(words=f"NDCG at {k}", higher=True, tasks=("ranking",))
+        found[f"precision_{k}"] = Metric(words=f"precision at {k}", higher=True, tasks=("ranking",))
+    return found
+
+
+_METRICS = _metrics()
+
+METRICS: dict[str, Callable[..., float]] = {
+    "average_precision": average_precision,
+    "roc_auc": roc_auc,
+    "log_loss": log_loss,
+    "brier": brier,
+}
+"""Those of a condition, as functions of score and label; of any task: :func:`measured`."""
+
+
+def metric_of(metric: str) -> Metric:
+    """Return what there is to know about a metric.
+
+    Raises
+    ------
+    DataError
+        When there is none of that name.
+    """
+    if metric not in _METRICS:
+        raise DataError(f"There is no metric {metric!r}.", hint=did_you_mean(metric, _METRICS))
+    return _METRICS[metric]
 
 
 def higher_is_better(metric: str) -> bool:
@@ -52,10 +126,10 @@ def higher_is_better(metric: str) -> bool:
 
     Examples
     --------
-    >>> higher_is_better("roc_auc"), higher_is_better("log_loss")
-    (True, False)
+    >>> higher_is_better("roc_auc"), higher_is_better("log_loss"), higher_is_better("r2")
+    (True, False, True)
     """
-    return _known(metric) in ("average_precision", "roc_auc")
+    return metric_of(metric).higher
 
 
 def silent_is_lowest(score: ArrayLike) -> Floats:
@@ -70,87 +144,25 @@ def silent_is_lowest(score: ArrayLike) -> Floats:
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def average_precision(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
-    """Return the area under the precision-recall steps, tied scores entering together.
+def measured(metric: str, score: ArrayLike, label: ArrayLike, *, group: Ints | None = None) -> float:
+    """Return a metric of any task.
 
-    ``sum_g (R_g - R_{g-1}) P_g`` over the distinct scores from the highest down, without interpolation, as
-    scikit-learn defines it; its value for a scorer without skill is the base rate.
-
-    Examples
-    --------
-    >>> round(average_precision([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]), 4)
-    0.8333
-    """
-    s, y, w = checked(score, label, weight)
-    order = np.argsort(-s, kind="stable")
-    ends = _ends_of_ties(s[order])
-    hits = np.cumsum((w * y)[order])[ends]
-    seen = np.cumsum(w[order])[ends]
-    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-    return _ratio(float(np.sum(np.diff(hits, prepend=0.0) * precision)), float(hits[-1]))
-
-
-def roc_auc(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
-    """Return how likely a positive is ranked above a negative, a tie counting half.
-
-    The Mann-Whitney statistic over midranks (Bamber 1975); 0.5 for a scorer without skill, whatever the base rate.
+    Parameters
+    ----------
+    score, label
+        One entry per example; of a category, ``score`` has a column for each class.
+    group
+        Which examples are ranked against each other; asked of rankings alone.
 
     Examples
     --------
-    >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
-    0.75
+    >>> measured("mae", [1.0, 2.0], [1.0, 4.0])
+    1.0
+    >>> measured("accuracy", [[0.8, 0.2], [0.4, 0.6]], [0, 0])
+    0.5
     """
-    s, y, w = checked(score, label, weight)
-    order = np.argsort(s, kind="stable")
-    ends = _ends_of_ties(s[order])
-    positives = np.diff(np.cumsum((w * y)[order])[ends], prepend=0.0)
-    below = np.cumsum((w * (1 - y))[order])[ends]
-    negatives = np.diff(below, prepend=0.0)
-    won = float(np.sum(positives * (below - negatives / 2)))
-    return _ratio(won, float(positives.sum() * negatives.sum()))
-
-
-def log_loss(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
-    """Return the mean of ``-log`` of the probability given to what happened, in nats (Good 1952).
-
-    Probabilities are kept one double-precision epsilon away from 0 and 1, as in scikit-learn.
-
-    Examples
-    --------
-    >>> round(log_loss([0.1, 0.9], [0, 1]), 4)
-    0.1054
-    """
-    s, y, w = checked(score, label, weight, probability=True)
-    return _ratio(float(np.sum(w * _log_losses(s, y))), float(w.sum()))
-
-
-def brier(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> float:
-    """Return the mean squared distance of probability and label (Brier 1950).
-
-    Examples
-    --------
-    >>> round(brier([0.1, 0.8], [0, 1]), 4)
-    0.025
-    """
-    s, y, w = checked(score, label, weight, probability=True)
-    return _ratio(float(np.sum(w * (s - y) ** 2)), float(w.sum()))
-
-
-METRICS: dict[str, Callable[..., float]] = {
-    "average_precision": average_precision,
-    "roc_auc": roc_auc,
-    "log_loss": log_loss,
-    "brier": brier,
-}
-
-
-# --- intervals: whole days are resampled --------------------------------------------------------------------
-
-
-def day_multiplicity(days: int, *, draws: int, seed: int) -> Floats:
-    """Return how often each of ``days`` days is drawn in each of ``draws`` resamples: ``(draws, days)`` counts."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(days, np.full(days, 1 / days), size=draws).astype(np.float64)
+    s, y, g, figure = _figure(metric, score, label, group)
+    return METRICS[metric](s, y) if figure is None else figure.of(s, y, g)
 
 
 def day_draws(
@@ -159,6 +171,7 @@ def day_draws(
     label: ArrayLike,
     day: ArrayLike,
     *,
+    group: Ints | None = None,
     days: ArrayLike | None = None,
     draws: int = 1000,
     seed: int,
@@ -170,6 +183,8 @@ def day_draws(
 
     Parameters
     ----------
+    group
+        As in :func:`measured`.
     days
         The days that are resampled, ascending; those of the examples by default.
 
@@ -178,7 +193,7 @@ def day_draws(
     DataError
         Fewer than two days: nothing can be said about how days vary.
     """
-    s, y, _ = checked(score, label, probability=not _ranks(metric))
+    s, y, g, figure = _figure(metric, score, label, group)
     d = np.asarray(day, dtype=np.int64)
     if len(d) != len(y):
         raise DataError(f"{len(y)} labels but {len(d)} days.", hint="Give one day for each example.")
@@ -189,28 +204,12 @@ def day_draws(
             hint="Choose a longer stretch of time.",
         )
     drawn = day_multiplicity(len(resampled), draws=draws, seed=seed)
+    if g is not None:  # a group belongs to one day: that of its first example
+        _, first, index = np.unique(g, return_index=True, return_inverse=True)
+        d = d[first][index]
+    at = np.searchsorted(resampled, d)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _DRAWS[_known(metric)](s, y, np.searchsorted(resampled, d), drawn)
-
-
-def interval_of_draws(value: float, drawn: Floats, *, days: int, level: float = 0.95) -> Interval:
-    """Return ``value`` with the expanded percentile interval of its resamples.
-
-    The plain percentile interval is too short for few clusters; its tail probability is therefore set to
-    ``Phi(-sqrt(n / (n - 1)) t_{n-1})``, which is what makes it as wide as Student's for a mean of ``n`` days
-    (Hesterberg 2015, section 5.4). It does not correct bias, and takes days as independent of each other.
-    """
-    from scipy.special import ndtr, stdtrit
-
-    usable = drawn[np.isfinite(drawn)]
-    if 2 * len(usable) < len(drawn):
-        raise DataError(
-            "Fewer than half of the resamples of days hold both classes; no interval can be given.",
-            hint="Choose a longer stretch of time, or a target that is less rare.",
-        )
-    tail = float(ndtr(np.sqrt(days / (days - 1)) * stdtrit(days - 1, (1 - level) / 2)))
-    low, high = np.quantile(usable, [tail, 1 - tail])
-    return Interval(value=float(value), low=float(low), high=float(high), level=level)
+        return CONDITION_DRAWS[metric](s, y, at, drawn) if figure is None else figure.draws(s, y, g, at, drawn)
 
 
 def day_bootstrap(
@@ -219,6 +218,7 @@ def day_bootstrap(
     label: ArrayLike,
     day: ArrayLike,
     *,
+    group: Ints | None = None,
     draws: int = 1000,
     seed: int,
     level: float = 0.95,
@@ -231,7 +231,7 @@ def day_bootstrap(
     Parameters
     ----------
     metric
-        A name in ``METRICS``.
+        Its name.
     score, label, day
         One entry per example.
 
@@ -241,8 +241,8 @@ def day_bootstrap(
     >>> str(day_bootstrap("roc_auc", score, label, day, draws=200, seed=7))
     '0.667 [0.000, 1.000]'
     """
-    drawn = day_draws(metric, score, label, day, draws=draws, seed=seed)
-    value = METRICS[metric](score, label)
+    drawn = day_draws(metric, score, label, day, group=group, draws=draws, seed=seed)
+    value = measured(metric, score, label, group=group)
     return interval_of_draws(value, drawn, days=len(np.unique(np.asarray(day))), level=level)
 
 
@@ -253,147 +253,28 @@ def paired_day_bootstrap(
     label: ArrayLike,
     day: ArrayLike,
     *,
+    group: Ints | None = None,
     draws: int = 1000,
     seed: int,
     level: float = 0.95,
 ) -> Interval:
     """Return the metric of ``a`` less that of ``b``, both on the same resampled days, with its interval."""
-    drawn = day_draws(metric, a, label, day, draws=draws, seed=seed)
-    drawn = drawn - day_draws(metric, b, label, day, draws=draws, seed=seed)
-    value = METRICS[metric](a, label) - METRICS[metric](b, label)
+    drawn = day_draws(metric, a, label, day, group=group, draws=draws, seed=seed)
+    drawn = drawn - day_draws(metric, b, label, day, group=group, draws=draws, seed=seed)
+    value = measured(metric, a, label, group=group) - measured(metric, b, label, group=group)
     return interval_of_draws(value, drawn, days=len(np.unique(np.asarray(day))), level=level)
 
 
-def _average_precision_draws(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
-    """Weighted average precision of each row of ``drawn``, from counts per day and rank.
-
-    Precision matters only where a positive enters, so ranks are collapsed to the distinct scores that hold
-    one: ``slot`` is the first such score at or below an example's. What remains is two matrix products.
-    """
-    days = drawn.shape[1]
-    order = np.argsort(-score, kind="stable")
-    s, y, d = score[order], label[order], day[order]
-    tie = np.cumsum(np.concatenate([[0], s[1:] != s[:-1]])).astype(np.int64)
-    holds = np.bincount(tie, weights=y) > 0
-    slot: Ints = (np.cumsum(holds) - holds)[tie]
-    slots = int(holds.sum())
-    total = drawn @ np.bincount(d, weights=y, minlength=days)
-    area = np.zeros(len(drawn))
-    seen, hits = np.zeros((days, 1)), np.zeros((days, 1))
-    width = max(1, _BLOCK // max(days, len(drawn)))
-    for first in range(0, slots, width):
-        last = min(first + width, slots)
-        rows = slice(*np.searchsorted(slot, [first, last]))
-        shape = (days, last - first)
-        cell = d[rows] * shape[1] + slot[rows] - first
-        count = _table(cell, shape, None).cumsum(axis=1) + seen
-        new = _table(cell, shape, y[rows])
-        hit = new.cumsum(axis=1) + hits
-        weight = drawn @ count
-        area += np.sum(
-            (drawn @ new) * np.divide(drawn @ hit, weight, out=np.zeros_like(weight), where=weight > 0), axis=1
-        )
-        seen, hits = count[:, -1:], hit[:, -1:]
-    return area / total
-
-
-def _roc_auc_draws(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
-    """ROC AUC of each row of ``drawn``: a quadratic form in the counts of days.
-
-    ``won[i, j]`` pairs have their positive on day i, their negative on day j, and are ranked rightly.
-    """
-    days = drawn.shape[1]
-    s, y, d = (score, label, day) if 2 * label.sum() <= len(label) else (-score, 1 - label, day)
-    order = np.argsort(s, kind="stable")
-    s, y, d = s[order], y[order], d[order]
-    positive = y > 0
-    by_day = np.argsort(d[~positive], kind="stable")  # within a day still in the order of scores
-    lose, bounds = s[~positive][by_day], np.searchsorted(d[~positive][by_day], np.arange(days + 1))
-    win, its_day = s[positive], d[positive]
-    won: Floats = np.zeros((days, days))
-    width = max(1, _BLOCK // days)
-    for first in range(0, len(win), width):
-        part = win[first : first + width]
-        below = np.empty((days, len(part)))
-        for each in range(days):
-            mine = lose[bounds[each] : bounds[each + 1]]
-            below[each] = np.searchsorted(mine, part, side="left") + np.searchsorted(mine, part, side="right")
-        is_its_day = np.arange(days)[:, None] == its_day[first : first + width]
-        won += is_its_day.astype(np.float64) @ below.T / 2  # a tie counts half
-    ahead: Floats = np.sum((drawn @ won) * drawn, axis=1)
-    pairs: Floats = (drawn @ np.bincount(d[positive], minlength=days)) * (
-        drawn @ np.bincount(d[~positive], minlength=days)
-    )
-    return ahead / pairs
-
-
-def _mean_draws(loss: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats, Ints, Floats], Floats]:
-    def drawn_means(score: Floats, label: Floats, day: Ints, drawn: Floats) -> Floats:
-        days = drawn.shape[1]
-        total: Floats = drawn @ np.bincount(day, weights=loss(score, label), minlength=days)
-        return total / (drawn @ np.bincount(day, minlength=days))
-
-    return drawn_means
-
-
-def _log_losses(score: Floats, label: Floats) -> Floats:
-    epsilon = np.finfo(np.float64).eps
-    p = np.clip(score, epsilon, 1 - epsilon)
-    return -np.log(np.where(label > 0, p, 1 - p))
-
-
-_DRAWS: dict[str, Callable[[Floats, Floats, Ints, Floats], Floats]] = {
-    "average_precision": _average_precision_draws,
-    "roc_auc": _roc_auc_draws,
-    "log_loss": _mean_draws(_log_losses),
-    "brier": _mean_draws(lambda score, label: (score - label) ** 2),
-}
-
-
-def _table(cell: Ints, shape: tuple[int, int], weight: Floats | None) -> Floats:
-    return np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-
-
-def _ends_of_ties(ordered: Floats) -> Ints:
-    """Positions of the last of each run of equal values."""
-    return np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
-
-
-def _ratio(over: float, under: float) -> float:
-    return over / under if under > 0 else float("nan")
-
-
-def _ranks(metric: str) -> bool:
-    return _known(metric) in ("average_precision", "roc_auc")
-
-
-def _known(metric: str) -> str:
-    if metric not in get_args(MetricName):
-        raise DataError(f"There is no metric {metric!r}.", hint=did_you_mean(metric, get_args(MetricName)))
-    return metric
-
-
-def checked(
-    score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, *, probability: bool = False
-) -> tuple[Floats, Floats, Floats]:
-    """Return score, label and weight as arrays of ``float64``, or say what is wrong with them."""
-    s = np.asarray(score, dtype=np.float64)
-    y = np.asarray(label, dtype=np.float64)
-    w = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
-    if s.ndim != 1 or not len(s) or s.shape != y.shape or s.shape != w.shape:
-        raise DataError(
-            f"Scores {s.shape}, labels {y.shape} and weights {w.shape} must be one row each, equally long, not empty."
-        )
-    if np.isnan(s).any():
-        raise DataError(
-            f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN.", hint="Decide what a missing score means first."
-        )
-    if not np.all((y == 0) | (y == 1)):
-        raise DataError("Labels must be 0 or 1.", hint="Leave out examples whose label is void or not yet known.")
-    if not np.all(w >= 0):
-        raise DataError("Weights must be zero or more.")
-    if probability and (s.min() < 0 or s.max() > 1):
-        raise DataError(
-            f"Scores from {s.min():g} to {s.max():g} are no probabilities.", hint="They must lie in [0, 1]."
-        )
-    return s, y, w
+def _figure(
+    metric: str, score: ArrayLike, label: ArrayLike, group: Ints | None
+) -> tuple[Floats, Floats, Ints | None, _Figure | None]:
+    """Return what is measured, checked, and what measures it; None where the task is a condition."""
+    tasks = metric_of(metric).tasks
+    if "category" in tasks and ("condition" not in tasks or np.ndim(score) == 2):
+        return *checked_classes(score, label), None, CATEGORY_METRICS[metric]
+    if "number" in tasks:
+        return *checked_numbers(score, label), None, NUMBER_METRICS[metric]
+    if "ranking" in tasks:
+        return *checked_groups(score, label, group), RANKING_METRICS[metric]
+    s, y, _ = checked(score, label, probability=metric not in {"average_precision", "roc_auc"})
+    return s, y, None, None

@@ -1,7 +1,7 @@
 """What acting on predictions is worth, in the brief's currency, a day.
 
 The file hides how a budget of actions is spent: which predictions of a day are acted on, and which the rule
-in use today would have acted on with the very same budget.
+in use today would have acted on with the very same budget. What an action earns in each task is in ``nouns/calls.py``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import msgspec
 import numpy as np
 
 from headway.errors import DataError
-from headway.nouns.brief import Quota, Threshold
+from headway.nouns.act_on import Everything, Likeliest, Threshold
+from headway.nouns.calls import Calls, Places
 from headway.nouns.interval import Interval
 from headway.nouns.metric import day_multiplicity, interval_of_draws, silent_is_lowest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from headway.nouns.act_on import ActOn
     from headway.nouns.brief import Value
 
     Floats = NDArray[np.float64]
@@ -31,12 +33,14 @@ __all__ = [
     "Worth",
     "decide",
     "decide_by_rule",
+    "earned_per_day",
     "mean_per_day",
     "worth",
+    "worth_of",
     "worth_per_day",
 ]
 
-Counterfactual = Literal["today's rule", "doing nothing"]
+Counterfactual = Literal["today's rule", "doing nothing", "one number for all"]
 
 DAYS_PER_MONTH = 365.25 / 12
 
@@ -91,20 +95,24 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     days: int
 
 
-def decide(score: ArrayLike, day: ArrayLike, act_on: Quota | Threshold) -> Bools:
+def decide(score: ArrayLike, day: ArrayLike, act_on: ActOn) -> Bools:
     """Return which examples are acted on.
 
-    With a quota, the ``k`` highest scores of each day, those that come first winning a tie, and silent (NaN)
-    ones last: a desk that has room works whatever is next on its list. With a threshold, the scores above it.
+    With a quota, the ``k`` highest scores of each day (or whatever unit ``day`` names: a round, a group), those that
+    come first winning a tie, and silent (NaN) ones last: a desk that has room works whatever is next on its list.
+    With a threshold, the scores above it; else all.
 
     Examples
     --------
+    >>> from headway.nouns.act_on import Quota
     >>> decide([0.2, 0.9, 0.9, 0.1], [1, 1, 1, 2], Quota(k=1)).tolist()
     [False, True, False, True]
     >>> decide([0.2, 0.9], [1, 1], Threshold(score=0.5)).tolist()
     [False, True]
     """
     s = silent_is_lowest(score)
+    if isinstance(act_on, Everything | Likeliest):
+        return np.ones(len(s), dtype=np.bool_)
     if isinstance(act_on, Threshold):
         return s > act_on.score
     d = np.asarray(day)
@@ -112,7 +120,7 @@ def decide(score: ArrayLike, day: ArrayLike, act_on: Quota | Threshold) -> Bools
     return _highest_of_each_day(s, index, np.full(int(index.max(initial=-1)) + 1, act_on.k))
 
 
-def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: Quota | Threshold, *, acted: Bools) -> Bools:
+def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: ActOn, *, acted: Bools) -> Bools:
     """Return which examples today's rule acts on with the same budget as the model.
 
     With a quota, its ``k`` highest of each day. With a threshold: a yes-or-no rule (values 0 and 1) acts where
@@ -120,10 +128,12 @@ def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: Quota | Threshold, *
     as many as the model ``acted`` on that day.
     """
     s = silent_is_lowest(rule)
-    if isinstance(act_on, Quota):
+    if not isinstance(act_on, Threshold):
         return decide(s, day, act_on)
     if np.isin(s[np.isfinite(s)], (0.0, 1.0)).all():
         return s > 0
+    if act_on.kind == "number":  # the rule is a number as the prediction is one, and has the same bar
+        return s > act_on.score
     _, index = np.unique(np.asarray(day), return_inverse=True)
     return _highest_of_each_day(s, index, np.bincount(index, weights=acted).astype(np.int64))
 
@@ -147,15 +157,20 @@ def worth_per_day(
     >>> worth_per_day([True, True, False], [1, 0, 1], [5, 5, 7], Value(true_positive=150, false_positive=-20)).tolist()
     [130.0, 0.0, 0.0]
     """
-    a, y, d = np.asarray(acted, dtype=np.bool_), np.asarray(label, dtype=np.float64), np.asarray(day)
+    y = np.asarray(label, dtype=np.float64)
+    return earned_per_day(acted, np.where(y > 0, value.true_positive, value.false_positive), day, days=days)
+
+
+def earned_per_day(acted: ArrayLike, paid: ArrayLike, day: ArrayLike, *, days: ArrayLike | None = None) -> Floats:
+    """Return what the actions of each day earned, where acting on an example earns what ``paid`` says of it."""
+    a, y, d = np.asarray(acted, dtype=np.bool_), np.asarray(paid, dtype=np.float64), np.asarray(day)
     if not len(a) == len(y) == len(d):
         raise DataError(f"{len(a)} decisions, {len(y)} labels and {len(d)} days must be equally many.")
     range_of_days = np.arange(d.min(), d.max() + 1) if days is None else np.asarray(days)
     slot = np.searchsorted(range_of_days, d)
     if (slot >= len(range_of_days)).any() or (range_of_days[slot] != d).any():
         raise DataError("Some examples lie on a day that is not among the days to answer for.")
-    each = np.where(a, np.where(y > 0, value.true_positive, value.false_positive), 0.0)
-    return np.bincount(slot, weights=each, minlength=len(range_of_days)).astype(np.float64)
+    return np.bincount(slot, weights=np.where(a, y, 0.0), minlength=len(range_of_days)).astype(np.float64)
 
 
 def mean_per_day(per_day: Floats, *, draws: int = 1000, seed: int, level: float = 0.95) -> Interval:
@@ -173,31 +188,55 @@ def worth(
     day: ArrayLike,
     *,
     value: Value,
-    act_on: Quota | Threshold,
+    act_on: ActOn,
     draws: int = 1000,
     seed: int,
 ) -> Worth:
-    """Return what acting on ``score`` is worth against today's rule, or doing nothing where there is none.
+    """Return what acting on the scores of a condition is worth; see :func:`worth_of`."""
+    d = np.asarray(day)
+    calls = Calls(task="condition", act_on=act_on, value=value)
+    said, came = np.asarray(score, dtype=np.float64), np.asarray(label, dtype=np.float64)
+    return worth_of(calls, said, came, Places(day=d, round=d), rule=rule, draws=draws, seed=seed)
 
-    The gain is an interval of the *paired* difference: model and rule meet the same days.
+
+def worth_of(
+    calls: Calls,
+    said: Floats,
+    label: Floats,
+    places: Places,
+    *,
+    rule: ArrayLike | None,
+    draws: int = 1000,
+    seed: int,
+) -> Worth:
+    """Return what acting on predictions is worth against today's rule, or doing nothing where there is none.
+
+    The gain is an interval of the *paired* difference: model and rule meet the same days. A number that is used as it
+    is has no "doing nothing": without a rule it is held against the one number for all that would have cost least.
     """
-    acted = decide(score, day, act_on)
-    model = worth_per_day(acted, label, day, value)
-    other = None if rule is None else worth_per_day(decide_by_rule(rule, day, act_on, acted=acted), label, day, value)
+    value, day, unit = calls.value, places.day, places.unit(calls.act_on)
+    acted = decide(calls.score(said), unit, calls.act_on)
+    model = earned_per_day(acted, calls.paid(said, label, unit), day)
+    said_today = calls.said_today(None if rule is None else np.asarray(rule, dtype=np.float64), label)
+    other = None
+    if said_today is not None:
+        by_rule = decide_by_rule(said_today, unit, calls.act_on, acted=acted)
+        other = earned_per_day(by_rule, calls.paid(said_today, label, unit), day)
     gain = mean_per_day(model if other is None else model - other, draws=draws, seed=seed)
     monthly_cost = value.monthly + (value.retraining_per_month or 0.0)
     net = _scaled(gain, by=DAYS_PER_MONTH, less=monthly_cost)
-    hits = np.asarray(label, dtype=np.float64)[acted]
+    hits = calls.right(said, label, unit)[acted]
+    has_rule = rule is not None and said_today is not None
     return Worth(
         currency=value.currency,
-        counterfactual="doing nothing" if rule is None else "today's rule",
+        counterfactual="today's rule" if has_rule else "doing nothing" if other is None else "one number for all",
         model=mean_per_day(model, draws=draws, seed=seed),
         rule=None if other is None else mean_per_day(other, draws=draws, seed=seed),
         gain=gain,
         monthly_net=net,
         payback=_payback(value.build, net),
         acted_per_day=float(acted.sum() / len(model)),
-        hit_rate=float(hits.mean()) if len(hits) else None,
+        hit_rate=float(hits.mean()) if len(hits) and not calls.by_error else None,
         days=len(model),
     )
 
