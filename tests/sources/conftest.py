@@ -8,7 +8,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -105,3 +109,61 @@ def postgres(postgres_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SALES_USER", "headway")
     monkeypatch.setenv("SALES_PASSWORD", PASSWORD)
     return Server(postgres_port, name)
+
+
+class Bucket:
+    """A bucket of an object store that speaks as Amazon's does."""
+
+    def __init__(self, endpoint: str, name: str) -> None:
+        self.endpoint, self.name = endpoint, name
+
+    def request(self, method: str, path: str, data: bytes = b"") -> bytes:
+        """Ask the store itself."""
+        headers = {
+            "Content-Type": "application/octet-stream",  # what looks like a form, it would wait for in vain
+            "Authorization": "AWS4-HMAC-SHA256 Credential=me/20130701/us-east-1/s3/aws4_request, SignedHeaders=host, "
+            "Signature=0",
+        }
+        asked = urllib.request.Request(f"{self.endpoint}/{path}", data=data, method=method, headers=headers)  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+            return bytes(answer.read())
+
+    def put(self, key: str, data: bytes | str) -> None:
+        """Write an object."""
+        self.request("PUT", f"{self.name}/{key}", data if isinstance(data, bytes) else data.encode())
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """Yield the address of an object store of our own; skip where none can be started."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None, "the object store did not start"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def bucket(object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Return an empty bucket; the environment holds who may read it."""
+    made = Bucket(object_store, tmp_path.name.replace("_", "-").lower()[-60:].strip("-"))
+    made.request("PUT", made.name)
+    monkeypatch.setenv("STORE_KEY", "AKIAEXAMPLE")
+    monkeypatch.setenv("STORE_SECRET", PASSWORD)
+    return made

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from headway.errors import BriefError, did_you_mean
-from headway.sources import postgres
+from headway.sources import objects, postgres
 from headway.sources.files import file_items
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from headway.sources.item import Held, Item
 
 __all__ = ["items_of"]
+
+_SCHEMES = (*postgres.SCHEMES, *objects.SCHEMES)
 
 
 @contextmanager
@@ -39,28 +41,36 @@ def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = 
         found: list[Item] = []
         for path in (source.path, *source.also):
             scheme, marked, _ = path.partition("://")
+            if marked and scheme not in _SCHEMES:
+                raise BriefError(
+                    f"There is no way to read {scheme}://.",
+                    where=f"sources.{name}.path",
+                    hint=did_you_mean(scheme, _SCHEMES),
+                )
             _refuse_what_is_not_for(scheme if marked else "", source, name)
             if not marked:
                 found += file_items(name, source, path, folder=folder)
             elif scheme in postgres.SCHEMES:
                 found += open_as_long.enter_context(postgres.tables_items(name, source, path, held=held))
             else:
-                raise BriefError(
-                    f"There is no way to read {scheme}://.",
-                    where=f"sources.{name}.path",
-                    hint=did_you_mean(scheme, postgres.SCHEMES),
-                )
+                found += open_as_long.enter_context(objects.object_items(name, source, path))
         yield found
 
 
 def _refuse_what_is_not_for(scheme: str, source: Source, name: str) -> None:
     """Raise for a field that such a place has no use for, rather than leave it without effect."""
-    if scheme in postgres.SCHEMES:
-        return
-    for field in ("query", "grows_by", *(("credentials",) if not scheme else ())):
-        if getattr(source, field):
+    unused = {
+        "query": scheme in postgres.SCHEMES,
+        "grows_by": scheme in postgres.SCHEMES,
+        "credentials": bool(scheme),
+        "endpoint": scheme in objects.SCHEMES,
+        "region": scheme in objects.SCHEMES,
+    }
+    for field, used in unused.items():
+        if getattr(source, field) and not used and not source.also:
             raise BriefError(
-                f"{field} says something of a database, and {source.path!r} is none.",
+                f"{field} means nothing to {source.path!r}.",
                 where=f"sources.{name}.{field}",
-                hint="Take it out, or set path = 'postgresql://host/database'.",
+                hint="Take it out: query and grows_by are for databases, endpoint and region for object stores, and "
+                "a file of this machine needs no credentials.",
             )

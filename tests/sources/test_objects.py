@@ -1,0 +1,160 @@
+"""A real object store: its objects are read as files are, and fetched only when they are new."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headway.blobs import FolderBlobs
+from headway.data.collect import collect
+from headway.errors import BriefError, SourceError
+from headway.nouns.brief import Source
+from headway.sources import objects
+
+WHO = {"key": "STORE_KEY", "secret": "STORE_SECRET"}
+
+
+class Lake:
+    """A project whose one source lies in a bucket."""
+
+    def __init__(self, folder, bucket) -> None:
+        self.folder, self.bucket = folder, bucket
+        self.blobs = FolderBlobs(folder / "blobs")
+        self.read: list[str] = []
+
+    def collect(self, path: str, previous=None, **fields: Any):
+        """Collect what ``path`` names in the bucket."""
+        path = path if "://" in path else f"s3://{self.bucket.name}/{path}"
+        source = Source(**{"path": path, "endpoint": self.bucket.endpoint, "credentials": WHO, **fields})
+        return collect(
+            "s", source, folder=self.folder, store=self.blobs, previous=previous, progress=self.read.append, threads=1
+        )
+
+    def rows(self, snapshot) -> list[tuple[Any, ...]]:
+        """Return all rows, in order."""
+        return [
+            tuple(row.values())
+            for segment in snapshot.segments
+            for row in pq.read_table(self.blobs.path(segment.blob)).to_pylist()
+        ]
+
+
+@pytest.fixture
+def lake(tmp_path, bucket):
+    """Return a project with three objects of two days and one that belongs to something else."""
+    bucket.put("sales/2013/07/01.csv", "id,price\n1,1.5\n2,2.5\n")
+    bucket.put("sales/2013/07/02.csv.gz", gzip.compress(b"id,price\n3,3.5\n"))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": [4], "price": [4.5]}), sink)
+    bucket.put("sales/2013/08/01.parquet", sink.getvalue().to_pybytes())
+    bucket.put("sales/readme.md", "nothing to read")
+    return Lake(tmp_path, bucket)
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"),
+    [
+        ("sales/2013/07/01.csv", [1, 2]),
+        ("sales/2013/07", [1, 2, 3]),
+        ("sales/2013/07/", [1, 2, 3]),
+        ("sales/2013/*/01.*", [1, 2, 4]),
+        ("sales/**/0[12].*", [1, 2, 3, 4]),
+        ("sales/2013/0?/02.csv.gz", [3]),
+    ],
+)
+def test_an_object_a_pattern_and_a_folder_are_read(lake, path, ids) -> None:
+    """In the order of their names, whatever their formats; each row knows which object it came from."""
+    snapshot = lake.collect(path)
+    assert [row[0] for row in lake.rows(snapshot)] == ids
+    assert all(segment.file.startswith(f"s3://{lake.bucket.name}/sales/2013/0") for segment in snapshot.segments)
+
+
+def test_only_new_objects_are_fetched(lake, monkeypatch) -> None:
+    """By their tags: nothing of an unchanged object goes over the wire."""
+    fetched: list[str] = []
+    fetch = objects._Place._fetch
+    monkeypatch.setattr(
+        objects._Place, "_fetch", lambda self, meta, *rest: (fetched.append(meta["path"]), fetch(self, meta, *rest))
+    )
+    first = lake.collect("sales/2013/07/*")
+    assert fetched == ["sales/2013/07/01.csv", "sales/2013/07/02.csv.gz"]
+    assert lake.collect("sales/2013/07/*", previous=first).digest == first.digest
+    lake.bucket.put("sales/2013/07/03.csv", "id,price\n5,5.5\n")
+    second = lake.collect("sales/2013/07/*", previous=first)
+    assert fetched[2:] == ["sales/2013/07/03.csv"]
+    lake.bucket.put("sales/2013/07/03.csv", "id,price\n6,5.5\n")
+    third = lake.collect("sales/2013/07/*", previous=second)
+    assert fetched[3:] == ["sales/2013/07/03.csv"]
+    assert [row[0] for row in lake.rows(third)] == [1, 2, 3, 6]
+
+
+def test_no_secret_is_written_down(lake) -> None:
+    """Not in the store, and not in what is said when the store cannot be reached."""
+    snapshot = lake.collect("sales/2013/07")
+    with pytest.raises(SourceError) as caught:
+        lake.collect("sales/2013/07", endpoint="http://127.0.0.1:1")
+    secret = os.environ["STORE_SECRET"]
+    assert secret not in f"{caught.value}{snapshot}{lake.read}"
+    kept = [path.read_bytes() for path in lake.folder.rglob("*") if path.is_file()]
+    assert kept
+    assert all(secret.encode() not in data and b"AKIAEXAMPLE" not in data for data in kept)
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
+    "object": ("sales/2013/07/1.csv", {}, "There is no object", "sources.s.path", "mean 'sales/2013/07/01.csv'?"),
+    "pattern": ("sales/*.xlsx", {}, "There is no object", "sources.s.path", "Known: sales/2013"),
+    "bucket": ("s3://nobodys/a.csv", {}, "s3://nobodys does not exist", "sources.s.path", "name of the bucket"),
+    "down": ("a.csv", {"endpoint": "http://127.0.0.1:1"}, "cannot be reached", "sources.s.path", "Is the store up"),
+    "unset": ("a.csv", {"credentials": {"key": "NOT_SET"}}, "'NOT_SET'", "sources.s.credentials.key", "export"),
+    "query": ("a.csv", {"query": "SELECT 1"}, "query means nothing to", "sources.s.query", "for databases"),
+    "scheme": ("s4://a/b.csv", {}, "There is no way to read s4://", "sources.s.path", "Known: az, gs, postgres"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_read_is_said_with_what_to_do(lake, name) -> None:
+    """Misspelt, missing, or not to be reached; nothing is taken."""
+    path, fields, what, where, hint = WRONG[name]
+    with pytest.raises((SourceError, BriefError)) as caught:
+        lake.collect(path, **fields)
+    assert what in caught.value.what
+    assert caught.value.where == where
+    assert hint in caught.value.hint
+    assert not list((lake.folder / "blobs").rglob("*.parquet"))
+
+
+BROKEN = {
+    "cut.csv.gz": (gzip.compress(b"id\n1\n" * 9999)[:-20], "not a whole gzip file", ""),
+    "cut.parquet": (b"PAR1 and no more", "cut.parquet cannot be read", ""),
+    "ragged.csv": (b"id,price\n1,2\n3\n", "ragged: this line has 1 fields", ":3"),
+    "empty.csv": (b"", "empty.csv is empty", ""),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_object_is_named_by_its_url(lake, name) -> None:
+    """And by the line, where there is one; not by where it lay on this machine for a moment."""
+    data, what, line = BROKEN[name]
+    lake.bucket.put(name, data)
+    with pytest.raises(SourceError) as caught:
+        lake.collect(name)
+    assert what in caught.value.what
+    assert caught.value.where == f"s3://{lake.bucket.name}/{name}{line}"
+
+
+def test_an_object_that_changes_while_it_is_read_is_refused(lake, monkeypatch) -> None:
+    """Between the list and the reading: what would be kept under one tag is another's."""
+    fetch = objects._Place._fetch
+
+    def late(self, meta, *rest) -> None:
+        lake.bucket.put(meta["path"], "id,price\n9,9\n")
+        fetch(self, meta, *rest)
+
+    monkeypatch.setattr(objects._Place, "_fetch", late)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        lake.collect("sales/2013/07/01.csv")
