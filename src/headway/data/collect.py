@@ -19,6 +19,8 @@ from headway.errors import SourceError, did_you_mean
 from headway.nouns.snapshot import Snapshot, SourceColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
+from headway.query.functions import SQL_TYPES
+from headway.sources.aligned import aligned
 from headway.sources.item import Held
 from headway.sources.places import items_of
 
@@ -73,8 +75,10 @@ def collect(
     known = _Known(previous, store)
     segments: list[Segment] = []
     with Database(threads=threads) as database, items_of(name, source, folder=folder, held=known.held(how)) as items:
+        wanted = {column.name: SQL_TYPES[cast("Kind", column.kind)] for column in columns or ()}
         if columns is None and len(items) > 1:
-            source = msgspec.structs.replace(source, types={**source.types, **_widened(source, items, database)})
+            types, wanted = _widened(source, items, database)
+            source = msgspec.structs.replace(source, types={**source.types, **types})
         versions = [f"{item.digest()}-{how}" for item in items]
         known.expect(zip((item.name for item in items), versions, strict=True))
         for item, digest in zip(items, versions, strict=True):
@@ -83,7 +87,10 @@ def collect(
                 continue
             progress(item.name)
             reading = _Reading(name=name, source=source, item=item, database=database, columns=columns)
-            with item.opened(database) as file:
+            with item.opened(database) as opened:
+                file = aligned(opened, wanted, source)
+                if previous is not None and source.extra_columns == "add" and set(file.columns) - set(wanted):
+                    return collect(name, source, folder=folder, store=store, progress=progress, threads=threads)
                 columns, found = reading.take(file, store, digest=digest, before=known.before(item.name))
             item.settled()
             segments += found
@@ -144,12 +151,14 @@ class _Known:
         return mark_of(marks_of_file(self._store.path(part.blob), self._kinds))
 
 
-def _widened(source: Source, items: Sequence[Item], database: Database) -> dict[str, Kind]:
+def _widened(source: Source, items: Sequence[Item], database: Database) -> tuple[dict[str, Kind], dict[str, str]]:
     """Return the columns of which the first of many files says too little, each with a kind that fits all files.
 
-    A day without rain holds whole zeros only, and a day on which nothing was measured holds what looks like text.
+    A day without rain holds whole zeros only, and a day on which nothing was measured holds what looks like text. Also
+    returned is which columns the table has, with their types: those of the first file, or of all of them.
     """
     first: dict[str, str] = {}
+    wanted: dict[str, str] = {}
     seen: dict[str, set[str]] = {}
     for item in items:
         with item.opened(database) as file:
@@ -158,6 +167,8 @@ def _widened(source: Source, items: Sequence[Item], database: Database) -> dict[
             counts = ", ".join(f"count({quote(column)})" for column in texts)
             held = database.rows(f"SELECT {counts} FROM {file.relation({})}")[0] if texts else ()
         first = first or kinds
+        if not wanted or source.extra_columns == "add":
+            wanted |= {column: kind for column, kind in file.columns.items() if column not in wanted}
         empty = {column for column, count in zip(texts, held, strict=True) if not count}
         for column, kind in kinds.items():
             if column not in empty:
@@ -168,16 +179,22 @@ def _widened(source: Source, items: Sequence[Item], database: Database) -> dict[
         for column, kinds in seen.items()
         if len(kinds) == 1 or kinds == {"int", "float"}
     }
-    return {
+    types = {
         column: cast("Kind", kind)
         for column, kind in fits.items()
-        if column not in source.types and column in first and kind != first[column]
+        if column not in source.types and column in wanted and kind != first.get(column)
     }
+    return types, wanted
 
 
 def _how(source: Source) -> str:
     types = sorted(f"{column}={kind}" for column, kind in source.types.items())
     parts = [_READING, source.format, source.table, source.zone, *source.nulls, *types]
+    # What says nothing leaves the digests of what was read before as they are.
+    said = [source.query, source.grows_by, *(f"{there}={here}" for there, here in sorted(source.rename.items()))]
+    said += [source.missing_columns, source.extra_columns]
+    if said != ["", "", "refuse", "refuse"]:
+        parts += said
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 

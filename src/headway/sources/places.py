@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headway.errors import BriefError, did_you_mean
 from headway.sources import objects, postgres
+from headway.sources.aligned import renaming
 from headway.sources.files import file_items
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = 
                 found += open_as_long.enter_context(postgres.tables_items(name, source, path, held=held))
             else:
                 found += open_as_long.enter_context(objects.object_items(name, source, path))
-        yield found
+        yield [renaming(item, source, name) for item in found]
 
 
 def _refuse_what_is_not_for(scheme: str, source: Source, name: str) -> None:

@@ -1,0 +1,78 @@
+"""Items of one table that differ in their columns, brought to the same ones as far as the brief allows it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headway.errors import SourceError, did_you_mean
+from headway.query.compile import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from headway.nouns.brief import Source
+    from headway.query.database import Database
+    from headway.sources.item import Item
+    from headway.sources.opened import Opened
+
+__all__ = ["aligned", "renaming"]
+
+
+def aligned(file: Opened, wanted: Mapping[str, str], source: Source) -> Opened:
+    """Return an item with the columns that are wanted, as far as the brief says how.
+
+    What is missing is filled up where ``missing_columns`` or ``extra_columns`` says so; what is more is left out where
+    ``extra_columns`` says so. Anything else stays as it is, and is for the caller to refuse.
+
+    Parameters
+    ----------
+    wanted
+        Name to engine type.
+    """
+    fills = source.missing_columns == "fill" or source.extra_columns == "add"
+    missing = {name: kind for name, kind in wanted.items() if name not in file.columns} if fills else {}
+    left_out = {name for name in file.columns if name not in wanted} if source.extra_columns == "ignore" else set()
+    if not missing and not left_out:
+        return file
+    kept = [name for name in file.columns if name not in left_out]
+
+    def relation(types: Mapping[str, str]) -> str:
+        own = {name: kind for name, kind in types.items() if name in file.columns}
+        texts = [quote(name) for name in kept]
+        texts += [f"CAST(NULL AS {types.get(name, kind)}) AS {quote(name)}" for name, kind in missing.items()]
+        return f"(SELECT {', '.join(texts)} FROM {file.relation(own)})"
+
+    columns = {**{name: file.columns[name] for name in kept}, **missing}
+    return replace(file, columns=columns, relation=relation)
+
+
+def renaming(item: Item, source: Source, name: str) -> Item:
+    """Return an item whose columns are called as the brief calls them."""
+    return replace(item, opened=partial(_renamed, item, source, name)) if source.rename else item
+
+
+@contextmanager
+def _renamed(item: Item, source: Source, name: str, database: Database) -> Iterator[Opened]:
+    with item.opened(database) as file:
+        for there, here in source.rename.items():
+            where = f"sources.{name}.rename.{there}"
+            if there in file.columns and here in file.columns:
+                raise SourceError(f"{item.name} has a column {here!r} as well as {there!r}.", where=where)
+            if there not in file.columns and here not in file.columns and source.missing_columns == "refuse":
+                raise SourceError(
+                    f"{item.name} has no column {there!r}, and none that is called {here!r} already.",
+                    where=where,
+                    hint=did_you_mean(there, file.columns),
+                )
+        called = {column: source.rename.get(column, column) for column in file.columns}
+
+        def relation(types: Mapping[str, str]) -> str:
+            texts = ", ".join(f"{quote(there)} AS {quote(here)}" for there, here in called.items())
+            own = {there: types[here] for there, here in called.items() if here in types}
+            return f"(SELECT {texts} FROM {file.relation(own)})"
+
+        columns = {called[column]: kind for column, kind in file.columns.items()}
+        yield replace(file, columns=columns, relation=relation)
