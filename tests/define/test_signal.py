@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.define.signal import _bins, _precision, find_signal
-from headway.nouns.metric import average_precision
+from headway.define.bins import binned
+from headway.define.moved import Days
+from headway.define.permuted import permutation_test
+from headway.define.signal import _precision, find_signal
+from headway.nouns.metric import average_precision, roc_auc
 
 
 def _noise(
@@ -36,43 +39,105 @@ def _noise(
     )
 
 
+DAY_US = 86_400_000_000
+
+
+def _found(features, label, day, **how):
+    """Look for signal where each day's labels are known two days later."""
+    at = np.asarray(day) * DAY_US + np.arange(len(label))
+    return find_signal(features, label, day, at=at, known=at + 2 * DAY_US, **how)
+
+
+def _tested(features, label, day, **how):
+    at = np.asarray(day) * DAY_US + np.arange(len(label))
+    return permutation_test(features, label, day, at=at, known=at + 2 * DAY_US, **how)
+
+
 def test_a_signal_that_is_there_is_found_and_named():
     """A feature on which the label depends is the best, with a lift above one and the least p-value there is."""
     rng = np.random.default_rng(1)
     features, label, day = _noise(rng)
     hint = label + 0.8 * rng.standard_normal(len(label))
-    found = find_signal(features.append_column("hint", pa.array(hint, pa.float32())), label, day, seed=1)
+    found, forward = _found(features.append_column("hint", pa.array(hint, pa.float32())), label, day, seed=1)
     assert (found.best, found.p_value) == ("hint", 1 / 200)
     assert found.lift > 2.0
     assert found.lift_together > 0.9 * found.lift
     assert found.by_feature[0] == ("hint", found.lift)
+    assert found.expected.low > found.chance
+    assert len(forward.score) == len(forward.rows) > 0.6 * len(label)
 
 
-def test_noise_is_called_a_signal_no_oftener_than_stated():
-    """With day-long weather and days of their own, p <= 0.05 comes in at most 5 % of cases, to 3 standard errors."""
-    runs = 200
+def test_on_noise_the_p_value_is_uniform():
+    """With day-long weather and days of their own, each quantile comes as often as it says, to 3 standard errors."""
+    runs = 400
     rng = np.random.default_rng(20)
+    found = np.array(
+        [_tested(*_noise(rng, days=40, per_day=20, spread=1.6), seed=k, permutations=39).p_value for k in range(runs)]
+    )
+    for quantile in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9):
+        share = float((found <= quantile + 1e-9).mean())
+        assert abs(share - quantile) <= 3 * math.sqrt(quantile * (1 - quantile) / runs), quantile
+
+
+def test_a_plain_shuffle_would_have_been_fooled_by_days(monkeypatch):
+    """Why labels are rotated: against shuffled labels the very same noise would be 'found' far oftener."""
+
+    def shuffled(self, *, seed, count):
+        draw = np.random.default_rng(seed)
+        return (draw.permutation(len(self.index)) for _ in range(count))
+
+    monkeypatch.setattr(Days, "rotations", shuffled)
+    runs = 60
+    rng = np.random.default_rng(21)
     false = sum(
-        find_signal(*_noise(rng, days=40, per_day=40, spread=1.6), seed=k, rotations=59).p_value <= 0.05
+        _tested(*_noise(rng, days=40, per_day=40, spread=1.6), seed=k, permutations=39).p_value <= 0.05
         for k in range(runs)
     )
-    assert false / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
-
-
-def test_a_plain_shuffle_would_have_been_fooled_by_days():
-    """Why labels are rotated: against shuffled labels the very same noise would be 'found' far oftener."""
-    runs, false = 60, 0
-    rng = np.random.default_rng(21)
-    for _ in range(runs):
-        features, label, day = _noise(rng, days=40, per_day=40, spread=1.6)
-        weather = features.select(["weather"])
-        real = find_signal(weather, label, day, seed=0, rotations=1).lift * label.mean()
-        shuffled = [
-            find_signal(weather, rng.permutation(label), day, seed=0, rotations=1).lift * label.mean()
-            for _ in range(19)
-        ]
-        false += (1 + sum(value >= real for value in shuffled)) / 20 <= 0.05
     assert false / runs > 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_the_p_value_counts_the_real_labels_among_the_moved_ones():
+    """The count is exact: one more than were as good, of one more than were moved."""
+    found = _tested(*_noise(np.random.default_rng(2)), seed=1, permutations=59)
+    assert found.p_value == (1 + found.as_good) / 60
+    assert found.as_good == int((found.moved >= found.correlation - 1e-12).sum())
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(0, 99))
+def test_labels_move_within_their_stretch_only(sizes, seed):
+    """Whatever the days, each example gets the label of one in its own stretch of time, of one day for a whole day."""
+    day = np.repeat(np.arange(len(sizes)), sizes)
+    days = Days.of(day, stretches=5)
+    for source in days.rotations(seed=seed, count=3):
+        assert (days.block[source] == days.block).all()
+        assert all(len(set(day[source[day == one]])) == 1 for one in range(len(sizes)))
+
+
+def test_what_to_expect_holds_what_comes():
+    """The expected metric's interval is around what a fresh stretch of the same world gives; no skill lies outside."""
+    rng = np.random.default_rng(7)
+    features, label, day = _noise(rng, days=120, per_day=30, spread=0.3)
+    hint = label + 1.2 * rng.standard_normal(len(label))
+    with_hint = features.append_column("hint", pa.array(hint, pa.float32()))
+    found, _ = _found(with_hint, label, day, seed=1, metric="roc_auc", permutations=19)
+    best = roc_auc(hint, label)  # nothing else is known: no model can do better but by luck
+    assert found.expected.low - 0.03 <= best
+    assert found.expected.value > best - 0.05
+    assert found.chance == 0.5
+
+
+def test_more_data_bring_little_where_the_curve_is_flat():
+    """One strong feature is learned from a few hundred rows: twice the data is said to bring next to nothing."""
+    rng = np.random.default_rng(8)
+    features, label, day = _noise(rng, days=150, per_day=60, spread=0.1)
+    hint = label + 0.7 * rng.standard_normal(len(label))
+    found, _ = _found(pa.table({"hint": pa.array(hint, pa.float32())}), label, day, seed=1, permutations=19)
+    assert found.curve is not None
+    assert found.curve.tells
+    assert abs(found.curve.more[0].gain.value) < 0.02
+    rows = [point.rows for point in found.curve.points]
+    assert rows == sorted(rows)
+    assert features.num_rows == len(label)
 
 
 @pytest.mark.parametrize("cases", [0, 5, 595, 600])
@@ -80,7 +145,7 @@ def test_too_few_of_a_class_is_no_question_to_ask(cases):
     """With hardly any positives, or negatives, there is no answer rather than a wild one."""
     label = np.zeros(600)
     label[:cases] = 1.0
-    assert find_signal(pa.table({"x": pa.array(np.arange(600.0), pa.float32())}), label, np.arange(600), seed=1) is None
+    assert _found(pa.table({"x": pa.array(np.arange(600.0), pa.float32())}), label, np.arange(600), seed=1) is None
 
 
 def test_a_feature_that_is_never_there_does_no_harm():
@@ -88,14 +153,16 @@ def test_a_feature_that_is_never_there_does_no_harm():
     rng = np.random.default_rng(4)
     features, label, day = _noise(rng)
     empty = pa.nulls(len(label), pa.float32())
-    found = find_signal(features.append_column("empty", empty), label, day, seed=1)
+    found, _ = _found(features.append_column("empty", empty), label, day, seed=1, permutations=19)
     assert dict(found.by_feature)["empty"] == pytest.approx(1.0)
 
 
 def test_the_same_seed_gives_the_same_answer():
-    """Rotations are drawn from the brief's seed."""
+    """Everything that is drawn follows from the brief's seed."""
     features, label, day = _noise(np.random.default_rng(5))
-    assert find_signal(features, label, day, seed=3) == find_signal(features, label, day, seed=3)
+    one, other = (_found(features, label, day, seed=3, permutations=19) for _ in range(2))
+    assert one[0] == other[0]
+    assert one[1].score.tolist() == other[1].score.tolist()
 
 
 @given(st.integers(0, 10_000))
@@ -119,13 +186,13 @@ def test_precision_from_counts_is_that_of_the_rows(seed):
         score = ((right + 20 * base) / (n + 20))[code[here]] - 1e-12 * code[here]
         if label[here].sum():
             gained += label[here].sum() * (average_precision(score, label[here]) - label[here].mean())
-    assert float(_precision(seen, hits)[0]) == pytest.approx(gained / label.sum())
+    assert _precision(seen, hits) == pytest.approx(gained / label.sum())
 
 
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "ü", ""])), min_size=1, max_size=60))
 def test_each_value_has_one_bin_and_missing_its_own(values):
     """Equal values share a bin, different common ones do not, and the first bin is for what is missing."""
-    code, width = _bins(pa.chunked_array([pa.array(values, pa.string())]))
+    code, width = binned(pa.chunked_array([pa.array(values, pa.string())]))
     assert code.min() >= 0
     assert code.max() < width
     seen = {}

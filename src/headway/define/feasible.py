@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from headway.define.facts import Facts, FeatureFacts, Signal, SourceFacts, WorthBounds
+from headway.define.facts import Facts, FeatureFacts, Payoff, Signal, SourceFacts, WorthBounds
+from headway.define.payoff import payoff
 from headway.define.signal import find_signal
-from headway.nouns.brief import Quota, Source, Split, parse_act_on
+from headway.nouns.brief import Quota, Source, Split, Threshold, parse_act_on
 from headway.nouns.dataset import SplitCount
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.query.compile import quote, quote_text
@@ -35,6 +36,7 @@ __all__ = ["gather"]
 
 _SPLITS = ("train", "validate", "test", "after")
 _SIGNAL_ROWS = 60_000
+_LEAST_DAYS = 5
 
 
 def gather(
@@ -67,6 +69,7 @@ def gather(
         table = point_in_time.examples(as_of_us=as_of_us, since_us=_start_us(brief.split))
         view = database.create(_marked_sql(table, definitions), prefix="marked")
         totals = _totals(database, view, as_of_us)
+        signal, earned = _signal(database, view, definitions)
         return Facts(
             as_of_us=as_of_us,
             rows=rows,
@@ -81,7 +84,8 @@ def gather(
             request=tuple(field.name for field in definitions.request_fields),
             looked_up=tuple(feature.name for feature in definitions.features if feature.timelines),
             worth=_worth(database.table(_labelled_sql(view, definitions)), definitions) if totals["labelled"] else None,
-            signal=_signal(database, view, definitions),
+            signal=signal,
+            payoff=earned,
             **totals,
         )
 
@@ -251,20 +255,51 @@ def _worth(table: pa.Table, definitions: Definitions) -> WorthBounds:
     )
 
 
-def _signal(database: Database, view: str, definitions: Definitions) -> Signal | None:
+def _signal(database: Database, view: str, definitions: Definitions) -> tuple[Signal | None, Payoff | None]:
     """Look for signal in train and validate; the test is for one judgement only, and is left alone."""
+    brief = definitions.brief
     usable = "\"@usable\" AND \"@split\" IN ('train', 'validate')"
     count = _count(database, f"(SELECT 1 FROM {view} WHERE {usable})")
     if count == 0:
-        return None
+        return None, None
     step = -(-count // _SIGNAL_ROWS)
     features = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
+    rule = f"CAST({definitions.rule.sql} AS DOUBLE)" if definitions.rule is not None else "CAST(NULL AS DOUBLE)"
     order = ", ".join([quote(PREDICT_AT), *map(quote, definitions.examples.source.key)])
+    moments = f'epoch_us({quote(PREDICT_AT)}) AS "@at", epoch_us({quote(KNOWN_AT)}) AS "@known"'
     table = database.table(
-        f"""SELECT {features}, {quote(LABEL)} AS "@y", "@day" FROM (
+        f"""SELECT *, {rule} AS "@rule" FROM (SELECT {features}, {quote(LABEL)} AS "@y", "@day", {moments}, "@n" FROM (
             SELECT *, row_number() OVER (ORDER BY {order}) AS "@n"
-            FROM {view} WHERE {usable}) WHERE ("@n" - 1) % {step} = 0 ORDER BY "@n" """
+            FROM {view} WHERE {usable}) WHERE ("@n" - 1) % {step} = 0) ORDER BY "@n" """
     )
     label = table["@y"].to_numpy(zero_copy_only=False).astype(np.float64)
-    day = table["@day"].to_numpy().astype(np.int64)
-    return find_signal(table.drop_columns(["@y", "@day"]), label, day, seed=definitions.brief.search.seed)
+    day, at, known = (table[name].to_numpy().astype(np.int64) for name in ("@day", "@at", "@known"))
+    says = table["@rule"].to_numpy(zero_copy_only=False).astype(np.float64)
+    by_rule = says if definitions.rule is not None and np.isfinite(says).any() else None
+    found = find_signal(
+        table.select([feature.name for feature in definitions.features]),
+        label,
+        day,
+        at=at,
+        known=known,
+        seed=brief.search.seed,
+        metric=brief.success.metric,
+        rule=by_rule,
+        of_rows=count,
+    )
+    if found is None:
+        return None, None
+    signal, forward = found
+    act_on = parse_act_on(brief.target.act_on)
+    if len(np.unique(day[forward.rows])) < _LEAST_DAYS or not isinstance(act_on, Quota | Threshold):
+        return signal, None
+    return signal, payoff(
+        forward.score,
+        None if by_rule is None else by_rule[forward.rows],
+        label[forward.rows],
+        day[forward.rows],
+        value=brief.value,
+        act_on=act_on,
+        seed=brief.search.seed,
+        step=step,
+    )

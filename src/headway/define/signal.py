@@ -1,30 +1,27 @@
-"""Do the features say anything about the label? A quick test that trains no model.
+"""Do the features say anything about the label, and how much? Models that take seconds, on train and validate.
 
-Each feature is cut into bins; the rate of positives by bin, counted on some stretches of time, ranks the examples of
-another. Whether the best feature's average precision could be chance is asked of labels *moved in time*: within each
-stretch whole days of labels are rotated against the days of features, and each day's labels are rotated within the
-day. So what labels of a day have in common stays in common (a bad day stays a bad day, and meets one day's weather),
-which a plain shuffle destroys, and with it the honesty of the test: the units that could have been exchanged are days
-(restricted permutations: Anderson & ter Braak 2003; toroidal shifts: Harms & al. 2001, as ecologists call them). The
-greatest over all features is compared with the greatest over all features, so that many features do not find something
-by their number (Westfall & Young 1993).
+Three looks at the same sample: each feature alone (cut into bins; the rate of positives by bin, counted on some
+stretches of time, ranks the examples of another), which names the best one; a quick additive model held against itself
+on labels moved in time (``permuted``), which gives the p-value; and boosted trees trained on the past and scored on
+what came after (``expected``), which say what to expect and what more data would bring.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from headway.define.bins import binned
+from headway.define.curve import learning_curve
+from headway.define.expected import Forward, forward_scores, scored, trained_on_less
 from headway.define.facts import Signal
-from headway.nouns.metric import average_precision
+from headway.define.moved import Days
+from headway.define.permuted import permutation_test
+from headway.nouns.metric import METRICS, average_precision, higher_is_better, roc_auc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -33,14 +30,26 @@ if TYPE_CHECKING:
 __all__ = ["find_signal"]
 
 _BLOCKS = 5
-_QUANTILES = 16
-_CATEGORIES = 63
 _PRIOR_ROWS = 20.0
 _LEAST_ROWS, _LEAST_CASES = 100, 10
 
 
-def find_signal(features: pa.Table, label: Floats, day: Ints, *, seed: int, rotations: int = 199) -> Signal | None:
-    """Return what the features say about the label; ``None`` when there are too few examples to ask.
+def find_signal(
+    features: pa.Table,
+    label: Floats,
+    day: Ints,
+    *,
+    at: Ints,
+    known: Ints,
+    seed: int,
+    metric: str = "average_precision",
+    rule: Floats | None = None,
+    of_rows: int = 0,
+    permutations: int = 199,
+) -> tuple[Signal, Forward] | None:
+    """Return what the features say about the label, and the scores of what came after each past.
+
+    ``None`` when there are too few examples to ask.
 
     Parameters
     ----------
@@ -50,90 +59,102 @@ def find_signal(features: pa.Table, label: Floats, day: Ints, *, seed: int, rota
         0.0 or 1.0 each.
     day
         The local day of each, as a number that does not fall.
-    rotations
+    at, known
+        When each is predicted and its label known, in microseconds.
+    rule
+        Today's rule, NaN where it is silent; it is scored on the same examples.
+    of_rows
+        How many examples these stand for.
+    permutations
         How many times labels are moved; the least p-value is one over one more.
     """
     rows, cases = len(label), int(label.sum())
     if rows < _LEAST_ROWS or min(cases, rows - cases) < _LEAST_CASES or not features.num_columns:
         return None
-    days = _Days.of(day)
-    block = days.block[days.index]
-    moved = [label[source] for source in days.rotations(seed=seed, count=rotations)]
-    codes = {name: _bins(features[name]) for name in features.column_names}
-    null = np.full(rotations, -np.inf)
+    tested = permutation_test(features, label, day, at=at, known=known, seed=seed, permutations=permutations)
+    if tested is None:
+        return None
+    alone, together, best_auc = _alone(features, label, day)
+    forward = forward_scores(features, label, day, at=at, known=known, seed=seed)
+    later, when = label[forward.rows], day[forward.rows]
+    chance = _chance(later, metric) if len(later) else None
+    grown = trained_on_less(features, label, day, at=at, known=known, metric=metric, seed=seed)
+    by_rule = rule[forward.rows] if rule is not None and higher_is_better(metric) else None
+    found = Signal(
+        rows=rows,
+        of_rows=of_rows or rows,
+        cases=cases,
+        blocks=_BLOCKS,
+        best=alone[0][0],
+        best_auc=best_auc,
+        lift=alone[0][1],
+        lift_together=together,
+        p_value=tested.p_value,
+        permutations=tested.permutations,
+        correlation=tested.correlation,
+        by_feature=alone,
+        metric=metric,
+        expected=scored(forward, forward.score, later, when, metric=metric, seed=seed),
+        chance=chance,
+        rule=None if by_rule is None else scored(forward, by_rule, later, when, metric=metric, seed=seed),
+        curve=None
+        if grown is None or chance is None
+        else learning_curve(
+            grown.rows, grown.value, grown.drawn, metric=metric, higher=higher_is_better(metric), chance=chance
+        ),
+    )
+    return found, forward
+
+
+def _chance(label: Floats, metric: str) -> float:
+    """Return what saying the same of everything scores."""
+    return float(METRICS[metric](np.full(len(label), label.mean()), label))
+
+
+def _alone(features: pa.Table, label: Floats, day: Ints) -> tuple[tuple[tuple[str, float], ...], float, float]:
+    """Return each feature's lift alone, the best first; the lift of all together; the ROC AUC of the best."""
+    block = Days.of(day, stretches=_BLOCKS).block
     real: dict[str, float] = {}
-    log_odds = np.zeros(rows)
-    for name, (code, width) in codes.items():
+    auc: dict[str, float] = {}
+    log_odds = np.zeros(len(label))
+    for name in features.column_names:
+        code, width = binned(features[name])
         cell = block * width + code
         seen = np.bincount(cell, minlength=_BLOCKS * width).reshape(_BLOCKS, width).astype(np.float64)
-        hits = _cases(cell, label, width)
-        real[name] = float(_precision(seen, hits)[0])
-        null = np.maximum(null, _precision(seen, np.stack([_cases(cell, y, width) for y in moved])))
+        hits = np.bincount(cell, weights=label, minlength=_BLOCKS * width).astype(np.float64).reshape(_BLOCKS, width)
+        real[name] = _precision(seen, hits)
         rate = _rates(seen, hits)
-        log_odds += (np.log(rate) - np.log1p(-rate)).reshape(-1)[cell]
-    base = cases / rows
-    best = max(real, key=lambda name: (real[name], name))
-    # The statistic is the precision gained over each stretch's own base rate; a lift is easier to read.
+        odds = (np.log(rate) - np.log1p(-rate)).reshape(-1)[cell]
+        auc[name] = roc_auc(odds, label)
+        log_odds += odds
+    base = float(label.mean())
     ranked = sorted(real.items(), key=lambda item: (-item[1], item[0]))
-    return Signal(
-        rows=rows,
-        blocks=_BLOCKS,
-        best=best,
-        lift=1.0 + real[best] / base,
-        lift_together=1.0 + _gain(log_odds, label, block) / base,
-        p_value=(1.0 + int((null >= real[best] - 1e-12).sum())) / (1.0 + rotations),
-        by_feature=tuple((name, 1.0 + gain / base) for name, gain in ranked),
-    )
-
-
-def _bins(column: pa.ChunkedArray) -> tuple[Ints, int]:
-    """Return a bin for each value, the first being 'missing', and how many bins there are."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = pc.dictionary_encode(column.combine_chunks())
-        index = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        counts = np.bincount(index[index >= 0], minlength=len(encoded.dictionary))
-        place = np.full(len(counts) + 1, 1, dtype=np.int64)  # 1: one of the many rare ones
-        common = np.argsort(-counts, kind="stable")[:_CATEGORIES]
-        place[common] = np.arange(len(common)) + 2
-        place[-1] = 0
-        return place[index], len(common) + 2
-    values = column.to_numpy().astype(np.float64)
-    there = np.isfinite(values)
-    if not there.any():
-        return np.zeros(len(values), dtype=np.int64), 1
-    edges = np.unique(np.quantile(values[there], np.linspace(0, 1, _QUANTILES + 1)[1:-1], method="lower"))
-    return np.where(there, 1 + np.searchsorted(edges, values, side="left"), 0), len(edges) + 2
-
-
-def _cases(cell: Ints, label: Floats, width: int) -> Floats:
-    counted: Floats = np.bincount(cell, weights=label, minlength=_BLOCKS * width).astype(np.float64)
-    return counted.reshape(_BLOCKS, width)
+    lifts = tuple((name, 1.0 + gain / base) for name, gain in ranked)
+    return lifts, 1.0 + _gain(log_odds, label, block) / base, max(auc.values())
 
 
 def _rates(seen: Floats, hits: Floats) -> Floats:
     """Return, for each stretch, the rate by bin on all other stretches, drawn towards the base rate where thin."""
     others, right = seen.sum(0) - seen, hits.sum(-2, keepdims=True) - hits
-    base = right.sum(-1, keepdims=True) / others.sum(-1, keepdims=True)
+    base = right.sum(-1, keepdims=True) / np.maximum(others.sum(-1, keepdims=True), 1.0)
     rates: Floats = np.clip((right + _PRIOR_ROWS * base) / (others + _PRIOR_ROWS), 1e-6, 1 - 1e-6)
     return rates
 
 
-def _precision(seen: Floats, hits: Floats) -> Floats:
+def _precision(seen: Floats, hits: Floats) -> float:
     """Return the mean gain in average precision over the base rate, stretches weighing by their cases.
 
-    ``seen`` is ``(blocks, bins)``, ``hits`` that or ``(labels, blocks, bins)``: average precision needs no more than
-    the counts, since all examples of a bin are tied.
+    ``seen`` and ``hits`` are ``(stretches, bins)``: average precision needs no more than the counts, since all examples
+    of a bin are tied.
     """
-    tables = hits if hits.ndim == 3 else hits[None]
-    order = np.argsort(-_rates(seen, tables), axis=-1, kind="stable")
-    right = np.cumsum(np.take_along_axis(tables, order, -1), -1)
-    rows = np.cumsum(np.take_along_axis(np.broadcast_to(seen, tables.shape), order, -1), -1)
+    order = np.argsort(-_rates(seen, hits), axis=-1, kind="stable")
+    right = np.cumsum(np.take_along_axis(hits, order, -1), -1)
+    rows = np.cumsum(np.take_along_axis(seen, order, -1), -1)
     precision = np.divide(right, rows, out=np.zeros_like(right), where=rows > 0)
     weighed = (np.diff(right, prepend=0.0, axis=-1) * precision).sum(-1)  # average precision times cases
     total = right[..., -1]
-    chance = total * total / rows[..., -1]
-    gained: Floats = (weighed - chance).sum(-1) / total.sum(-1)
-    return gained
+    chance = np.divide(total * total, rows[..., -1], out=np.zeros_like(total), where=rows[..., -1] > 0)
+    return float((weighed - chance).sum() / total.sum())
 
 
 def _gain(score: Floats, label: Floats, block: Ints) -> float:
@@ -143,34 +164,3 @@ def _gain(score: Floats, label: Floats, block: Ints) -> float:
         if cases := label[here].sum():
             gained += cases * (average_precision(score[here], label[here]) - cases / here.sum())
     return float(gained / label.sum())
-
-
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """Examples by day: where each day begins, how many it has, which stretch it belongs to; each example's day."""
-
-    start: Ints
-    size: Ints
-    block: Ints
-    index: Ints
-
-    @classmethod
-    def of(cls, day: Ints) -> _Days:
-        _, start, index, size = np.unique(day, return_index=True, return_inverse=True, return_counts=True)
-        return cls(start.astype(np.int64), size.astype(np.int64), start * _BLOCKS // len(day), index.astype(np.int64))
-
-    def rotations(self, *, seed: int, count: int) -> Iterator[Ints]:
-        """Yield, for each example, the example whose label it gets.
-
-        Days differ in size: the place within the day is scaled to the other day's size.
-        """
-        rng = np.random.default_rng(seed)
-        first = np.searchsorted(self.block, self.block, side="left")
-        many = np.searchsorted(self.block, self.block, side="right") - first
-        place = np.arange(len(self.index)) - self.start[self.index]
-        for _ in range(count):
-            by = rng.integers(1, np.maximum(many[np.searchsorted(self.block, np.arange(_BLOCKS)) % len(many)], 2))
-            other = (first + (np.arange(len(many)) - first + by[self.block]) % many)[self.index]
-            within = place * self.size[other] // self.size[self.index]
-            offset = rng.integers(0, self.size)
-            yield self.start[other] + (within + offset[other]) % self.size[other]
