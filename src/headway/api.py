@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headway.define.questions import Answer, Gate
     from headway.deploy.batch import BatchReport
     from headway.engine.progress import Progress
+    from headway.loop.project_data import ProjectData
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.tend import Tended
@@ -483,6 +484,13 @@ class Project:
         return self.store.get(self._result(run).verdict, Verdict)
 
     # -- the parts
+
+    @property
+    def data(self) -> ProjectData:
+        """The versions of the sources: listed, compared, written out, checked, compacted, collected, erased from."""
+        from headway.loop.project_data import ProjectData
+
+        return ProjectData(self.store, lambda: self.brief)
 
     @property
     def clock(self) -> Clock:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from headway.command import Asked, Ends, Headway, global_options, leave, opened, repeat, show, take_globals, watching
+from headway.data_cli import data
 from headway.errors import StoreCorrupt
 
 __all__ = [
@@ -132,6 +133,9 @@ def run(asked: Asked, /) -> None:
         report = project.run()
         trials = [] if asked.json else project.table("trials").to_pylist()
     show(asked, report, lambda page: show_run(page, report, trials=trials))
+
+
+cli.add_command(data)
 
 
 # -- Deploy

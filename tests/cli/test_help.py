@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -16,6 +16,9 @@ from click.testing import CliRunner
 from headway import __version__
 from headway.cli import cli
 from headway.screens.failure import EXITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAVY = [
@@ -30,10 +33,18 @@ def _help_of(command: click.Command, name: str) -> str:
     return command.get_help(context)
 
 
+def _all_of(group: click.Group, before: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command, those of a group after it."""
+    for name, command in group.commands.items():
+        yield f"{before} {name}", command
+        if isinstance(command, click.Group):
+            yield from _all_of(command, f"{before} {name}")
+
+
 def _documented() -> str:
     parts = [f"```text\n{_help_of(cli, 'headway')}\n```"]
-    for name, command in cli.commands.items():
-        parts.append(f"### headway {name}\n\n```text\n{_help_of(command, f'headway {name}')}\n```")
+    for name, command in _all_of(cli, "headway"):
+        parts.append(f"### {name}\n\n```text\n{_help_of(command, name)}\n```")
     return "\n\n".join(parts) + "\n"
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "deleted_rows",
     "live_marks",
     "merged",
+    "put_deleted",
     "whole",
 ]
 
@@ -229,7 +230,7 @@ def _less(
         if len(here):
             within = np.sort(here - begin if places is None else places[here - begin])
             changes["rows"] = segment.rows - len(here)
-            changes["deleted"] = (*segment.deleted, _put_deleted(within, store))
+            changes["deleted"] = (*segment.deleted, put_deleted(within, store))
             changes["mark"] = sum_of_marks([segment.mark], [mark_of(marks.take(here))])
         begin += segment.rows
         if changes.get("rows", segment.rows) or segment.redacted:
@@ -237,7 +238,8 @@ def _less(
     return segments
 
 
-def _put_deleted(rows: NDArray[np.int64], store: SegmentStore) -> str:
+def put_deleted(rows: NDArray[np.int64], store: SegmentStore) -> str:
+    """Keep deleted positions, which are in order, and return their blob."""
     with store.scratch() as folder:
         path = folder / "deleted.parquet"
         table = pa.table({DELETED: pa.array(rows, pa.int64())})

@@ -1,0 +1,220 @@
+"""The versions of the sources: listed, compared, checked, merged, let go, held, and erased from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headway.screens.figures import short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headway.data.difference import Difference
+    from headway.loop.erasure import Erased, Erasure
+    from headway.loop.holds import Hold
+    from headway.loop.versions import CheckedOut, Collected, Compacted, DataChecked, Version
+    from headway.screens.page import Page
+
+__all__ = [
+    "show_checked",
+    "show_collected",
+    "show_compacted",
+    "show_difference",
+    "show_erased",
+    "show_erasures",
+    "show_holds",
+    "show_out",
+    "show_versions",
+]
+
+_TONES = {"living": "good", "redacted": "warn", "collected": "dim"}
+_NAMED = 2
+
+
+def show_versions(page: Page, versions: Sequence[Version]) -> None:
+    """Write the versions."""
+    if not versions:
+        page.words("No version of a source was taken yet.")
+        page.next(("headway check", "to read the sources"))
+        return
+    page.table(
+        ["version", "source", "taken", "rows", "", "segments", "own", "state", "needed by"],
+        [
+            [
+                short(each.version),
+                each.source,
+                each.taken_at,
+                f"{each.rows:,}",
+                f"{each.added_rows:+,}",
+                f"{each.segments:,}",
+                _size(each.own_bytes),
+                (each.state, _TONES[each.state]),
+                _few(each.needed_by),
+            ]
+            for each in versions
+        ],
+        right=[3, 4, 5, 6],
+    )
+
+
+def show_difference(page: Page, found: Difference) -> None:
+    """Write what changed from one version to another."""
+    page.title(f"{found.source}: {short(found.before)} to {short(found.after)}")
+    by = f"by {', '.join(found.by_key)}" if found.by_key else "row by row, for there is no key that tells them apart"
+    page.facts(
+        [
+            ("rows", f"{found.rows_before:,} before, {found.rows_after:,} after, compared {by}"),
+            ("added", f"{found.added:,}"),
+            ("removed", f"{found.removed:,}"),
+            ("changed", f"{found.changed:,}"),
+        ]
+    )
+    schema = [("column added", name) for name in found.columns_added]
+    schema += [("column removed", name) for name in found.columns_removed]
+    schema += [("kind changed", f"{name}: {old} to {new}") for name, (old, new) in found.columns_changed.items()]
+    if schema:
+        page.section("Schema")
+        page.facts([(what, (name, "warn")) for what, name in schema])
+    moved = [each for each in found.columns if each.changed or each.shift or each.missing[0] != each.missing[1]]
+    if moved:
+        page.section("Columns")
+        page.table(
+            ["column", "kind", "rows changed", "missing before", "after", "shift"],
+            [
+                [
+                    each.column,
+                    each.kind,
+                    f"{each.changed:,}" if each.changed else "",
+                    f"{each.missing[0]:.1%}",
+                    f"{each.missing[1]:.1%}",
+                    "" if each.shift is None else f"{each.shift:+.3f}",
+                ]
+                for each in moved
+            ],
+            right=[2, 3, 4, 5],
+        )
+    _examples(page, "Added", found.examples_added)
+    _examples(page, "Removed", found.examples_removed)
+    if found.examples_changed:
+        page.section("Changed", f"{len(found.examples_changed)} of {found.changed:,}")
+        for row in found.examples_changed:
+            changes = ", ".join(f"{name} {row.before[name]} to {row.after[name]}" for name in row.before)
+            page.words(f"{_pairs(row.key)}: {changes}", indent=2)
+
+
+def show_out(page: Page, done: CheckedOut) -> None:
+    """Write what was written."""
+    page.words(f"{done.rows:,} rows of {done.source} {short(done.version)} are in {done.path}.")
+    if done.redacted_rows:
+        page.words(f"{done.redacted_rows:,} rows were erased from this version since it was taken.", tone="warn")
+
+
+def show_checked(page: Page, checked: DataChecked) -> None:
+    """Write what a look at all data came to."""
+    good = not checked.damaged
+    page.title("Data", "whole" if good else "DAMAGED", tone="good" if good else "bad")
+    page.facts(
+        [
+            ("blobs", f"{checked.blobs:,} files, {_size(checked.size_bytes)}"),
+            ("versions", f"{checked.versions:,}, {checked.rows:,} rows read"),
+        ]
+    )
+    if checked.redacted:
+        names = ", ".join(map(short, checked.redacted))
+        page.words(f"Redacted (rows were erased; what is left is whole): {names}", tone="warn")
+    for each in checked.damaged:
+        page.words(f"{each.file}: {each.what}", tone="bad")
+        for who in each.needed_by or ("nothing",):
+            page.words(f"needed by {who}", indent=4)
+
+
+def show_compacted(page: Page, done: Sequence[Compacted]) -> None:
+    """Write what was merged."""
+    if not done:
+        page.words("Nothing to merge: each file is one segment already.")
+    for each in done:
+        page.words(
+            f"{each.source} {short(each.version)}: {each.segments_before:,} segments became {each.segments_after:,}, "
+            f"{_size(each.added_bytes)} written."
+        )
+    if done:
+        page.next(("headway data gc", "to let go of what nobody needs any more"))
+
+
+def show_collected(page: Page, done: Collected) -> None:
+    """Write what was let go."""
+    verb = "would go" if done.dry_run else "went"
+    page.words(f"{len(done.versions):,} versions and {done.blobs:,} blobs {verb}: {_size(done.size_bytes)}.")
+    page.words(f"{done.kept_versions:,} versions are needed, and stay.")
+
+
+def show_holds(page: Page, holds: Sequence[Hold]) -> None:
+    """Write the holds that stand."""
+    if not holds:
+        page.words("No hold stands.")
+        return
+    page.table(
+        ["hold", "on", "since", "by", "why"],
+        [[each.hold, short(each.subject), each.since, each.by, each.why] for each in holds],
+    )
+
+
+def show_erased(page: Page, done: Erased) -> None:
+    """Write what an erasure came to."""
+    page.title("Would be erased" if done.dry_run else f"Erased ({done.erasure})")
+    page.facts([(place, f"{count:,}") for place, count in done.removed.items()])
+    page.facts(
+        [
+            ("versions", f"{len(done.snapshots):,} redacted"),
+            ("datasets", f"{len(done.datasets):,} redacted"),
+            ("models", f"{len(done.models):,} have learned from it: {_few([short(each) for each in done.models])}"),
+        ]
+    )
+    for file in done.left:
+        page.words(f"A value still stands in {file}", tone="bad")
+    if done.in_sources:
+        page.words(
+            f"Take it out of {', '.join(done.in_sources)} as well, or it comes back with the next reading.", tone="warn"
+        )
+
+
+def show_erasures(page: Page, found: Sequence[Erasure]) -> None:
+    """Write the erasures."""
+    if not found:
+        page.words("Nothing was ever erased.")
+        return
+    page.table(
+        ["erasure", "when", "of", "by", "why", "state", "removed"],
+        [
+            [
+                each.erasure,
+                each.at,
+                f"{each.source} by {', '.join(each.columns)}",
+                each.by,
+                each.why,
+                ("done", "good") if each.finished else ("NOT finished: ask again", "bad"),
+                _pairs({place: count for place, count in each.removed.items() if count}),
+            ]
+            for each in found
+        ],
+    )
+
+
+def _examples(page: Page, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        page.section(title)
+        for row in rows:
+            page.words(_pairs(row), indent=2)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"

@@ -1,0 +1,196 @@
+"""Erasing a person: not a byte is left, old names are explained, and a hold comes first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+
+from headway.errors import DataError, GateClosed, NotFound, StoreCorrupt
+from headway.nouns.dataset import Dataset
+from headway.nouns.event import ErasureBegun, ErasureFinished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headway.api import Project
+
+PERSON = "Zebulon Quirrelmoss"
+ENTITY = f"customers 'customer={PERSON}'"
+
+
+def files_with(root: Path, text: str) -> list[str]:
+    """Return the files below a folder in which a text stands, as it is or once it is unpacked."""
+    return [str(path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file() and holds(path, text)]
+
+
+def holds(path: Path, text: str) -> bool:
+    """Say whether a text stands in a file; written apart from what the product searches with."""
+    data = path.read_bytes()
+    if text.encode() in data or text.encode("utf-16-le") in data:
+        return True
+    tables: list[pa.Table] = []
+    if data[:4] == b"PAR1":
+        tables = [pq.read_table(path)]
+    elif data[:6] == b"ARROW1":
+        tables = [pa.ipc.open_file(data).read_all()]
+    elif data[:4] == b"\xff\xff\xff\xff":
+        tables = [pa.ipc.open_stream(data).read_all()]
+    return any(text in repr(table.to_pylist()) for table in tables)
+
+
+def take_out(project: Project) -> None:
+    """Take the person out of the sources themselves."""
+    for path in (project.folder / "data").rglob("*.csv"):
+        lines = [line for line in path.read_text().splitlines(keepends=True) if PERSON not in line]
+        path.write_text("".join(lines))
+
+
+def test_not_a_byte_of_the_person_is_left(shop: Project) -> None:
+    """Snapshots, datasets, log, outcomes, online store and the ledger's free pages; each row of others stays."""
+    root = shop.folder / ".headway"
+    for place in ("blobs", "predictions"):
+        assert files_with(root / place, PERSON)
+    rows = {each.source: each.rows for each in shop.data.versions()}
+    told = shop.data.erase(ENTITY, dry_run=True)
+    assert files_with(root, PERSON)
+    assert told.removed["customers"] == 1
+    assert told.removed["deliveries"] > 30
+
+    done = shop.data.erase(ENTITY, by="Privacy desk", why="Article 17, request 12")
+    assert files_with(root, PERSON) == []
+    assert done.left == ()
+    for place in ("customers", "deliveries", "datasets", "predictions", "outcomes", "feature store"):
+        assert done.removed[place] > 0, place
+    assert {place: done.removed[place] for place in told.removed} == told.removed
+    assert set(done.in_sources) == {"customers", "deliveries"}
+    left = {each.source: each for each in shop.data.versions() if each.state == "redacted"}
+    assert left["customers"].redacted_rows == 1
+    assert rows["customers"] == 61
+    assert len(done.datasets) == len(done.models) == 1
+    dataset = shop.store.get(done.datasets[0], Dataset)
+    assert shop.store.blobs.redaction(dataset.table) is not None
+    keys = pq.read_table(shop.store.blobs.path(dataset.table))["key:delivery"].to_pylist()
+    assert len(keys) == dataset.rows - done.removed["datasets"]
+    assert not any(key % 61 == 60 for key in keys)
+
+
+def test_what_is_left_is_whole_and_says_that_it_was_redacted(shop: Project, tmp_path: Path) -> None:
+    """Old digests still lead to what is left; the store goes on working."""
+    before = {each.version: each for each in shop.data.versions()}
+    (asked, *_) = _predictions(shop, not_of=PERSON)
+    shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    checked = shop.data.verify()
+    assert checked.damaged == ()
+    redacted = {each.version for each in shop.data.versions() if each.state == "redacted"}
+    assert set(checked.redacted) == redacted
+    assert list(before) == [each.version for each in shop.data.versions()]
+    out = shop.data.checkout("customers", tmp_path / "left.csv")
+    assert (out.rows, out.redacted_rows) == (60, 1)
+    assert PERSON not in (tmp_path / "left.csv").read_text()
+    assert shop.trace(asked).replayed_equal
+    answer = {"leaves": "2024-03-25T12:00:00Z", "depot": "North", "distance": 3.0, "customer": "Customer 001"}
+    assert shop.predict([{"delivery": 9, **answer}]).num_rows == 1
+    take_out(shop)
+    shop.run()
+    assert files_with(shop.folder / ".headway", PERSON) == []
+    newest = list(shop.data.versions("customers"))[-1]
+    assert (newest.state, newest.rows) == ("living", 60)
+
+
+def test_the_erasure_is_recorded_without_the_person(shop: Project) -> None:
+    """Who asked, when and why, how much it took; neither the value nor a hash of it."""
+    done = shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    (begun,) = [entry.event for entry in shop.store.ledger.events(ErasureBegun)]
+    (finished,) = [entry.event for entry in shop.store.ledger.events(ErasureFinished)]
+    assert (begun.source, begun.columns, begun.by, begun.why) == (
+        "customers",
+        ("customer",),
+        "Privacy desk",
+        "request 12",
+    )
+    assert finished.removed == done.removed
+    (known,) = shop.data.erasures()
+    assert known.finished
+    assert known.models == done.models
+    assert shop.store.ledger.verify().seq > 0
+
+
+def test_the_tables_can_be_made_again_from_what_is_left(shop: Project) -> None:
+    """A batch of outcomes was redacted; a rebuild comes to the tables as they are, and no batch is taken as damaged."""
+    blobs, ledger = shop.store.blobs, shop.store.ledger
+    shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    before = ledger.outcomes()
+    assert 0 < len(before) < 48
+    ledger.rebuild(blobs.read, redacted=lambda digest: blobs.redaction(digest) is not None)
+    assert ledger.outcomes().equals(before)
+    with pytest.raises(StoreCorrupt):
+        ledger.rebuild(blobs.read)
+
+
+def test_erasing_again_finds_nothing(shop: Project) -> None:
+    """And changes nothing."""
+    shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    versions = [(each.version, each.rows, each.redacted_rows) for each in shop.data.versions()]
+    again = shop.data.erase(ENTITY, by="Privacy desk", why="to be sure")
+    assert not any(again.removed.values())
+    assert versions == [(each.version, each.rows, each.redacted_rows) for each in shop.data.versions()]
+
+
+@pytest.mark.parametrize(
+    "breaks", ["erase_outcomes", "scrub", "erase_predictions", "_rewrite_snapshots", "_rewrite_tables", "_fill_again"]
+)
+def test_an_erasure_that_was_cut_off_is_finished_by_the_next(shop: Project, monkeypatch, breaks: str) -> None:
+    """Wherever it stops, the store opens, says that it is not finished, and asking again finishes it."""
+    import headway.loop.erasure as module
+
+    where = module._Work if breaks.startswith("_") else module
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, breaks, stop)
+        with pytest.raises(KeyboardInterrupt):
+            shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    shop.close()
+    assert [each.finished for each in shop.data.erasures()] == [False]
+    assert shop.data.verify().damaged == ()
+    assert shop.data.erase(ENTITY, by="Privacy desk", why="request 12").left == ()
+    assert files_with(shop.folder / ".headway", PERSON) == []
+
+
+def test_a_legal_hold_comes_first(shop: Project) -> None:
+    """Nothing is touched, and the error says whose hold it is."""
+    shop.data.hold("deliveries", by="Counsel", why="case 7")
+    with pytest.raises(GateClosed, match="Counsel: case 7"):
+        shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    assert shop.data.erasures() == []
+    shop.data.release_hold("h1", by="Counsel", why="settled")
+    shop.data.hold("depots", by="Counsel", why="case 8: has nothing to do with it")
+    assert shop.data.erase(ENTITY, by="Privacy desk", why="request 12").left == ()
+
+
+def test_what_names_nobody_is_refused_in_words(shop: Project) -> None:
+    """A source or column that is not there, a value that does not fit, nobody who asks."""
+    with pytest.raises(NotFound, match="no column 'costumer'") as caught:
+        shop.data.erase("customers costumer=x", dry_run=True)
+    assert "customer" in caught.value.hint
+    with pytest.raises(NotFound, match="client"):
+        shop.data.erase("client id=x", dry_run=True)
+    with pytest.raises(DataError, match="names no entity"):
+        shop.data.erase("customers", dry_run=True)
+    with pytest.raises(DataError, match="holds int"):
+        shop.data.erase("deliveries delivery=x", dry_run=True)
+    with pytest.raises(GateClosed, match="name and a reason"):
+        shop.data.erase(ENTITY)
+
+
+def _predictions(project: Project, *, not_of: str) -> list[str]:
+    from headway.predictions.reader import Reader
+
+    found = [each for batch in Reader(project.store.predictions).scan() for each in batch.predictions]
+    return [each.id for each in found if each.row["customer"] != not_of]
