@@ -14,7 +14,7 @@ import lightgbm as lgb
 import numpy as np
 
 from headway.build.encode import Encoding, checked_examples, fit_encoding
-from headway.build.forms import Ensemble, float32_at_most
+from headway.build.forms import Ensemble, Link, float32_at_most
 from headway.build.reasons import ShapReasons
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from headway.nouns.examples import Examples
     from headway.nouns.model import Signature
+    from headway.nouns.task import Task
     from headway.nouns.trial import Setting
 
 __all__ = ["BoostedLearner", "fit_lightgbm"]
@@ -51,7 +52,7 @@ class BoostedLearner:
         return int(np.sum(self.ensemble.column < 0))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row."""
+        """Return the probability of the positive class of each row, the number expected, or the score to rank by."""
         if not features.num_rows:
             return np.empty(0)
         return np.asarray(self.model.predict(self.encoding.matrix(features), num_threads=self.threads))
@@ -60,7 +61,7 @@ class BoostedLearner:
         """Return the trees as text."""
         # What follows the trees is how they were made, down to the number of threads; reading does without it.
         trees, end, _ = self.model.model_to_string().partition("end of trees\n")
-        return ShapReasons(encoding=self.encoding, trees=trees + end)
+        return ShapReasons(encoding=self.encoding, trees=trees + end, link=self.ensemble.link)
 
     def form(self) -> Ensemble:
         """Return all trees' nodes."""
@@ -76,7 +77,7 @@ _NODE = np.dtype([
 ])  # fmt: skip
 
 
-def _ensemble(model: lgb.Booster, encoding: Encoding) -> Ensemble:
+def _ensemble(model: lgb.Booster, encoding: Encoding, *, link: Link) -> Ensemble:
     rows: list[tuple[Any, ...]] = []
     for at, tree in enumerate(model.dump_model()["tree_info"]):
         rows += _nodes(tree["tree_structure"], at)
@@ -98,7 +99,7 @@ def _ensemble(model: lgb.Booster, encoding: Encoding) -> Ensemble:
         no=nodes["no"],
         missing_yes=np.where(np.isnan(fills), as_nan, fills <= threshold) & (column >= 0),
         leaf=nodes["leaf"].astype(np.float32),
-        link="logistic",
+        link=link,
     )
 
 
@@ -120,13 +121,17 @@ def _nodes(root: dict[str, Any], tree: int) -> list[tuple[Any, ...]]:
     return out
 
 
-def fit_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> BoostedLearner:
-    """Fit gradient-boosted trees to the log loss.
+def fit_lightgbm(
+    examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int, task: Task = "condition"
+) -> BoostedLearner:
+    """Fit gradient-boosted trees: to the log loss, to what a number is measured by, or to the order within groups.
 
     Parameters
     ----------
     settings
-        ``trees``, ``learning_rate``, ``num_leaves``, ``min_child_samples``, ``feature_fraction``, ``lambda_l2``.
+        ``trees``, ``learning_rate``, ``num_leaves``, ``min_child_samples``, ``feature_fraction``, ``lambda_l2``; of a
+        number also ``objective``: ``l2`` (the mean), ``poisson`` (the mean of a count), or ``qNN``, the quantile of
+        ``NN`` percent.
     threads
         How many threads; the model does not depend on it.
 
@@ -135,10 +140,12 @@ def fit_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: i
     DataError
         When nothing can be learned from the examples.
     """
-    checked_examples(examples)
+    checked_examples(examples, task=task)
+    order = np.arange(len(examples)) if examples.group is None else np.argsort(examples.group, kind="stable")
     encoding = fit_encoding(examples)
+    objective, link = _objective(task, settings)
     parameters = {
-        "objective": "binary",
+        **objective,
         "learning_rate": float(settings["learning_rate"]),
         "num_leaves": int(settings["num_leaves"]),
         "min_child_samples": int(settings["min_child_samples"]),
@@ -150,6 +157,29 @@ def fit_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: i
         "force_row_wise": True,  # else the layout, and with it the order of sums, is chosen by a stopwatch
         "verbosity": -1,
     }
-    data = lgb.Dataset(encoding.matrix(examples.features), label=examples.label, params=parameters)
+    matrix = encoding.matrix(examples.features)
+    if task == "ranking":  # its groups stand side by side
+        assert examples.group is not None, "a ranking has groups"
+        sizes = np.unique(examples.group, return_counts=True)[1]
+        data = lgb.Dataset(matrix[order], label=examples.label[order], group=sizes, params=parameters)
+    else:
+        data = lgb.Dataset(matrix, label=examples.label, params=parameters)
     model = lgb.train(parameters, data, num_boost_round=int(settings["trees"]))
-    return BoostedLearner(encoding=encoding, model=model, ensemble=_ensemble(model, encoding), threads=threads)
+    ensemble = _ensemble(model, encoding, link=link)
+    return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, threads=threads)
+
+
+def _objective(task: Task, settings: Mapping[str, Setting]) -> tuple[dict[str, Any], Link]:
+    """Return LightGBM's parameters for what is aimed at, and what makes the answer of the trees' sum."""
+    if task == "condition":
+        return {"objective": "binary"}, "logistic"
+    if task == "ranking":  # LambdaMART (Burges 2010)
+        return {"objective": "lambdarank"}, "identity"
+    aim = str(settings["objective"])
+    if aim == "poisson":
+        return {"objective": "poisson"}, "log"
+    if aim == "q50":
+        return {"objective": "regression_l1"}, "identity"
+    if aim.startswith("q"):
+        return {"objective": "quantile", "alpha": int(aim[1:]) / 100}, "identity"
+    return {"objective": "regression"}, "identity"

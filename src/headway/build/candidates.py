@@ -7,7 +7,7 @@ fitted. Nothing else in the stage knows a kind by name.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from headway.build.learner import Fitted, Learner
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     import optuna
 
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
     from headway.nouns.trial import Interpretability, Setting
 
-__all__ = ["CANDIDATES", "Candidate", "candidate", "default_threads", "fit"]
+__all__ = ["CANDIDATES", "Candidate", "aimed", "candidate", "candidate_share", "default_threads", "fit"]
 
 _MOST_THREADS = 8  # beyond that, histograms of tabular data gain little
 
@@ -56,7 +57,13 @@ class Candidate:
 
 
 def fit(
-    algorithm: str, settings: Mapping[str, Setting], examples: Examples, *, seed: int, threads: int | None = None
+    algorithm: str,
+    settings: Mapping[str, Setting],
+    examples: Examples,
+    *,
+    seed: int,
+    threads: int | None = None,
+    task: Task = "condition",
 ) -> Fitted:
     """Fit one algorithm with given settings.
 
@@ -72,7 +79,7 @@ def fit(
     DataError
         Nothing can be learned from the examples.
     """
-    kind = candidate(algorithm)
+    kind = candidate(algorithm, task)
     wanted = kind.defaults(len(examples))
     for name in settings:
         if name not in wanted:
@@ -92,15 +99,21 @@ def fit(
     )
 
 
-def candidate(algorithm: str) -> Candidate:
-    """Return the kind of model of that name."""
-    if algorithm not in CANDIDATES:
+def candidate(algorithm: str, task: Task = "condition", *, metric: str = "") -> Candidate:
+    """Return the kind of model of that name, for a kind of target; its settings start where ``metric`` is aimed at."""
+    kinds = _kinds(task)
+    if algorithm not in kinds:
         raise BriefError(
             f"There is no algorithm {algorithm!r}.",
             where="[search] algorithms",
-            hint=did_you_mean(algorithm, CANDIDATES),
+            hint=did_you_mean(algorithm, kinds),
         )
-    return CANDIDATES[algorithm]
+    return aimed(kinds[algorithm], metric) if task == "number" else kinds[algorithm]
+
+
+def candidate_share(algorithm: str) -> int:
+    """Return how many trials a kind of model gets in each round, whatever the target is."""
+    return CANDIDATES["logistic" if algorithm == "linear" else algorithm].share
 
 
 def default_threads(*, beside: int = 0) -> int:
@@ -209,3 +222,96 @@ CANDIDATES: Mapping[str, Candidate] = {
         learn=_learn_lightgbm,
     ),
 }
+
+
+def _kinds(task: Task) -> Mapping[str, Candidate]:
+    """Return the kinds of model that learn such a target."""
+    if task == "condition":
+        return CANDIDATES
+    if task in {"number", "ranking"}:
+        return _NUMBERS if task == "number" else _RANKINGS
+    raise BriefError(
+        f"No algorithm learns a target that is a {task} yet.",
+        where="[target] label",
+        hint="Write a condition for the class that the action is about, such as state = 'late'.",
+    )
+
+
+def _number_tree_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
+    return {name: where for name, where in _tree_space(rows).items() if name != "criterion"}
+
+
+def _learn_linear(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.linear import fit_linear
+
+    return fit_linear(examples, settings=settings, seed=seed, threads=threads)
+
+
+def _learn_order(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.linear import fit_linear
+
+    return fit_linear(examples, settings=settings, seed=seed, threads=threads, task="ranking")
+
+
+def _learn_number_tree(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.tree import fit_regression_tree
+
+    return fit_regression_tree(examples, settings=settings, seed=seed, threads=threads)
+
+
+def _learn_number_lightgbm(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.boosted import fit_lightgbm
+
+    return fit_lightgbm(examples, settings=settings, seed=seed, threads=threads, task="number")
+
+
+def _learn_lambdarank(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.boosted import fit_lightgbm
+
+    return fit_lightgbm(examples, settings=settings, seed=seed, threads=threads, task="ranking")
+
+
+_LINEAR = replace(CANDIDATES["logistic"], name="linear", learn=_learn_linear)
+
+_NUMBERS: Mapping[str, Candidate] = {
+    "linear": _LINEAR,
+    "tree": replace(
+        CANDIDATES["tree"],
+        defaults=lambda rows: {"max_depth": 4, "min_samples_leaf": _leaf_size(rows)},
+        space=_number_tree_space,
+        learn=_learn_number_tree,
+    ),
+    "lightgbm": replace(
+        CANDIDATES["lightgbm"],
+        defaults=lambda rows: {"objective": "l2", **CANDIDATES["lightgbm"].defaults(rows)},
+        learn=_learn_number_lightgbm,
+    ),
+}
+
+_RANKINGS: Mapping[str, Candidate] = {
+    "linear": replace(_LINEAR, learn=_learn_order),
+    "lightgbm": replace(CANDIDATES["lightgbm"], learn=_learn_lambdarank),
+}
+
+
+def aimed(kind: Candidate, metric: str) -> Candidate:
+    """Return the kind with its ``objective``, where it has one, set to what ``metric`` is least for.
+
+    What a metric asks for (Gneiting 2011): the mean (rmse, r2), the median (mae), a quantile, the rate of a count.
+
+    Examples
+    --------
+    >>> candidate("lightgbm", "number", metric="pinball_90").defaults(1000)["objective"]
+    'q90'
+    """
+    if "objective" not in kind.defaults(0):
+        return kind
+    aims = {"mae": "q50", "explained_error": "q50", "poisson_deviance": "poisson"}
+    aim = f"q{metric.removeprefix('pinball_')}" if metric.startswith("pinball_") else aims.get(metric, "l2")
+
+    def space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
+        from optuna.distributions import CategoricalDistribution
+
+        return {"objective": CategoricalDistribution((aim,)), **kind.space(rows)}
+
+    return replace(kind, defaults=lambda rows: {**kind.defaults(rows), "objective": aim}, space=space)

@@ -24,15 +24,17 @@ from headway.nouns.examples import FeatureColumn
 from headway.nouns.model import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
 
 __all__ = ["Codes", "Encoding", "checked_examples", "counted", "fit_encoding", "looked_up", "number", "signature_of"]
 
 OUTPUT = "score"
+_MOST_GRADES = 31  # the gain of a grade doubles with each: beyond, one example would outweigh all others
 _SMOOTHING = 20.0  # as many examples at the overall mean are added to each category
 
 
@@ -97,13 +99,13 @@ def signature_of(features: pa.Table) -> Signature:
     return Signature(columns=tuple(columns), output=OUTPUT)
 
 
-def checked_examples(examples: Examples) -> None:
+def checked_examples(examples: Examples, *, task: Task = "condition") -> None:
     """Refuse examples that nothing can be learned from.
 
     Raises
     ------
     DataError
-        No rows; labels other than 0 and 1, or of one class; an infinite feature.
+        No rows; labels that the task does not know, or all alike; an infinite feature.
     """
     label = examples.label
     if not len(label):
@@ -112,6 +114,19 @@ def checked_examples(examples: Examples) -> None:
             where="[split]",
             hint="Move train_before later, or look at the dates.",
         )
+    _CHECKS[task](label)
+    for column in signature_of(examples.features).columns:
+        if column.kind == "number":
+            infinite = int(np.isinf(number(examples.features, column.name)).sum())
+            if infinite:
+                raise DataError(
+                    f"Feature {column.name!r} is infinite in {infinite:,} of {len(label):,} training examples.",
+                    where=f"[features] {column.name}",
+                    hint="A division by zero? Make it missing instead.",
+                )
+
+
+def _check_condition(label: NDArray[np.float64]) -> None:
     if not np.isin(label, (0.0, 1.0)).all():
         odd = label[~np.isin(label, (0.0, 1.0))]
         raise DataError(f"Labels must be 0 or 1; found {odd[0]:g} ({len(odd):,} such).", where="[target] label")
@@ -122,15 +137,39 @@ def checked_examples(examples: Examples) -> None:
             where="[target] label",
             hint="Check the condition, or choose a longer training period.",
         )
-    for column in signature_of(examples.features).columns:
-        if column.kind == "number":
-            infinite = int(np.isinf(number(examples.features, column.name)).sum())
-            if infinite:
-                raise DataError(
-                    f"Feature {column.name!r} is infinite in {infinite:,} of {len(label):,} training examples.",
-                    where=f"[features] {column.name}",
-                    hint="A division by zero? Make it missing instead.",
-                )
+
+
+def _check_number(label: NDArray[np.float64]) -> None:
+    if not np.isfinite(label).all():
+        raise DataError("A label is no finite number.", where="[target] label", hint="Make it missing instead: void.")
+    _check_varies(label)
+
+
+def _check_relevance(label: NDArray[np.float64]) -> None:
+    if not (np.isin(label, np.arange(_MOST_GRADES)).all()):
+        raise DataError(
+            f"The relevance of a ranking is a whole number from 0 to {_MOST_GRADES - 1}; found {label.max():g}.",
+            where="[target] label",
+            hint="Write it in grades, such as least(units, 5).",
+        )
+    _check_varies(label)
+
+
+def _check_varies(label: NDArray[np.float64]) -> None:
+    if label.min() == label.max():
+        raise DataError(
+            f"All {len(label):,} training labels are {label[0]:g}: there is nothing to tell apart.",
+            where="[target] label",
+            hint="Check the label, or choose a longer training period.",
+        )
+
+
+_CHECKS: dict[Task, Callable[[NDArray[np.float64]], None]] = {
+    "condition": _check_condition,
+    "number": _check_number,
+    "category": _check_number,
+    "ranking": _check_relevance,
+}
 
 
 def fit_encoding(examples: Examples) -> Encoding:

@@ -18,7 +18,9 @@ from headway.nouns.model import Signature
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LIMIT", "Additive", "Ensemble", "Form", "NumberTerm", "float32_at_most", "standardised"]
+__all__ = ["LIMIT", "Additive", "Ensemble", "Form", "Link", "NumberTerm", "float32_at_most", "standardised"]
+
+Link = Literal["logistic", "log", "identity"]
 
 LIMIT = 10.0
 """Standardised numbers are held within this many spreads of the centre, in training as in production: a sum,
@@ -35,12 +37,13 @@ class NumberTerm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Additive(msgspec.Struct, frozen=True, kw_only=True):
-    """A sum of one term a column, in log odds."""
+    """A sum of one term a column: log odds, or with the link ``identity`` the number or score itself."""
 
     signature: Signature
     numbers: dict[str, NumberTerm]
     categories: dict[str, Codes]
     intercept: float
+    link: Literal["logistic", "identity"] = "logistic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Ensemble:
     leaf
         What a leaf adds.
     link
-        ``logistic``: the sum is log odds; ``identity``: it is the probability.
+        ``logistic``: the sum is log odds; ``log``: it is the logarithm of a rate; ``identity``: it is the answer.
     """
 
     encoding: Encoding
@@ -72,7 +75,7 @@ class Ensemble:
     no: NDArray[np.int64]
     missing_yes: NDArray[np.bool_]
     leaf: NDArray[np.float32]
-    link: Literal["logistic", "identity"]
+    link: Link
 
 
 Form = Additive | Ensemble

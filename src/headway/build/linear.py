@@ -1,4 +1,4 @@
-"""``logistic``: a glass box, whose whole working can be read as a sum of points.
+"""``logistic`` and ``linear``: glass boxes, whose whole working can be read as a sum of points.
 
 The file hides the design matrix: standardised numbers with an indicator where some are missing, one column per
 category that is common enough, a ridge penalty on all. A category that is rare or new adds nothing.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from headway.build.encode import Codes, checked_examples, counted, number, signature_of
 from headway.build.forms import Additive, NumberTerm, standardised
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headway.nouns.model import Signature
     from headway.nouns.trial import Setting
 
-__all__ = ["LinearLearner", "fit_logistic"]
+__all__ = ["LinearLearner", "fit_linear", "fit_logistic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +79,13 @@ class _Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearLearner:
-    """A logistic regression over named columns."""
+    """A logistic or linear regression over named columns."""
 
     design: _Design
     model: Any
     means: tuple[float, ...]
     note: str
+    numbers: bool = False
 
     @property
     def signature(self) -> Signature:
@@ -97,8 +98,11 @@ class LinearLearner:
         return int(np.count_nonzero(self.model.coef_))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row."""
+        """Return the probability of the positive class of each row, or the number that is expected."""
         design = sp.hstack(self.design.blocks(features), format="csr")
+        if self.numbers:
+            expected: NDArray[np.float64] = self.model.predict(design)
+            return expected
         positive: NDArray[np.float64] = self.model.predict_proba(design)[:, 1]
         return positive
 
@@ -108,7 +112,7 @@ class LinearLearner:
 
     def form(self) -> Additive:
         """Return the sum, one term a column."""
-        design, weights = self.design, self.model.coef_[0]
+        design, weights = self.design, np.atleast_2d(self.model.coef_)[0]
         numbers, categories = {}, {}
         for column in self.signature.columns:
             first = design.place[column.name]
@@ -122,7 +126,11 @@ class LinearLearner:
                 known = {word: float(weights[at]) for word, at in design.known[column.name].items()}
                 categories[column.name] = Codes(known=known, unknown=0.0)
         return Additive(
-            signature=self.signature, numbers=numbers, categories=categories, intercept=float(self.model.intercept_[0])
+            signature=self.signature,
+            numbers=numbers,
+            categories=categories,
+            intercept=float(np.atleast_1d(self.model.intercept_)[0]),
+            link="identity" if self.numbers else "logistic",
         )
 
 
@@ -144,9 +152,7 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
     """
     del threads
     checked_examples(examples)
-    design = _design(examples.features, rare=int(settings["rare"]))
-    if not design.width:  # no number, and every category is rare: rare ones are better than nothing
-        design = _design(examples.features, rare=1)
+    design = _design_of(examples.features, rare=int(settings["rare"]))
     blocks = design.blocks(examples.features)
     model = LogisticRegression(C=1 / float(settings["penalty"]), max_iter=500, tol=1e-3, random_state=seed)
     with warnings.catch_warnings(record=True) as caught:
@@ -155,6 +161,47 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
     note = "did not converge" if any(issubclass(w.category, ConvergenceWarning) for w in caught) else ""
     learner = LinearLearner(design=design, model=model, means=(), note=note)
     return replace(learner, means=SumReasons.of(learner.form(), examples.features).means)
+
+
+def fit_linear(
+    examples: Examples,
+    *,
+    settings: Mapping[str, Setting],
+    seed: int,
+    threads: int,
+    task: Literal["number", "ranking"] = "number",
+) -> LinearLearner:
+    """Fit a ridge regression (Hoerl & Kennard 1970): least squares with a price on squared coefficients.
+
+    For a ranking it is the pointwise way: relevance is expected of each row alone, and the group ordered by it.
+
+    Parameters
+    ----------
+    settings
+        ``penalty``: weight of the squared coefficients of standardised columns; ``rare``: categories with fewer
+        examples add nothing.
+    threads
+        Not used: the sparse solver has one.
+
+    Raises
+    ------
+    DataError
+        When nothing can be learned from the examples.
+    """
+    del threads
+    checked_examples(examples, task=task)
+    design = _design_of(examples.features, rare=int(settings["rare"]))
+    matrix = sp.hstack(design.blocks(examples.features), format="csr")
+    model = Ridge(alpha=float(settings["penalty"]), solver="sparse_cg", tol=1e-10, max_iter=5_000, random_state=seed)
+    model.fit(matrix, examples.label)
+    learner = LinearLearner(design=design, model=model, means=(), note="", numbers=True)
+    return replace(learner, means=SumReasons.of(learner.form(), examples.features).means)
+
+
+def _design_of(features: pa.Table, *, rare: int) -> _Design:
+    found = _design(features, rare=rare)
+    # No number, and every category is rare: rare ones are better than nothing.
+    return found if found.width else _design(features, rare=1)
 
 
 def _design(features: pa.Table, *, rare: int) -> _Design:

@@ -1,7 +1,8 @@
 """Packaging: one ONNX graph from named, typed columns to one score.
 
-The graph takes each column as an input of its own, ``float`` or ``string`` of shape ``[n, 1]``, NaN or ``""``
-where it is missing, and gives ``score``: ``float`` of shape ``[n, 1]``, the probability of the positive class.
+The graph takes each column as an input of its own, ``float`` or ``string`` of shape ``[n, 1]``, NaN or ``""`` where it
+is missing, and gives ``score``: ``float`` of shape ``[n, 1]``, the
+probability of the positive class, the number that is expected, or the score that a group is ordered by.
 
 The file hides the operators. They are chosen so that a row gets the same bits alone and in a batch: look-ups,
 element-wise arithmetic and trees, each of which treats rows apart; no matrix product and no reduction, whose
@@ -23,9 +24,10 @@ from headway.build.forms import LIMIT, Additive, Ensemble
 from headway.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headway.build.encode import Codes
+    from headway.build.forms import Link
     from headway.build.learner import Fitted
     from headway.nouns.model import Signature
 
@@ -125,7 +127,7 @@ class _Writer:
 
 
 def _write_sum(writer: _Writer, form: Additive) -> None:
-    """``sigmoid(intercept + sum of terms)``, numbers side by side until each has its term."""
+    """``intercept + sum of terms``, through the link; numbers side by side until each has its term."""
     terms = [writer.looked_up(name, codes, f"/term/{name}") for name, codes in form.categories.items()]
     if form.numbers:
         numbers = list(form.numbers.values())
@@ -139,7 +141,7 @@ def _write_sum(writer: _Writer, form: Additive) -> None:
         points = writer.add("Where", [writer.add("IsNaN", [raw], "/hole"), missing, weighed], "/points")
         terms += writer.split(points, len(numbers))
     terms.append(writer.constant("/intercept", [[form.intercept]]))
-    writer.add("Sigmoid", [writer.add("Sum", terms, "/odds")], form.signature.output)
+    _write_linked(writer, form.signature.output, form.link, lambda last: writer.add("Sum", terms, last))
 
 
 def _write_trees(writer: _Writer, form: Ensemble) -> None:
@@ -150,9 +152,28 @@ def _write_trees(writer: _Writer, form: Ensemble) -> None:
         for c in signature.columns
     ]
     matrix = writer.add("Concat", columns, "/columns", axis=1)
+
+    def summed(last: str) -> str:
+        return _write_ensemble(writer, form, matrix, last)
+
+    _write_linked(writer, signature.output, form.link, summed)
+
+
+_LINKS: dict[Link, str] = {"logistic": "Sigmoid", "log": "Exp", "identity": ""}
+
+
+def _write_linked(writer: _Writer, output: str, link: Link, summed: Callable[[str], str]) -> None:
+    """Write a sum, and what makes the answer of it."""
+    operator = _LINKS[link]
+    if operator:
+        writer.add(operator, [summed("/odds")], output)
+    else:
+        summed(output)
+
+
+def _write_ensemble(writer: _Writer, form: Ensemble, matrix: str, last: str) -> str:
     is_leaf = form.column < 0
-    last = signature.output if form.link == "identity" else "/odds"
-    writer.add(
+    return writer.add(
         "TreeEnsembleRegressor",
         [matrix],
         last,
@@ -172,5 +193,3 @@ def _write_trees(writer: _Writer, form: Ensemble) -> None:
         target_ids=[0] * int(is_leaf.sum()),
         target_weights=form.leaf[is_leaf].tolist(),
     )
-    if last != signature.output:
-        writer.add("Sigmoid", [last], signature.output)

@@ -13,15 +13,16 @@ import pyarrow as pa
 
 from headway.errors import ParityError
 from headway.graph.scorer import GraphScorer
-from headway.nouns.brief import Quota
+from headway.nouns.act_on import Quota, Threshold
 from headway.nouns.model import Parity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.build.learner import Fitted
-    from headway.nouns.brief import Threshold
+    from headway.nouns.act_on import ActOn
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
 
 __all__ = ["prove_parity"]
 
@@ -37,7 +38,8 @@ def prove_parity(
     examples: Examples,
     *,
     tolerance: float = 1e-5,
-    act_on: Quota | Threshold | None = None,
+    act_on: ActOn | None = None,
+    task: Task = "condition",
 ) -> Parity:
     """Return how far the graph is from the fitted model, or refuse it.
 
@@ -46,6 +48,8 @@ def prove_parity(
 
     Parameters
     ----------
+    tolerance
+        Of a probability; of a number or a score it is a share of the answer or of their spread, the larger.
     act_on
         When given, the examples are counted that are acted on under one and not under the other.
 
@@ -59,7 +63,9 @@ def prove_parity(
     plain = examples.features.select(list(fitted.signature.names))
     features = pa.concat_tables([plain, *_hard_rows(plain.slice(0, _HARD))])
     trained, packaged = fitted.predict(features), scorer.score(features)
-    difference = np.abs(packaged - trained)
+    # float32 keeps seven digits: of a number, the tolerance is a share of it and of how far the answers spread.
+    scale = np.maximum(np.abs(trained), np.std(trained)) if task in {"number", "ranking"} else 1.0
+    difference = np.abs(packaged - trained) / np.maximum(scale, np.finfo(np.float32).tiny)
     worst = np.flatnonzero(~(difference <= tolerance))  # written so that NaN counts as worst
     if len(worst):
         shown = "; ".join(f"row {i}: {packaged[i]:.9g} for {trained[i]:.9g}" for i in worst[:_SHOWN])
@@ -102,9 +108,11 @@ def _prove_alone(scorer: GraphScorer, features: pa.Table, packaged: NDArray[np.f
         )
 
 
-def _changed(a: NDArray[np.float64], b: NDArray[np.float64], day: NDArray[np.int64], act_on: Quota | Threshold) -> int:
-    if not isinstance(act_on, Quota):
+def _changed(a: NDArray[np.float64], b: NDArray[np.float64], day: NDArray[np.int64], act_on: ActOn) -> int:
+    if isinstance(act_on, Threshold):
         return int(np.sum((a > act_on.score) != (b > act_on.score)))
+    if not isinstance(act_on, Quota):
+        return 0  # all are acted on
     return int(np.sum(_top(a, day, act_on.k) != _top(b, day, act_on.k)))
 
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from headway.build.encode import Encoding, looked_up, number
-from headway.build.forms import Additive, standardised
+from headway.build.forms import Additive, Link, standardised
 from headway.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -24,7 +24,20 @@ if TYPE_CHECKING:
 
     from headway.nouns.model import Signature
 
-__all__ = ["Contributions", "PathReasons", "Reasons", "ShapReasons", "SumReasons", "read_reasons", "write_reasons"]
+Scale = Literal["log odds", "probability", "answer", "log"]
+
+_SCALES: dict[Link, Scale] = {"logistic": "log odds", "log": "log", "identity": "answer"}
+
+__all__ = [
+    "Contributions",
+    "PathReasons",
+    "Reasons",
+    "Scale",
+    "ShapReasons",
+    "SumReasons",
+    "read_reasons",
+    "write_reasons",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +49,13 @@ class Contributions:
     values
         ``(rows, columns)``, in the order of the signature.
     scale
-        Of what the sum is: ``log odds``, or the ``probability`` itself.
+        Of what the sum is: ``log odds``, the ``probability`` itself, the ``answer`` (a number, or a score to rank by),
+        or the ``log`` of it.
     """
 
     base: float
     values: NDArray[np.float64]
-    scale: Literal["log odds", "probability"]
+    scale: Scale
 
 
 class SumReasons(msgspec.Struct, frozen=True, kw_only=True, tag="sum"):
@@ -58,7 +72,9 @@ class SumReasons(msgspec.Struct, frozen=True, kw_only=True, tag="sum"):
     def contributions(self, features: pa.Table) -> Contributions:
         """Return the reasons of each row."""
         base = self.form.intercept + float(np.sum(self.means))
-        return Contributions(base=base, values=_terms(self.form, features) - np.array(self.means), scale="log odds")
+        return Contributions(
+            base=base, values=_terms(self.form, features) - np.array(self.means), scale=_SCALES[self.form.link]
+        )
 
     @classmethod
     def of(cls, form: Additive, training: pa.Table) -> SumReasons:
@@ -74,7 +90,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
     column, threshold, yes, no, missing_yes
         The nodes, the root first; ``column`` is -1 in a leaf.
     share
-        The share of positives among the training examples that came by each node.
+        The share of positives, or the mean label, of the training examples that came by each node.
     """
 
     encoding: Encoding
@@ -84,6 +100,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
     no: tuple[int, ...]
     missing_yes: tuple[bool, ...]
     share: tuple[float, ...]
+    scale: Scale = "probability"
 
     @property
     def signature(self) -> Signature:
@@ -103,7 +120,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
             is_yes = np.where(np.isnan(x), missing_yes[node], x <= threshold[node])
             at[going] = np.where(is_yes, np.array(self.yes)[node], np.array(self.no)[node])
             values[going, column[node]] += share[at[going]] - share[node]
-        return Contributions(base=float(share[0]), values=values, scale="probability")
+        return Contributions(base=float(share[0]), values=values, scale=self.scale)
 
 
 class ShapReasons(msgspec.Struct, frozen=True, kw_only=True, tag="shap"):
@@ -111,6 +128,7 @@ class ShapReasons(msgspec.Struct, frozen=True, kw_only=True, tag="shap"):
 
     encoding: Encoding
     trees: str
+    link: Link = "logistic"
 
     @property
     def signature(self) -> Signature:
@@ -126,7 +144,7 @@ class ShapReasons(msgspec.Struct, frozen=True, kw_only=True, tag="shap"):
         asked = np.concatenate([matrix, np.zeros((1, matrix.shape[1]), dtype=np.float32)])
         booster: Any = lgb.Booster(model_str=self.trees)
         shap = np.asarray(booster.predict(asked, pred_contrib=True, num_threads=1))
-        return Contributions(base=float(shap[-1, -1]), values=shap[:-1, :-1], scale="log odds")
+        return Contributions(base=float(shap[-1, -1]), values=shap[:-1, :-1], scale=_SCALES[self.link])
 
 
 Reasons = SumReasons | PathReasons | ShapReasons

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from headway.build.candidates import CANDIDATES, candidate, default_threads, fit
+from headway.build.candidates import candidate, candidate_share, default_threads, fit
 from headway.build.package import package
 from headway.build.select import select, undominated
 from headway.errors import DataError
 from headway.graph.scorer import GraphScorer
 from headway.nouns.metric import higher_is_better
+from headway.nouns.task import suited_algorithms
 from headway.nouns.trial import Trial
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from headway.build.learner import Fitted
     from headway.nouns.brief import Search, Success, Value
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
     from headway.nouns.trial import Scored, Setting, TrialBook
 
 __all__ = ["Progress", "Score", "SearchResult", "StoppedBecause", "algorithm_of", "proposed", "search", "seed_of"]
@@ -105,6 +107,7 @@ def search(
     now: Callable[[], float] = time.monotonic,
     threads: int | None = None,
     workers: int | None = None,
+    task: Task = "condition",
 ) -> SearchResult:
     """Try settings until one is good enough or the budget is spent, and choose.
 
@@ -128,7 +131,7 @@ def search(
     if not len(validate):
         raise DataError("The validation part holds no examples.", where="[split]", hint="Move validate_before later.")
     at_once = min(_AT_ONCE, os.cpu_count() or 1) if workers is None else min(_AT_ONCE, workers)
-    names = tuple(name for name in CANDIDATES if name in {candidate(a).name for a in search.algorithms})
+    names = suited_algorithms(search.algorithms, task)
     kept = _kept(book, study, search.trials)
     # What the run that was interrupted has spent: the cap holds for both together.
     spent, began = sum(trial.fit_seconds for trial in kept), now()
@@ -138,11 +141,11 @@ def search(
             return None
         return _tried(
             number, algorithm_of(number, names), settings, train=train, validate=validate, seed=search.seed,
-            success=success, score=score, now=now, threads=threads or default_threads(beside=at_once - 1),
+            success=success, score=score, now=now, threads=threads or default_threads(beside=at_once - 1), task=task,
         )  # fmt: skip
 
     def proposal(number: int) -> dict[str, Setting]:
-        return _settings(number, names, trials, search=search, success=success, rows=len(train))
+        return _settings(number, names, trials, search=search, success=success, rows=len(train), task=task)
 
     trials: list[Trial] = []
     held: dict[int, Fitted] = {}
@@ -224,14 +227,21 @@ def _may_begin(number: int, first_round: int, total: int) -> list[int]:
 
 
 def _settings(
-    number: int, names: Sequence[str], trials: Sequence[Trial], *, search: Search, success: Success, rows: int
+    number: int,
+    names: Sequence[str],
+    trials: Sequence[Trial],
+    *,
+    search: Search,
+    success: Success,
+    rows: int,
+    task: Task,
 ) -> dict[str, Setting]:
     """Return what a trial tries: the defaults, then what the trials before it propose, less the one just before."""
     algorithm = algorithm_of(number, names)
     if number < len(names):
-        return candidate(algorithm).defaults(rows)
+        return candidate(algorithm, task, metric=success.metric).defaults(rows)
     known = trials[: number - (_AT_ONCE - 1)]
-    return proposed(algorithm, known, metric=success.metric, rows=rows, seed=seed_of(search.seed, number))
+    return proposed(algorithm, known, metric=success.metric, rows=rows, seed=seed_of(search.seed, number), task=task)
 
 
 def algorithm_of(number: int, names: Sequence[str]) -> str:
@@ -244,7 +254,7 @@ def algorithm_of(number: int, names: Sequence[str]) -> str:
     """
     if number < len(names):
         return names[number]
-    a_round = [name for name in names for _ in range(CANDIDATES[name].share)]
+    a_round = [name for name in names for _ in range(candidate_share(name))]
     return a_round[(number - len(names)) % len(a_round)]
 
 
@@ -253,7 +263,9 @@ def seed_of(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] & 0x7FFFFFFF)
 
 
-def proposed(algorithm: str, history: Sequence[Trial], *, metric: str, rows: int, seed: int) -> dict[str, Setting]:
+def proposed(
+    algorithm: str, history: Sequence[Trial], *, metric: str, rows: int, seed: int, task: Task = "condition"
+) -> dict[str, Setting]:
     """Return the settings to try next: what TPE makes of the same algorithm's earlier trials.
 
     Parameters
@@ -266,7 +278,7 @@ def proposed(algorithm: str, history: Sequence[Trial], *, metric: str, rows: int
     import optuna  # only now: where the defaults suffice, nothing waits for it to load
 
     mine = [trial for trial in history if trial.algorithm == algorithm]
-    space = candidate(algorithm).space(rows)
+    space = candidate(algorithm, task, metric=metric).space(rows)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_TRIALS_BEFORE_TPE)
     direction: Literal["maximize", "minimize"] = "maximize" if higher_is_better(metric) else "minimize"
     level = optuna.logging.get_verbosity()
@@ -296,11 +308,12 @@ def _tried(
     score: Score,
     now: Callable[[], float],
     threads: int,
+    task: Task,
 ) -> tuple[Trial, Fitted]:
     """Fit, package, score and time one trial."""
     started = now()
     # All are fitted from the search's own seed: what differs between trials is their settings, not their luck.
-    fitted = fit(algorithm, settings, train, seed=seed, threads=threads)
+    fitted = fit(algorithm, settings, train, seed=seed, threads=threads, task=task)
     fit_seconds = now() - started
     graph = package(fitted, signature=fitted.signature)
     scorer = GraphScorer(graph, output=fitted.signature.output)
@@ -308,7 +321,7 @@ def _tried(
     scored = score(validate, scorer.score(validate.features))
     if success.metric not in scored.scores:
         raise DataError(f"The scores lack {success.metric!r}, by which the brief measures.", where="[success] metric")
-    kind = candidate(algorithm)
+    kind = candidate(algorithm, task)
     trial = Trial(
         number=number,
         algorithm=algorithm,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from headway.build.encode import Encoding, checked_examples, fit_encoding
 from headway.build.forms import Ensemble, float32_at_most
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headway.nouns.model import Signature
     from headway.nouns.trial import Setting
 
-__all__ = ["TreeLearner", "fit_tree"]
+__all__ = ["TreeLearner", "fit_regression_tree", "fit_tree"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class TreeLearner:
     encoding: Encoding
     model: Any
     note: str = ""
+    numbers: bool = False
 
     @property
     def signature(self) -> Signature:
@@ -47,7 +48,10 @@ class TreeLearner:
         return int(self.model.get_n_leaves())
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the share of positives in each row's leaf."""
+        """Return the share of positives, or the mean label, in each row's leaf."""
+        if self.numbers:
+            mean: NDArray[np.float64] = self.model.predict(self.encoding.matrix(features), check_input=False)
+            return mean
         # Unchecked: the matrix is float32 already, and an infinite value, which the check refuses, has a branch too.
         positive: NDArray[np.float64] = self.model.predict_proba(self.encoding.matrix(features), check_input=False)[
             :, 1
@@ -56,7 +60,7 @@ class TreeLearner:
 
     def reasons(self) -> PathReasons:
         """Return the tree's nodes and the share of positives in each."""
-        nodes, form = self.model.tree_, self.form()
+        form = self.form()
         return PathReasons(
             encoding=self.encoding,
             column=tuple(form.column.tolist()),
@@ -64,8 +68,14 @@ class TreeLearner:
             yes=tuple(form.yes.tolist()),
             no=tuple(form.no.tolist()),
             missing_yes=tuple(form.missing_yes.tolist()),
-            share=tuple(nodes.value[:, 0, 1].tolist()),
+            share=tuple(self._values().tolist()),
+            scale="answer" if self.numbers else "probability",
         )
+
+    def _values(self) -> NDArray[np.float64]:
+        """Return what stands for each node: the share of positives, or the mean label."""
+        values: NDArray[np.float64] = self.model.tree_.value[:, 0, 0 if self.numbers else 1]
+        return values
 
     def form(self) -> Ensemble:
         """Return the tree's nodes."""
@@ -86,7 +96,7 @@ class TreeLearner:
             yes=np.where(leaf, 0, nodes.children_left),
             no=np.where(leaf, 0, nodes.children_right),
             missing_yes=missing_yes & ~leaf,
-            leaf=np.where(leaf, nodes.value[:, 0, 1], 0.0).astype(np.float32),
+            leaf=np.where(leaf, self._values(), 0.0).astype(np.float32),
             link="identity",
         )
 
@@ -117,3 +127,28 @@ def fit_tree(examples: Examples, *, settings: Mapping[str, Setting], seed: int, 
     )
     model.fit(encoding.matrix(examples.features), examples.label.astype(np.int64))
     return TreeLearner(encoding=encoding, model=model)
+
+
+def fit_regression_tree(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> TreeLearner:
+    """Fit one tree to numbers: each leaf says the mean label of its examples, which the squared error is least for.
+
+    Parameters
+    ----------
+    settings
+        ``max_depth``, ``min_samples_leaf``: as in scikit-learn.
+    threads
+        Not used: one tree is grown by one.
+
+    Raises
+    ------
+    DataError
+        When nothing can be learned from the examples.
+    """
+    del threads
+    checked_examples(examples, task="number")
+    encoding = fit_encoding(examples)
+    model = DecisionTreeRegressor(
+        max_depth=int(settings["max_depth"]), min_samples_leaf=int(settings["min_samples_leaf"]), random_state=seed
+    )
+    model.fit(encoding.matrix(examples.features), examples.label)
+    return TreeLearner(encoding=encoding, model=model, numbers=True)

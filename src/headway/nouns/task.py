@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from headway.errors import BriefError
+from headway.errors import BriefError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,6 +144,6 @@ def suited_algorithms(named: Sequence[str], task: Task) -> tuple[Algorithm, ...]
         raise BriefError(
             f"None of the algorithms {', '.join(named)} learns a target that is a {task}.",
             where="search.algorithms",
-            hint=f"Known: {', '.join(known)}.",
+            hint=did_you_mean(named[0], known),
         )
     return found
