@@ -20,6 +20,7 @@ from bench.prediction import prediction
 from bench.preparation import preparation
 from bench.reference import reference
 from bench.runs import overhead, overhead_of_a_whole_budget, unchanged
+from bench.snapshots import snapshots, snapshots_of_a_large_table
 from bench.start import help_screen
 
 if TYPE_CHECKING:
@@ -31,15 +32,17 @@ __all__ = ["BENCHES", "LONG", "main"]
 BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "help": help_screen,
     "preparation": preparation,
+    "snapshots": snapshots,
     "run": overhead,
     "unchanged": unchanged,
     "prediction": prediction,
     "reference": reference,
     "budget": overhead_of_a_whole_budget,
+    "large": snapshots_of_a_large_table,
     "demo": demonstration,
 }
 
-LONG = frozenset({"budget", "demo"})
+LONG = frozenset({"budget", "demo", "large"})
 """Those that take minutes."""
 
 _HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")

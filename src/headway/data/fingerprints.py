@@ -21,7 +21,7 @@ from blake3 import blake3
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,21 +73,25 @@ def fingerprints(table: pa.Table, kinds: Mapping[str, str]) -> Marks:
 
 def marks_of_file(path: str | os.PathLike[str], kinds: Mapping[str, str]) -> Marks:
     """Return the fingerprints of the rows of a Parquet file, read a stretch at a time."""
-    with pq.ParquetFile(path, read_dictionary=_coded(path, kinds), pre_buffer=False) as file:
-        held = [name for name in file.schema_arrow.names if name in kinds]
-        if not file.metadata.num_rows:
-            return _joined([])
-        if not held:
-            nothing = pa.RecordBatch.from_struct_array(pa.array([{}] * file.metadata.num_rows, pa.struct([])))
-            return _of_batch(nothing, kinds)
-        batches = file.iter_batches(batch_size=_ROWS, columns=held, use_threads=False)
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="fingerprint") as pool:
-            return _joined(list(_ahead(pool, batches, kinds)))
-
-
-def _coded(path: str | os.PathLike[str], kinds: Mapping[str, str]) -> list[str]:
-    """Return the texts that the file keeps as codes; to make codes of the others would cost more than it saves."""
     metadata = pq.read_metadata(path)
+    held = [name for name in metadata.schema.to_arrow_schema().names if name in kinds]
+    if not held:
+        nothing = pa.RecordBatch.from_struct_array(pa.array([{}] * metadata.num_rows, pa.struct([])))
+        return _of_batch(nothing, kinds) if metadata.num_rows else _joined([])
+    coded = _coded(metadata, kinds)
+
+    def of_group(group: int) -> Marks:
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded, pre_buffer=False) as file:
+            return fingerprints(file.read_row_group(group, columns=held, use_threads=False), kinds)
+
+    if metadata.num_row_groups < _READERS:
+        return _joined([of_group(group) for group in range(metadata.num_row_groups)])
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="fingerprint") as pool:
+        return _joined(list(pool.map(of_group, range(metadata.num_row_groups))))
+
+
+def _coded(metadata: pq.FileMetaData, kinds: Mapping[str, str]) -> list[str]:
+    """Return the texts that the file keeps as codes; to make codes of the others would cost more than it saves."""
     if not metadata.num_row_groups:
         return []
     group = metadata.row_group(0)
@@ -120,17 +124,6 @@ def sum_of_marks(added: Sequence[str], taken: Sequence[str] = ()) -> str:
             lanes[0] += sign * int(mark[:16], 16)
             lanes[1] += sign * int(mark[16:], 16)
     return f"{lanes[0] % 2**64:016x}{lanes[1] % 2**64:016x}"
-
-
-def _ahead(pool: ThreadPoolExecutor, batches: Iterator[pa.RecordBatch], kinds: Mapping[str, str]) -> Iterator[Marks]:
-    """Mix batches while the next ones are read; only few are held at a time."""
-    waiting = []
-    for batch in batches:
-        waiting.append(pool.submit(_of_batch, batch, kinds))
-        if len(waiting) > 2 * _READERS:
-            yield waiting.pop(0).result()
-    for each in waiting:
-        yield each.result()
 
 
 def _joined(parts: list[Marks]) -> Marks:
