@@ -80,8 +80,23 @@ def _rows(name: str, shape: tuple[str, ...], rnd: random.Random) -> list[list]:
         rows = [_clock(rnd) for _ in range(3000)]
     elif name == "next_local":
         rows = [[_value("time", rnd), _hhmm(rnd), ""] for _ in range(3000)]
+    elif name == "number":
+        rows = [[_numeral(rnd) if rnd.random() < 0.8 else row[0]] for row in rows]
+    elif name == "moment":
+        rows = [[_day_in_words(rnd), "", ""] for _ in range(3000)]
     takes_zone = shape[-1] == "text" and "time" in (shape[0], FUNCTIONS[name].signatures[0][1])
     return _zoned(rows, rnd) if takes_zone else rows
+
+
+def _numeral(rnd: random.Random) -> str:
+    return rnd.choice(
+        [repr(rnd.uniform(-1e6, 1e6)), f"{rnd.randint(-99, 99)}e{rnd.randint(-400, 400)}", ".5", "1.", "+7"]
+    )
+
+
+def _day_in_words(rnd: random.Random) -> str:
+    day, month, year = rnd.randint(0, 32), rnd.randint(0, 13), rnd.choice([rnd.randint(990, 9999), 2012, 2013])
+    return f"{day:02}/{month:02}/{year} {rnd.randint(0, 25):02}:{rnd.randint(0, 61):02}"
 
 
 def _clock(rnd: random.Random) -> list:
@@ -125,6 +140,7 @@ WRITTEN = {
     "holiday": {1: ["US"]},
     "days_to_holiday": {1: ["DE-BY"]},
     "days_since_holiday": {1: ["US"]},
+    "moment": {1: ["%d/%m/%Y %H:%M"]},
 }
 
 

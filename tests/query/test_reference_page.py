@@ -13,6 +13,7 @@ import msgspec
 
 from headway.nouns import brief as nouns
 from headway.nouns.brief import Brief, FeatureSpec, Source
+from headway.nouns.cleaning import Clean, Once
 from headway.query.functions import AGGREGATES, FUNCTIONS
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "brief.md"
@@ -70,7 +71,8 @@ def _tables() -> list[tuple[str, type[msgspec.Struct]]]:
         name, kind = field.encode_name, field.type
         inner = typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
         if name == "sources":
-            tables += [("sources.NAME", Source), ("features.NAME, sources.NAME.derive.NAME", FeatureSpec)]
+            tables += [("sources.NAME", Source), ("sources.NAME.once", Once), ("sources.NAME.clean.NAME", Clean)]
+            tables += [("features.NAME, sources.NAME.derive.NAME", FeatureSpec)]
         elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             tables.append((name, inner))
     return tables
@@ -96,6 +98,7 @@ def _kind(kind) -> str:
     if parts:
         return " or ".join(dict.fromkeys(_kind(part) for part in parts if part is not type(None)))
     named = {str: "text", bool: "true or false", int: "whole number", float: "number", FeatureSpec: "long form"}
+    named |= {Clean: "table", Once: "table"}
     return named.get(kind, "day" if getattr(kind, "__name__", "") == "date" else "text")
 
 
@@ -115,13 +118,14 @@ def _fields() -> list[str]:
         if struct is FeatureSpec:
             lines += [
                 "An expression of the row, a look-up (`from`, `match`, `take` or `value`), a windowed aggregate",
-                "(`window`, `value`) or a distance on the sphere (`distance`).",
+                "(`window`, `value`), a distance on the sphere (`distance`) or an expression of other features (`of`).",
                 "",
             ]
         lines += ["| field | type | default | what it is for |", "|---|---|---|---|"]
         lines += [
             f"| `{field.encode_name}` | {_kind(field.type)} | {_default(field)} | {_description(field)} |"
             for field in msgspec.structs.fields(struct)
+            if field.name != "fitted"  # written by training
         ]
         lines.append("")
     return lines
@@ -165,4 +169,4 @@ def test_every_field_says_what_it_is_for() -> None:
             assert _description(field).strip(), f"{name}.{field.encode_name}"
     listed = {struct.__name__ for _, struct in _tables()} | {"Brief"}
     structs = {n for n, kind in vars(nouns).items() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)}
-    assert structs - listed <= {"Quota", "Threshold"}
+    assert structs - listed <= {"Fitted", "Quota", "Threshold"}

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from headway.data.cleaning import learn
 from headway.data.collect import collect
 from headway.nouns.brief import Brief
 from headway.nouns.event import Event, SnapshotTaken, StepFinished
 from headway.nouns.snapshot import Snapshot
+from headway.query.database import Database
 from headway.query.definitions import Definitions, resolve
 from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headway.data.cleaning import Learned
     from headway.loop.store import Store
     from headway.query.functions import Kind
     from headway.query.parts import Part
@@ -36,6 +39,8 @@ __all__ = [
     "snapshot_of",
     "take_snapshots",
 ]
+
+_Columns = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 _SOURCES_AT_ONCE = 2  # of many small files, opening and sniffing is most of the work; a large one takes all processors
 
@@ -110,13 +115,21 @@ def _last_snapshot(store: Store, name: str) -> Snapshot | None:
 
 
 def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -> Material:
-    """Return the material that snapshots, taken before, make with a brief."""
-    return Material(
-        brief=brief,
-        snapshots=snapshots,
-        definitions=definitions_of(brief, snapshots),
-        files={name: parts_of(snapshot, store.blobs) for name, snapshot in snapshots.items()},
-    )
+    """Return the material that snapshots, taken before, make with a brief.
+
+    What cleaning learns from the training period is in its brief, unless it came with the brief: that of a release.
+    """
+    files = {name: parts_of(snapshot, store.blobs) for name, snapshot in snapshots.items()}
+    if not brief.learned:
+        brief = brief.cleaned_by(_learned(msgspec.json.encode(brief), _columns_of(snapshots), tuple(files.items())))
+    return Material(brief=brief, snapshots=snapshots, definitions=definitions_of(brief, snapshots), files=files)
+
+
+@lru_cache(maxsize=8)
+def _learned(brief: bytes, columns: _Columns, files: tuple[tuple[str, tuple[Part, ...]], ...]) -> Learned:
+    """Return what a brief's cleaning learns; a round of tending asks for the same again and again."""
+    with Database() as database:
+        return learn(msgspec.json.decode(brief, type=Brief), _kinds_of(columns), dict(files), database=database)
 
 
 def manifest_of(store: Store, snapshot: Snapshot) -> StepFinished:
@@ -147,12 +160,19 @@ def files_of(snapshot: Snapshot) -> list[tuple[str, str, int]]:
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:
     """Return the brief's definitions over the columns that the snapshots have."""
-    columns = {name: tuple((c.name, c.kind) for c in snapshot.columns) for name, snapshot in snapshots.items()}
-    return _resolved(msgspec.json.encode(brief), tuple(columns.items()))
+    return _resolved(msgspec.json.encode(brief), _columns_of(snapshots))
+
+
+def _columns_of(snapshots: Mapping[str, Snapshot]) -> _Columns:
+    return tuple((name, tuple((c.name, c.kind) for c in snapshot.columns)) for name, snapshot in snapshots.items())
+
+
+def _kinds_of(columns: _Columns) -> dict[str, dict[str, Kind]]:
+    return {name: {column: cast("Kind", kind) for column, kind in pairs} for name, pairs in columns}
 
 
 @lru_cache(maxsize=8)
-def _resolved(brief: bytes, columns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> Definitions:
+def _resolved(brief: bytes, columns: _Columns) -> Definitions:
     """Return resolved definitions; a round of tending asks for the same again and again."""
     kinds = {name: {column: cast("Kind", kind) for column, kind in pairs} for name, pairs in columns}
     return resolve(msgspec.json.decode(brief, type=Brief), kinds)

@@ -123,7 +123,7 @@ def train(
     """
     began = time.monotonic()
     if split is not None:
-        material = material_of(store, msgspec.structs.replace(material.brief, split=split), material.snapshots)
+        material = material_of(store, msgspec.structs.replace(material.brief.unlearned, split=split), material.snapshots)
     experiment = _Experiment(store, material, as_of_us=as_of_us, recipe=recipe)
     brief, run = experiment.brief, experiment.name
     done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from headway.errors import BriefError
 from headway.nouns.act_on import Quota, Threshold, parse_act_on
+from headway.nouns.cleaning import Clean, Fitted, Once
 from headway.nouns.span import DAY, parse_span
 from headway.nouns.task import Algorithm, MetricName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Baseline",
@@ -128,6 +132,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="WHEN each column is known; '*' stands for all others. Undeclared: unusable for the row itself."
         ),
     ] = {}
+    once: Annotated[Once | None, Meta(description="Rows that are the same event, of which one counts.")] = None
+    clean: Annotated[dict[str, Clean], Meta(description="Cleaned columns, beside those that they are made of.")] = {}
     derive: Annotated[
         dict[str, str | FeatureSpec], Meta(description="Columns computed from the row, in this order.")
     ] = {}
@@ -283,7 +289,38 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def digest(self) -> str:
         """The hash of what the brief means; comments and layout do not count."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self.unlearned, order="sorted")).hexdigest()
+
+    @property
+    def learned(self) -> bool:
+        """Whether all that cleaning learns is there."""
+        return all(
+            column.fitted is not None
+            for source in self.sources.values()
+            for column in source.clean.values()
+            if column.learns
+        )
+
+    @property
+    def unlearned(self) -> Brief:
+        """The brief as it was written, without what cleaning has learned from data."""
+        return self.cleaned_by({})
+
+    def cleaned_by(self, learned: Mapping[tuple[str, str], Fitted]) -> Brief:
+        """Return the brief with what cleaning has learned, by source and column; the rest has learned nothing."""
+        if not any(column.learns for source in self.sources.values() for column in source.clean.values()):
+            return self
+        sources = {
+            name: msgspec.structs.replace(
+                source,
+                clean={
+                    column: msgspec.structs.replace(spec, fitted=learned.get((name, column)))
+                    for column, spec in source.clean.items()
+                },
+            )
+            for name, source in self.sources.items()
+        }
+        return msgspec.structs.replace(self, sources=sources)
 
 
 def false_alarm_windows(monitor: Monitor) -> float:

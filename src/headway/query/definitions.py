@@ -85,6 +85,16 @@ class Relation:
         """Whether this is a dimension: no event time and no known time."""
         return not self.source.time and not self.source.known
 
+    @property
+    def same_by(self) -> tuple[str, ...]:
+        """The columns by which rows are the same event, and the one that says which of them counts, if there is one."""
+        once = self.source.once
+        if once is None:
+            return ()
+        time = (self.source.time,) if self.source.time else ()
+        same = dict.fromkeys((*(once.by or self.source.key), *time))
+        return (*same, *((once.order,) if once.order else ()))
+
     def scope(self, *, extra: Kinds | None = None, refused: Mapping[str, str] | None = None) -> Scope:
         """Return the scope of an expression over this source's rows."""
         return Scope.of(f"source {self.name!r}", {**self.kinds, **(extra or {})}, refused=refused)

@@ -19,6 +19,7 @@ __all__ = [
     "NEXT_LOCAL_SQL",
     "is_zone",
     "local_clock",
+    "local_clock_read",
     "local_time",
     "month_end",
     "next_local",
@@ -121,6 +122,20 @@ def next_local(after_us: int, hhmm: int, zone: str) -> int | None:
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     reading = midnight + timedelta(hours=hhmm // 100, minutes=hhmm % 100)
     return _instant(reading if reading > local else reading + timedelta(days=1), _zone(zone))
+
+
+def local_clock_read(reading_us: int, zone: str) -> int | None:
+    """Return the moment at which a clock in ``zone`` reads what a clock in UTC reads at ``reading_us``.
+
+    Examples
+    --------
+    >>> local_clock_read(0, "America/New_York") // 3_600_000_000
+    5
+    """
+    here = _zone(zone)
+    if not EARLIEST_US <= reading_us <= LATEST_US:
+        return None
+    return _instant(_EPOCH + timedelta(microseconds=reading_us), here)
 
 
 def month_end(moment_us: int, zone: str) -> int | None:

@@ -34,6 +34,24 @@ KNOWN_AT = "@label_known_at"
 _FILE = "@file"
 
 
+def once_sql(relation: Relation, text: str) -> str:
+    """Return the rows of ``text`` without those that the brief takes for another one's double.
+
+    Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the columns
+    that are carried do.
+    """
+    once = relation.source.once
+    if once is None:
+        return text
+    same = ", ".join(map(quote, relation.same_by[: len(relation.same_by) - bool(once.order)]))
+    order = f"{quote(once.order)} {'DESC' if once.keep == 'last' else 'ASC'} NULLS LAST, " if once.order else ""
+    return (
+        f'SELECT * EXCLUDE ("@nth") FROM (SELECT *, row_number() OVER (PARTITION BY {same} '
+        f'ORDER BY {order}CAST(doubled AS VARCHAR)) AS "@nth" FROM ({text}) AS doubled) '
+        'WHERE "@nth" = 1'
+    )
+
+
 def moment_sql(moment_us: int) -> str:
     """Return a moment as an SQL constant."""
     return f"make_timestamp({moment_us}::BIGINT)"
@@ -82,11 +100,12 @@ class PointInTime:
         """
         if name not in self._tables:
             relation, wanted = self._definitions.relations[name], self._definitions.reads(name)
-            raw = relation.raw_inputs(wanted)
+            raw = relation.raw_inputs(wanted) | relation.raw_inputs(relation.same_by)
             files = parts_sql(self._files[name], filename=_FILE if self._tell_files else "")
             told = [_FILE] if self._tell_files else []
             columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
-            text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", wanted)
+            text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", {*wanted, *relation.same_by})
+            text = once_sql(relation, text)
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
             with _explained(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")

@@ -13,6 +13,7 @@ from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import FeatureSpec
 from headway.nouns.expression import Column, columns_of, parse
 from headway.nouns.span import parse_span
+from headway.query.cleaning import cleaned
 from headway.query.compile import Compiled, Scope, compile_expression
 from headway.query.definitions import (
     GREATEST_FLOAT32,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headway.nouns.brief import Brief
+    from headway.nouns.cleaning import Clean
     from headway.nouns.expression import Expression
     from headway.query.compile import Row, RowForm
     from headway.query.definitions import Kinds
@@ -112,6 +114,9 @@ class Resolver:
         where = f"sources.{name}"
         partial = Relation(name=name, source=source, raw=raw, derived=(), known={})
         derived: list[Derived] = []
+        for column, cleaning in source.clean.items():
+            derived += self._cleaned(partial, column, cleaning, f"{where}.clean.{column}")
+            partial = Relation(name=name, source=source, raw=raw, derived=tuple(derived), known={})
         for column, spec in source.derive.items():
             twin = next((other for other in partial.kinds if other.casefold() == column.casefold()), None)
             if twin is not None:
@@ -122,26 +127,33 @@ class Resolver:
                 )
             derived.append(self._derived(partial, column, spec, f"{where}.derive.{column}"))
             partial = Relation(name=name, source=source, raw=raw, derived=tuple(derived), known={})
-        for role, columns in (("key", source.key), ("time", (source.time,) if source.time else ())):
-            for column in columns:
-                if column not in partial.kinds:
-                    raise BriefError(
-                        f"Source {name!r} has no column {column!r}.",
-                        where=f"{where}.{role}",
-                        hint=did_you_mean(column, partial.kinds),
-                    )
-        if source.time and partial.kinds[source.time] != "time":
-            raise BriefError(
-                f"Column {source.time!r} is a {partial.kinds[source.time]}, and a moment is wanted.",
-                where=f"{where}.time",
-                hint='Name a column of moments, or derive one: derive = { at = "local_time(…)" }.',
-            )
+        _check_roles(partial, where)
         relation = Relation(
             name=name, source=source, raw=raw, derived=tuple(derived), known=self._known(partial, where)
         )
         self.resolving.pop()
         self.relations[name] = relation
         return relation
+
+    def _cleaned(self, partial: Relation, column: str, clean: Clean, where: str) -> list[Derived]:
+        """Return the columns that cleaning one gives: the cleaned one, and perhaps its indicator."""
+        made = cleaned(column, clean, partial.scope(), where)
+        taken = {other.casefold(): other for other in partial.kinds}
+        for twin in (taken[name.casefold()] for name in made if name.casefold() in taken):
+            raise BriefError(
+                f"Source {partial.name!r} has a column {twin!r} already.",
+                where=where,
+                hint="Give the cleaned column another name; the one it is made of stays as it is.",
+            )
+        return [
+            Derived(
+                name=name,
+                compiled=compile_at(expression, partial.scope(), where),
+                inputs=columns_of(expression),
+                timelines=(),
+            )
+            for name, expression in made.items()
+        ]
 
     def _derived(self, partial: Relation, name: str, spec: str | FeatureSpec, where: str) -> Derived:
         if isinstance(spec, str):
@@ -334,6 +346,39 @@ class Resolver:
         if compiled.kind not in {"bool", "int", "float"}:
             raise BriefError(f"rule = {text!r} is a {compiled.kind}; a score is wanted.", where="baseline.rule")
         return compiled
+
+
+def _check_roles(partial: Relation, where: str) -> None:
+    """Raise where the columns that a source's rows are told by are not there, or are no such columns."""
+    name, source = partial.name, partial.source
+    for role, columns in (
+        ("key", source.key),
+        ("time", (source.time,) if source.time else ()),
+        ("once", partial.same_by),
+    ):
+        for column in columns:
+            if column not in partial.kinds:
+                raise BriefError(
+                    f"Source {name!r} has no column {column!r}.",
+                    where=f"{where}.{role}",
+                    hint=did_you_mean(column, partial.kinds),
+                )
+    if source.once is not None and not (source.once.by or source.key):
+        raise BriefError(
+            "Nothing says by which columns rows are the same.",
+            where=f"{where}.once",
+            hint="Set by = [...], or give the source a key.",
+        )
+    if source.time and partial.kinds[source.time] != "time":
+        raise BriefError(
+            f"Column {source.time!r} is a {partial.kinds[source.time]}, and a moment is wanted.",
+            where=f"{where}.time",
+            hint='Name a column of moments, or derive one: derive = { at = "local_time(…)" }.',
+        )
+
+
+def _allows(spec: FeatureSpec, timelines: tuple[Timeline, ...]) -> bool:
+    return spec.missing == "allow" or (bool(timelines) and spec.missing != "refuse")
 
 
 def _within_float32(row: RowForm) -> RowForm:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from headway.query.functions.aggregates import AGGREGATES
 from headway.query.functions.arithmetic import ARITHMETIC
 from headway.query.functions.calendar import CALENDAR
+from headway.query.functions.cleaning import CLEANING
 from headway.query.functions.function import SQL_TYPES, Function, Kind, Signature
 from headway.query.functions.holiday import HOLIDAY
 from headway.query.functions.logic import LOGIC
@@ -21,5 +22,5 @@ from headway.query.functions.text import TEXT
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "SQL_TYPES", "Function", "Kind", "Signature"]
 
-FUNCTIONS: dict[str, Function] = {**ARITHMETIC, **LOGIC, **SPHERE, **TEXT, **CALENDAR, **HOLIDAY}
+FUNCTIONS: dict[str, Function] = {**ARITHMETIC, **LOGIC, **SPHERE, **TEXT, **CALENDAR, **HOLIDAY, **CLEANING}
 """Every function an expression may use, by the name (or sign) it is written with."""

@@ -1,0 +1,240 @@
+"""What cleaning learns from the training period, and what it changed.
+
+Learned are bounds by quantiles and what stands in for missing values, from rows whose event came before the training
+period ended and whose value was known by then; never from a later one. Every figure is exact, so that the same rows
+give the same figures on any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from headway.errors import DataError
+from headway.nouns.cleaning import Fitted
+from headway.nouns.clock import parse_moment
+from headway.query.cleaning import cleaned, group_of
+from headway.query.compile import compile_expression, quote
+from headway.query.definitions import resolve
+from headway.query.parts import parts_sql
+from headway.query.point_in_time import PointInTime, moment_sql
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from headway.nouns.brief import Brief
+    from headway.nouns.cleaning import Clean
+    from headway.query.database import Database
+    from headway.query.definitions import Definitions, Kinds, Relation
+
+__all__ = ["Cleaned", "Learned", "cleaning_report", "learn"]
+
+Learned = dict[tuple[str, str], Fitted]
+_MOST_GROUPS = 1_000
+_EXAMPLES = 3
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """What cleaning one column changed, over all rows of its source.
+
+    Attributes
+    ----------
+    changed
+        Rows whose value is another than before; those that became missing, and those that were filled, among them.
+    examples
+        Values before and after, the commonest changes first, each with its number of rows.
+    """
+
+    source: str
+    column: str
+    of: str
+    rows: int
+    changed: int
+    became_missing: int
+    filled: int
+    examples: tuple[tuple[str, str, int], ...]
+    learned: Fitted | None = None
+
+
+def learn(
+    brief: Brief, raw: Mapping[str, Kinds], files: Mapping[str, Sequence[os.PathLike[str]]], *, database: Database
+) -> Learned:
+    """Return what the brief's cleaning learns from the training period, by source and column.
+
+    Parameters
+    ----------
+    raw
+        The columns of each source, with their kinds.
+    files
+        The Parquet files of each source's snapshot.
+
+    Raises
+    ------
+    DataError
+        When there is no value to learn from.
+    """
+    learned: Learned = {}
+    for name, source in brief.sources.items():
+        for column, spec in source.clean.items():
+            if not spec.learns:
+                continue
+            # What was learned before is heeded by what is learned now: a column may be made of a cleaned one.
+            definitions = resolve(brief.cleaned_by(learned), raw)
+            rows = _Rows(definitions, name, files, database)
+            learned[name, column] = rows.learn(column, spec)
+    return learned
+
+
+class _Rows:
+    """The rows of one source in the training period."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        name: str,
+        files: Mapping[str, Sequence[os.PathLike[str]]],
+        database: Database,
+    ) -> None:
+        self.relation: Relation = definitions.relations[name]
+        self.database = database
+        point = PointInTime(database, definitions, files)
+        self.text = point.relation_sql(self.relation, parts_sql(files[name]))
+        split = definitions.brief.split
+        self.before = moment_sql(parse_moment(str(split.train_before), zone=split.zone))
+        self.after = moment_sql(parse_moment(str(split.train_from), zone=split.zone)) if split.train_from else ""
+
+    def learn(self, column: str, spec: Clean) -> Fitted:
+        where = f"sources.{self.relation.name}.clean.{column}"
+        fitted = Fitted()
+        if spec.quantiles is not None:
+            plain = msgspec.structs.replace(spec, quantiles=None, low=None, high=None, fill=None, fitted=None)
+            low, high = self._bounds(plain, spec.quantiles, where)
+            fitted = Fitted(low=low, high=high)
+        if not spec.statistic:
+            return fitted
+        plain = msgspec.structs.replace(spec, fill=None, indicator="", fitted=fitted)
+        return self._stand_in(plain, spec.statistic, fitted, where)
+
+    def _bounds(self, spec: Clean, shares: tuple[float, float], where: str) -> tuple[float, float]:
+        if not 0 <= shares[0] < shares[1] <= 1:
+            raise DataError(
+                f"quantiles = {list(shares)} are no shares.",
+                where=f"{where}.quantiles",
+                hint="Write [0.01, 0.99], say.",
+            )
+        value = f"CAST({self._value(spec, where)} AS DOUBLE)"
+        (found,) = self.database.rows(
+            f"SELECT quantile_disc({value}, {shares[0]!r}::DOUBLE), quantile_disc({value}, {shares[1]!r}::DOUBLE) "
+            f"FROM ({self.text}) WHERE {self._within(spec)}"
+        )
+        return self._there(found[0], where), self._there(found[1], where)
+
+    def _stand_in(self, spec: Clean, statistic: str, fitted: Fitted, where: str) -> Fitted:
+        value = self._value(spec, where)
+        group = "''"
+        if spec.by:
+            group = compile_expression(
+                group_of(spec.by, self.relation.scope(), f"{where}.by"), self.relation.scope()
+            ).sql
+        rows = f"SELECT {group} AS g, {value} AS v FROM ({self.text}) WHERE {self._within(spec)}"
+        present = f"SELECT * FROM ({rows}) WHERE v IS NOT NULL"
+        whole = self.database.rows(_statistic(statistic, present, by_group=False))
+        found = dict(self.database.rows(_statistic(statistic, present, by_group=True))) if spec.by else {}
+        if len(found) > _MOST_GROUPS:
+            raise DataError(
+                f"There are {len(found)} groups to learn from, and at most {_MOST_GROUPS} are kept.",
+                where=f"{where}.by",
+                hint="Group by columns with fewer values.",
+            )
+        fill = self._there(whole[0][1] if whole else None, where)
+        return Fitted(low=fitted.low, high=fitted.high, fill=fill, fill_by=dict(sorted(found.items())))
+
+    def _value(self, spec: Clean, where: str) -> str:
+        scope = self.relation.scope()
+        return compile_expression(cleaned("value", spec, scope, where)["value"], scope).sql
+
+    def _within(self, spec: Clean) -> str:
+        """Return the condition of rows that training may see: before its end, and known before it."""
+        relation, scope = self.relation, self.relation.scope()
+        bounds = []
+        if relation.source.time:
+            bounds.append(f"{quote(relation.source.time)} < {self.before}")
+            bounds += [f"{quote(relation.source.time)} >= {self.after}"] if self.after else []
+        known = relation.known_at(relation.raw_inputs([spec.of]) or [spec.of])
+        if known is not None:
+            bounds.append(f"{compile_expression(known, scope).sql} < {self.before}")
+        return " AND ".join(bounds) or "TRUE"
+
+    def _there(self, value: Any, where: str) -> Any:
+        if value is None:
+            raise DataError(
+                "There is no value before the training period ends to learn from.",
+                where=where,
+                hint="Move train_before later, or say what stands in: fill = 0.",
+            )
+        return value
+
+
+def _statistic(kind: str, rows: str, *, by_group: bool) -> str:
+    """Return a query for (group, statistic); the same to the last bit whatever order the rows come in."""
+    group = "g" if by_group else "''"
+    if kind == "mode":
+        ranked = f"SELECT {group} AS g, v, count(*) AS n FROM ({rows}) GROUP BY ALL"
+        return f"SELECT g, v FROM ({ranked}) QUALIFY row_number() OVER (PARTITION BY g ORDER BY n DESC, v) = 1"
+    figure = (
+        "quantile_cont(CAST(v AS DOUBLE), 0.5)"
+        if kind == "median"
+        # Millionths are summed, which is exact: doubles would depend on the order.
+        else "CAST(sum(CAST(round(CAST(v AS DOUBLE) * 1e6) AS HUGEINT)) AS DOUBLE) / count(*) / 1e6"
+    )
+    return f"SELECT {group} AS g, {figure} FROM ({rows}) GROUP BY ALL"
+
+
+def cleaning_report(
+    definitions: Definitions, files: Mapping[str, Sequence[os.PathLike[str]]], *, database: Database
+) -> tuple[Cleaned, ...]:
+    """Return what each step of cleaning changed in the sources as they are."""
+    point = PointInTime(database, definitions, files)
+    return tuple(
+        _changed(relation, column, point.relation_sql(relation, parts_sql(files[name])), database)
+        for name, relation in definitions.relations.items()
+        for column in relation.source.clean
+    )
+
+
+def _changed(relation: Relation, column: str, text: str, database: Database) -> Cleaned:
+    spec = relation.source.clean[column]
+    was, now = quote(spec.of), quote(column)
+    pairs = (
+        f"SELECT CAST({was} AS VARCHAR) AS was, CAST({now} AS VARCHAR) AS now, "
+        f"{_same(relation, spec.of, column)} AS same FROM ({text})"
+    )
+    ((rows, changed, gone, filled),) = database.rows(
+        "SELECT count(*), count(*) FILTER (WHERE NOT same), count(*) FILTER (WHERE was IS NOT NULL AND now IS NULL), "
+        f"count(*) FILTER (WHERE was IS NULL AND now IS NOT NULL) FROM ({pairs})"
+    )
+    examples = database.rows(
+        f"SELECT coalesce(was, ''), coalesce(now, ''), count(*) FROM ({pairs}) WHERE NOT same GROUP BY was, now "
+        f"ORDER BY 3 DESC, 1, 2 LIMIT {_EXAMPLES}"
+    )
+    return Cleaned(
+        source=relation.name,
+        column=column,
+        of=spec.of,
+        rows=rows,
+        changed=changed,
+        became_missing=gone,
+        filled=filled,
+        examples=tuple(examples),
+        learned=spec.fitted,
+    )
+
+
+def _same(relation: Relation, of: str, column: str) -> str:
+    """Return the condition that nothing changed; a whole number is the same as the fraction of that value."""
+    kinds, was, now = relation.kinds, quote(of), quote(column)
+    if {kinds[of], kinds[column]} <= {"int", "float"} or kinds[of] == kinds[column]:
+        return f"({was} IS NOT DISTINCT FROM {now})"
+    return f"(CAST({was} AS VARCHAR) IS NOT DISTINCT FROM CAST({now} AS VARCHAR))"
