@@ -145,7 +145,7 @@ def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, chang
         ({"void": 4_000}, "are void"),
         ({"days_covered": 0.5}, "of the days have an example"),
         ({"signal": None}, "Too few labelled examples to ask"),
-        ({"signal": 0.4}, "better than chance"),
+        ({"signal": 0.4}, "too few to say none"),
         ({"features": 0.6}, "Missing in more than half"),
         ({"splits": 5}, "rarer class"),
         ({"sources": 3}, "whose key stands there already"),
@@ -154,7 +154,7 @@ def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, chang
 def test_doubtful_data_are_conditions(brief, facts, changes, words):
     """Each figure beyond its bound is one sentence, and stops nothing."""
     if changes.get("signal"):
-        changes = {"signal": replace(facts.signal, p_value=changes["signal"])}
+        changes = {"signal": replace(facts.signal, p_value=changes["signal"], cases=40)}
     elif "features" in changes:
         changes = {"features": (replace(facts.features[0], missing=0.6), *facts.features[1:])}
     elif "splits" in changes:
@@ -164,6 +164,23 @@ def test_doubtful_data_are_conditions(brief, facts, changes, words):
     answer = _answer(brief, replace(facts, **changes), "data")
     assert [doubt for doubt in answer.doubts if words in doubt]
     assert (answer.state, answer.blocking) == ("doubtful", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"), [({"p_value": 0.4}, "signal"), ({"best_auc": 0.991}, "leak"), ({"p_value": 0.04}, None)]
+)
+def test_no_signal_and_too_good_a_signal_close_a_gate(brief, facts, changes, gate):
+    """Enough cases and nothing found is a no; so is one feature that holds the answer."""
+    answers = five_questions(brief, replace(facts, signal=replace(facts.signal, **changes)))
+    assert [closed.name for closed in gate_of(answers)] == ([gate] if gate else [])
+
+
+def test_money_that_a_quick_model_surely_loses_closes_a_gate(brief, facts):
+    """Where the whole interval of the monthly net lies below nothing, the leader is told no."""
+    net = replace(facts.payoff.worth.monthly_net, value=-9.0, low=-20.0, high=-1.0)
+    lost = replace(facts.payoff, worth=replace(facts.payoff.worth, monthly_net=net))
+    (closed,) = gate_of(five_questions(brief, replace(facts, payoff=lost)))
+    assert (closed.name, "per month" in closed.why) == ("worth", True)
 
 
 def test_labels_that_come_late_or_never_are_said_under_degradation(brief, facts):

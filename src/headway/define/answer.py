@@ -33,14 +33,14 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        Stable: ``decision``, ``receiver``, ``data`` or ``worth``.
+        Stable: ``decision``, ``receiver``, ``data``, ``leak``, ``signal`` or ``worth``.
     why, todo
         What closed it, and what opens it.
     evidence
         What it stands on; the same evidence has the same :attr:`digest`.
     """
 
-    name: Literal["decision", "receiver", "data", "worth"]
+    name: Literal["decision", "receiver", "data", "leak", "signal", "worth"]
     why: str
     todo: str
     evidence: dict[str, Any]

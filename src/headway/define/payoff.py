@@ -1,8 +1,8 @@
 """Is it worth it? What a quick model would have earned on days that it had not seen, and what that hangs on.
 
 The money is computed as a verdict computes it (``nouns.money``), on the scores that models of the past gave to what
-came after. Each assumption of the brief is then changed alone (a tornado: Howard 1988), by half of itself each way, and the
-value is found at which the monthly net is nought.
+came after. Each assumption of the brief is then changed alone (a tornado: Howard 1988), by half of itself each way,
+and the value is found at which the monthly net is nought.
 """
 
 from __future__ import annotations

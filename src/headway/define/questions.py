@@ -12,6 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.define.answer import QUESTIONS, Advice, Answer, Gate, advice_of, gate_of, joined
+from headway.define.promise import (
+    SIGNIFICANT,
+    earned_doubts,
+    earned_evidence,
+    earning_gates,
+    expected_doubts,
+    signal_evidence,
+    signal_gates,
+)
 from headway.nouns.brief import Brief, Value
 from headway.nouns.brief_text import unanswered
 from headway.nouns.clock import format_moment
@@ -32,7 +41,6 @@ LEAST_CASES = 30
 30 is at best a tenth."""
 MUCH_MISSING, MUCH_STALE, MUCH_VOID, MANY_DAYS = 0.5, 0.05, 0.2, 0.9
 LATE_LABEL_US = 60 * DAY
-SIGNIFICANT = 0.05
 
 
 def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
@@ -94,6 +102,8 @@ def _decision(brief: Brief, facts: Facts) -> Answer:
     if _is_default(value):
         doubts.append("The money is still the default: set value.true_positive and value.false_positive.")
     gates += _worthless(brief, facts)
+    evidence += earned_evidence(facts)
+    doubts += earned_doubts(facts)
     words = (
         f"{decision.improves} {_sentence(decision.action)}"
         if not silent
@@ -118,7 +128,7 @@ def _worthless(brief: Brief, facts: Facts) -> list[Gate]:
     daily = (value.monthly + (value.retraining_per_month or 0.0)) / DAYS_PER_MONTH
     today = max(worth.rule or 0.0, 0.0)
     if worth.perfect - today > daily:
-        return []
+        return earning_gates(facts)
     than = f", {_money(today, worth.currency)} of which today's rule earns already" if today else ""
     return [
         Gate(
@@ -136,8 +146,14 @@ def _worthless(brief: Brief, facts: Facts) -> list[Gate]:
 
 def _data(brief: Brief, facts: Facts) -> Answer:
     evidence = _data_evidence(facts, zone=brief.split.zone)
-    gates = _unlearnable(facts)
-    doubts = [*_thin(facts), *_gaps(facts), *_source_doubts(brief, facts), *_signal_doubts(facts)]
+    gates = _unlearnable(facts) or signal_gates(facts)
+    doubts = [
+        *_thin(facts),
+        *_gaps(facts),
+        *_source_doubts(brief, facts),
+        *_signal_doubts(facts),
+        *expected_doubts(brief, facts),
+    ]
     if gates:
         words = f"No: {gates[0].why}"
     else:
@@ -162,6 +178,7 @@ def _data_evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
         )
     evidence.append(("void", f"{facts.void:,}, their outcome never comes"))
     evidence.append(("not yet labelled", f"{facts.unmatured:,}"))
+    evidence.append(("history", f"{facts.days / 7:.0f} weeks, {facts.days / 365.25:.1f} years"))
     for split in facts.splits:
         if split.name != "after":
             late = f"; {split.embargoed:,} embargoed" if split.embargoed else ""
@@ -173,8 +190,9 @@ def _data_evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
         evidence.append(("most often missing", f"{worst.name}, {_percent(worst.missing)}"))
     if facts.signal is not None:
         signal = facts.signal
-        alone = f"{signal.best} alone ranks {signal.lift:.2f} times as well as chance (p = {signal.p_value:.3f})"
-        evidence.append(("signal", f"{alone}, all together {signal.lift_together:.2f} times"))
+        alone = f"{signal.best} alone ranks {signal.lift:.2f} times as well as chance"
+        evidence.append(("best feature", f"{alone}, all together {signal.lift_together:.2f} times"))
+        evidence += signal_evidence(signal)
     return evidence
 
 
@@ -255,9 +273,6 @@ def _source_doubts(brief: Brief, facts: Facts) -> list[str]:
 def _signal_doubts(facts: Facts) -> list[str]:
     if facts.signal is None:
         return ["Too few labelled examples to ask whether the features say anything."] if facts.labelled else []
-    if facts.signal.p_value > SIGNIFICANT:
-        found = f"No feature tells the label better than chance would (p = {facts.signal.p_value:.2f})"
-        return [f"{found}: better features may be worth more than a better model."]
     return []
 
 
