@@ -13,12 +13,13 @@ import msgspec
 
 from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
+from headway.loop.gates import failed_verdict, overridden
+from headway.loop.gates import override as pass_gate
 from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
 from headway.nouns.act_on import Quota, parse_act_on
 from headway.nouns.brief import false_alarm_windows
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
-    GateOverridden,
     ReleaseActivated,
     ReleaseMade,
     ReleaseRolledBack,
@@ -98,17 +99,15 @@ def make_release(
         When the verdict failed a gate that blocks, and nobody overrides it.
     """
     verdict = store.get(result.verdict, Verdict)
-    if not verdict.passed:
-        failed = [str(gate) for gate in verdict.gates if gate.blocking and not gate.passed]
+    closed = failed_verdict(result.run, result.verdict, verdict)
+    if closed and overridden(store, "verdict", closed[0].digest) is None:
         if not override:
             raise GateClosed(
-                f"The model may not be released: {'; '.join(failed)}.",
+                closed[0].why,
                 where=result.run,
                 hint="Better it, or take the responsibility: headway deploy --override 'why' --by 'name'.",
             )
-        store.record(
-            GateOverridden(gate="verdict", by=by, why=override, evidence={"run": result.run, "failed": failed})
-        )
+        pass_gate(store, closed[0], by=by, why=override)
     named = store.get(model or result.model, Model)
     number = 1 + len(store.ledger.releases())
     release = Release(
@@ -344,7 +343,7 @@ def _forgetful(definitions: Definitions) -> dict[str, int]:
     found = {}
     for name, relation in definitions.relations.items():
         timelines = [t for t in definitions.online_timelines if t.source == name]
-        ages = [t.window_us if t.shape == "window" else t.max_age_us for t in timelines]
+        ages = [t.reach_us if t.shape == "window" else t.max_age_us for t in timelines]
         lasting = [age for age in ages if age is not None]
         if not relation.static and timelines and len(lasting) == len(ages):
             found[name] = max(lasting)

@@ -178,6 +178,7 @@ class _Question:
     def find(self, key: Any, moment_us: int) -> int:
         """Look for the rows of ``key`` as of a moment, and return the place of the answer; negative for none."""
         keys = key if isinstance(key, tuple) else (key,)
+        keys = keys if self._timeline.theirs else ()  # a window over all rows has no key
         if any(part is None for part in keys):
             return _NOBODY
         rows = self._rows(keys, moment_us)
@@ -206,11 +207,11 @@ class _Question:
             source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
             # Of a window, what weighs most comes first: those are the rows that a reader asks for.
-            weights = [f"abs({m}) DESC NULLS LAST" for m in _measures(timeline).values()]
+            weights = [f"abs(CAST({m} AS DOUBLE)) DESC NULLS LAST" for m in _measures(timeline).values()]
             places = [quote(_FILE), quote(_ORIGIN), quote(_ROW)]
             order = f"ORDER BY {', '.join([*weights, f'{quote(_HAPPENED)} DESC', *places])}"
         chosen += [
-            f'CAST({aggregate.sql} AS {"DOUBLE" if aggregate.kind == "float" else "BIGINT"}) AS "@m{position}"'
+            f'{_measure(aggregate)} AS "@m{position}"'
             for position, aggregate in enumerate(timeline.aggregates)
             if aggregate.sql is not None
         ]
@@ -233,6 +234,13 @@ class _Question:
         """Return count and sum of each aggregate in whole numbers, as the steps carry them."""
         values: dict[str, int] = {}
         for position, aggregate in enumerate(self._timeline.aggregates):
+            if aggregate.function not in {"count", "sum", "avg"}:
+                events = sorted(
+                    zip(rows[_HAPPENED].to_pylist(), rows[f"@m{position}"].to_pylist(), strict=True), key=_at
+                )
+                state = aggregate.replayed([value for _, value in events], [at for at, _ in events])
+                values |= {f"{letter}{position}": part for letter, part in zip(aggregate.state, state, strict=True)}
+                continue
             wholes = _wholes(rows, position, aggregate)
             values[f"n{position}"] = rows.num_rows if wholes is None else len(wholes)
             values[f"s{position}"] = 0 if wholes is None else int(wholes.sum())
@@ -252,7 +260,9 @@ class _Question:
                         name: format_moment(value) if self._relation.kinds[name] == "time" else value
                         for name, value in zip(timeline.theirs, keys, strict=True)
                     },
-                    after=format_moment(moment_us - timeline.window_us) if windowed else "",
+                    after=format_moment(moment_us - timeline.reach_us)
+                    if windowed and timeline.reach_us is not None
+                    else "",
                     until=format_moment(moment_us) if timed else "",
                     count=rows.num_rows,
                     rows=tuple(self._source_row(row, taken) for row in rows.slice(0, self._asked.shown).to_pylist()),
@@ -280,10 +290,22 @@ class _Question:
 def _measures(timeline: Timeline) -> dict[int, str]:
     """Return what a row brings to each aggregate of a window, as engine text; what is merely counted brings nothing."""
     return {
-        position: f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'})"
+        position: _measure(aggregate)
         for position, aggregate in enumerate(timeline.aggregates)
-        if aggregate.sql is not None
+        if aggregate.sql is not None and aggregate.kind in {"bool", "int", "float"}
     }
+
+
+def _measure(aggregate: Aggregate) -> str:
+    if aggregate.kind not in {"bool", "int", "float"}:
+        return f"({aggregate.sql})"
+    if aggregate.extreme:
+        return aggregate.taken
+    return f"CAST({aggregate.sql} AS {'DOUBLE' if aggregate.kind == 'float' else 'BIGINT'})"
+
+
+def _at(event: tuple[int, Any]) -> int:
+    return event[0]
 
 
 def _wholes(rows: pa.Table, position: int, aggregate: Aggregate) -> np.ndarray[Any, np.dtype[np.int64]] | None:

@@ -72,7 +72,17 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = ()
     take: Annotated[str, Meta(description="The column that is taken from the matching row.")] = ""
     max_age: Annotated[str, Meta(description="Older than this counts as missing, e.g. '6 hours'.")] = ""
-    window: Annotated[str, Meta(description="How far back events count, e.g. '24 hours'.")] = ""
+    window: Annotated[str, Meta(description="How far back events count, e.g. '24 hours'; 'all' for ever.")] = ""
+    offset: Annotated[str, Meta(description="How long ago the window ends, e.g. '7 days'; by default it ends now.")] = (
+        ""
+    )
+    where: Annotated[str, Meta(description="A condition on the rows looked into; others do not count.")] = ""
+    smooth: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(description="Draw an average towards that of all rows, as if so many rows more had it."),
+    ] = 0.0
+    of: Annotated[tuple[str, ...], Meta(description="Other features that the expression speaks of, by name.")] = ()
+    unit: Annotated[str, Meta(description="What it is measured in, where that does not follow by itself.")] = ""
     distance: Annotated[tuple[str, ...], Meta(description="Two columns that name places.")] = ()
     lat: Annotated[str, Meta(description="The column of degrees north.")] = ""
     lon: Annotated[str, Meta(description="The column of degrees east.")] = ""

@@ -290,8 +290,8 @@ def _check_spans(brief: Brief) -> None:
     spans += [
         (text, (*path, field))
         for path, spec in _specs(brief)
-        for text, field in ((spec.max_age, "max_age"), (spec.window, "window"))
-        if text
+        for text, field in ((spec.max_age, "max_age"), (spec.window, "window"), (spec.offset, "offset"))
+        if text and (field, text) != ("window", "all")
     ]
     spans += [(word[6:], ("retrain", "when")) for word in brief.retrain.when if word.startswith("every ")]
     for text, path in spans:

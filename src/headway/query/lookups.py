@@ -6,11 +6,14 @@ a moment at which the row happens, and another at which it is known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+from typing import Literal as Among
+
+from msgspec.structs import replace
 
 from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import FeatureSpec
-from headway.nouns.expression import Call, Column, columns_of, rename, render
+from headway.nouns.expression import Call, Column, Literal, columns_of, rename, render
 from headway.nouns.span import parse_span
 from headway.query.compile import compile_expression, quote
 from headway.query.definitions import PREDICT_AT
@@ -25,6 +28,18 @@ if TYPE_CHECKING:
     from headway.query.definitions import Kinds, Relation
 
 __all__ = ["LookUps", "columns_read", "described"]
+
+
+EXPANDING = "all"
+"""The window that begins with the data and never ends."""
+
+_NUMBERS_AND_TEXTS = ("bool", "int", "float", "text")
+_TAKES = {
+    "count": (*_NUMBERS_AND_TEXTS, "time", "span"),
+    "first": _NUMBERS_AND_TEXTS,
+    "last": _NUMBERS_AND_TEXTS,
+    "distinct": (*_NUMBERS_AND_TEXTS, "time"),
+}
 
 
 class LookUps:
@@ -44,8 +59,8 @@ class LookUps:
         if spec.distance:
             return self._distance(spec, examples, where)
         if spec.window:
-            timeline, value = self._window(spec, examples, where)
-            return (timeline,), value
+            return self._windowed(spec, examples, where)
+        _refuse_of_window(spec, where)
         if spec.from_:
             timeline, value = self.look_up(spec, examples, where)
             return (timeline,), value
@@ -103,14 +118,21 @@ class LookUps:
                     hint=did_you_mean(column, theirs.kinds),
                 )
         columns = tuple((column, theirs.kinds[column]) for column in carried)
-        shape: Literal["static", "asof"] = "static" if theirs.static else "asof"
-        known = event = ""
+        shape: Among["static", "asof"] = "static" if theirs.static else "asof"
+        known = event = condition = ""
         order: tuple[str, ...] = ()
         reads: tuple[str, ...] = ()
         if shape == "asof":
-            known, event = _moments(theirs, (*carried, *(other for _, other in pairs)), where)
+            condition, conditional = _condition(spec, theirs, where)
+            known, event = _moments(theirs, (*carried, *(other for _, other in pairs), *conditional), where)
             order = tuple(column for column in theirs.source.key if column != theirs.source.time)
-            reads = columns_read(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key))
+            reads = columns_read(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key, *conditional))
+        elif spec.where:
+            raise BriefError(
+                f"Source {theirs.name!r} has one row a key, so there is none to choose.",
+                where=where,
+                hint="Leave out where; a condition of the value is written with if(…).",
+            )
         elif spec.max_age:
             raise BriefError(
                 f"Source {theirs.name!r} has no time, so nothing in it has an age.",
@@ -118,7 +140,7 @@ class LookUps:
                 hint="Leave out max_age.",
             )
         timeline = Timeline(
-            name=f"{theirs.name}:{','.join(mine for mine, _ in pairs)}:{spec.max_age}:{known}",
+            name=f"{theirs.name}:{','.join(mine for mine, _ in pairs)}:{spec.max_age}:{condition}:{known}",
             source=theirs.name,
             shape=shape,
             mine=tuple(own for own, _ in pairs),
@@ -127,10 +149,43 @@ class LookUps:
             event=event,
             order=order,
             columns=columns,
+            where=condition,
             max_age_us=parse_span(spec.max_age) if spec.max_age else None,
             reads=reads,
         )
         return timeline, rename(expression, {column: Column(f"{timeline.name}.{column}") for column in carried})
+
+    def _windowed(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
+        """Return the timelines and the value of a window: one, or with it that of all rows, to compare with."""
+        expression = parse_at(spec.value, where) if spec.value else Call("count", ())
+        function = expression.function if isinstance(expression, Call) else ""
+        if spec.smooth and function != "avg":
+            raise BriefError("Only an average can be smoothed.", where=where, hint="Write value = 'avg(…)'.")
+        if function != "share" and not spec.smooth:
+            timeline, value = self._window(spec, examples, where)
+            return (timeline,), value
+        assert isinstance(expression, Call)
+        if not spec.match:
+            raise BriefError(
+                f"{'A smoothed average' if spec.smooth else 'share()'} compares some rows with all, and needs a match.",
+                where=where,
+                hint="Write match = ['…'].",
+            )
+        if function == "share" and expression.arguments:
+            raise ExpressionError("share() counts rows and takes nothing.", where=where)
+
+        def of(text: str, match: tuple[str, ...] | dict[str, str]) -> tuple[Timeline, Expression]:
+            return self._window(replace(spec, match=match, value=text, smooth=0.0), examples, where)
+
+        if function == "share":
+            (mine, some), (whole, every) = of("count()", spec.match), of("count()", ())
+            return (mine, whole), Call("/", (some, every))
+        inner = render(expression.arguments[0]) if expression.arguments else ""
+        (mine, total), (counted, count) = of(f"sum({inner})", spec.match), of(f"count({inner})", spec.match)
+        whole, mean = of(f"avg({inner})", ())
+        weight = Literal(spec.smooth, "float")
+        drawn = Call("+", (total, Call("*", (weight, mean))))
+        return (mine, counted, whole), Call("/", (drawn, Call("+", (count, weight))))
 
     def _window(self, spec: FeatureSpec, mine: Relation, where: str) -> tuple[Timeline, Expression]:
         theirs = self._relation_of(spec.from_ or mine.name)
@@ -146,7 +201,8 @@ class LookUps:
         if inner is None and expression.function != "count":
             raise ExpressionError(f"{expression.function}() needs something to add up.", where=where)
         compiled = compile_at(inner, theirs.scope(), where) if inner is not None else None
-        if compiled is not None and expression.function != "count" and compiled.kind not in {"bool", "int", "float"}:
+        takes = _TAKES.get(expression.function, ("bool", "int", "float"))
+        if compiled is not None and compiled.kind not in takes:
             raise ExpressionError(f"{expression.function}() of a {compiled.kind} is not a number.", where=where)
         if theirs.static:
             raise BriefError(
@@ -154,27 +210,57 @@ class LookUps:
                 where=where,
                 hint="Declare its time and known.",
             )
+        if expression.function == "share":
+            raise ExpressionError("share() stands alone.", where=where)
         used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
+        condition, conditional = _condition(spec, theirs, where)
+        used = (*used, *conditional)
         known, event = _moments(theirs, used, where)
+        order: tuple[str, ...] = ()
+        if expression.function in {"first", "last"}:
+            order = tuple(column for column in theirs.source.key if column != theirs.source.time)
         aggregate = Aggregate(
             name=render(expression),
-            function=expression.function,  # type: ignore[arg-type]
+            function=expression.function,
             sql=compiled.sql if compiled else None,
             kind=compiled.kind if compiled else "int",
         )
         timeline = Timeline(
-            name=f"{theirs.name}:{','.join(own for own, _ in pairs)}:{spec.window}:{known}",
+            name=f"{theirs.name}:{','.join(own for own, _ in pairs)}:{spec.window}:{spec.offset}:{condition}:{known}"
+            f"{':ranked' if order else ''}",
             source=theirs.name,
             shape="window",
             mine=tuple(own for own, _ in pairs),
             theirs=tuple(other for _, other in pairs),
             known=known,
             event=event,
+            order=order,
             aggregates=(aggregate,),
-            window_us=parse_span(spec.window),
-            reads=columns_read(theirs, used),
+            window_us=None if spec.window == EXPANDING else parse_span(spec.window),
+            offset_us=parse_span(spec.offset) if spec.offset else 0,
+            where=condition,
+            reads=columns_read(theirs, (*used, *order)),
         )
         return timeline, Column(f"{timeline.name}.{aggregate.name}")
+
+
+def _condition(spec: FeatureSpec, theirs: Relation, where: str) -> tuple[str, frozenset[str]]:
+    """Return the engine text of which rows count, and the columns that it reads; empty for all rows."""
+    if not spec.where:
+        return "", frozenset()
+    expression = parse_at(spec.where, where)
+    compiled = compile_at(expression, theirs.scope(), where)
+    if compiled.kind != "bool":
+        raise ExpressionError(f"where = {spec.where!r} is a {compiled.kind}, and a condition is wanted.", where=where)
+    return compiled.sql, columns_of(expression)
+
+
+def _refuse_of_window(spec: FeatureSpec, where: str) -> None:
+    for name, value in (("offset", spec.offset), ("smooth", spec.smooth)):
+        if value:
+            raise BriefError(f"{name!r} belongs to a window.", where=where, hint="Add window = '24 hours' or so.")
+    if spec.where and not spec.from_:
+        raise BriefError("'where' says which rows of another source count.", where=where, hint="Add from = '…'.")
 
 
 def _moments(theirs: Relation, columns: Iterable[str], where: str) -> tuple[str, str]:
@@ -208,7 +294,7 @@ def columns_read(theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
 
 def _match(spec: FeatureSpec, mine: Relation, theirs: Relation, where: str) -> list[tuple[str, str]]:
     pairs = list(spec.match.items()) if isinstance(spec.match, dict) else [(name, name) for name in spec.match]
-    if not pairs:
+    if not pairs and not spec.window:
         raise BriefError("A look-up needs columns to match.", where=where, hint="Write match = ['…'].")
     for relation, names in ((mine, [own for own, _ in pairs]), (theirs, [other for _, other in pairs])):
         for name in names:
@@ -233,9 +319,14 @@ def described(spec: FeatureSpec) -> str:
     if spec.distance:
         return f"distance from {spec.distance[0]} to {spec.distance[1]} by {spec.from_}"
     if spec.window:
-        by = ", ".join(spec.match)
-        return f"{spec.value or 'count()'} of {spec.from_ or 'the examples'} by {by} over {spec.window}"
+        by = f" by {', '.join(spec.match)}" if spec.match else ""
+        where = f" where {spec.where}" if spec.where else ""
+        ago = f", {spec.offset} ago" if spec.offset else ""
+        over = "all time" if spec.window == EXPANDING else spec.window
+        smooth = f", drawn by {spec.smooth:g} to all" if spec.smooth else ""
+        return f"{spec.value or 'count()'} of {spec.from_ or 'the examples'}{where}{by} over {over}{ago}{smooth}"
     if spec.from_:
         age = f", at most {spec.max_age} old" if spec.max_age else ""
-        return f"{spec.take or spec.value} of {spec.from_} by {', '.join(spec.match)}{age}"
+        where = f" where {spec.where}" if spec.where else ""
+        return f"{spec.take or spec.value} of {spec.from_}{where} by {', '.join(spec.match)}{age}"
     return spec.value

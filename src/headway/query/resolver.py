@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as replace_spec
+
 from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import FeatureSpec
-from headway.nouns.expression import Column, columns_of, parse
+from headway.nouns.expression import Column, columns_of, parse, rename
 from headway.nouns.span import parse_span
 from headway.query.cleaning import cleaned
 from headway.query.compile import Compiled, Scope, compile_expression
@@ -206,7 +208,7 @@ class Resolver:
     # -- features
 
     def _features(self, examples: Relation) -> tuple[Feature, ...]:
-        prepared = []
+        parts: dict[str, tuple[FeatureSpec, tuple[Timeline, ...], Expression]] = {}
         seen: dict[str, str] = {}
         for name, spec in self.brief.features.items():
             where = f"features.{name}"
@@ -217,7 +219,9 @@ class Resolver:
                 raise BriefError(f"{name!r} and {twin!r} differ in small and capital letters alone.", where=where)
             seen[name.casefold()] = name
             long = FeatureSpec(value=spec) if isinstance(spec, str) else spec
-            prepared.append((name, long, *self.looking.shape(long, examples, where), where))
+            if not long.of:
+                parts[name] = (long, *self.looking.shape(long, examples, where))
+        prepared = [(name, *self._composed(name, parts, examples), f"features.{name}") for name in self.brief.features]
         # Look-ups of one source by one key are one timeline: merged before anything is compiled against its columns.
         merged = merge([timeline for *_, timelines, _, _ in prepared for timeline in timelines])
         features = []
@@ -229,6 +233,39 @@ class Resolver:
                 self._feature(name, spec, examples, timelines=own, value=called, lineage=lineage, where=where)
             )
         return tuple(features)
+
+    def _composed(
+        self, name: str, parts: Mapping[str, tuple[FeatureSpec, tuple[Timeline, ...], Expression]], examples: Relation
+    ) -> tuple[FeatureSpec, tuple[Timeline, ...], Expression]:
+        """Return a feature's parts; one of other features has their look-ups, and their values where it names them."""
+        if name in parts:
+            return parts[name]
+        spec, where = self.brief.features[name], f"features.{name}"
+        assert isinstance(spec, FeatureSpec)
+        if spec.from_ or spec.window or spec.distance or not spec.value:
+            raise BriefError(
+                "A feature of other features is an expression of them.", where=where, hint="Write of and value alone."
+            )
+        expression = parse_at(spec.value, where)
+        for other in spec.of:
+            if other not in parts:
+                raise BriefError(
+                    f"There is no feature {other!r} that looks or computes by itself.",
+                    where=where,
+                    hint=did_you_mean(other, parts),
+                )
+            if other not in columns_of(expression):
+                raise BriefError(f"The expression does not speak of {other!r}.", where=where)
+            if other in examples.kinds and parts[other][2] != Column(other):
+                raise BriefError(
+                    f"{other!r} is a feature and a column of source {examples.name!r}: it is not clear which is meant.",
+                    where=where,
+                    hint="Give the feature another name.",
+                )
+        timelines = tuple(dict.fromkeys(timeline for other in spec.of for timeline in parts[other][1]))
+        allow = all(_allows(*parts[other][:2]) for other in spec.of)
+        spec = spec if spec.missing else replace_spec(spec, missing="allow" if allow else "refuse")
+        return spec, timelines, rename(expression, {other: parts[other][2] for other in spec.of})
 
     def _feature(
         self,
@@ -258,14 +295,15 @@ class Resolver:
                 where=where,
                 hint="Take a part of it (hour, weekday) or a distance (hours_between).",
             )
-        row_columns = frozenset(columns_of(value) & set(examples.kinds)) if not timelines else frozenset()
+        looked_up = {name for timeline in timelines for name, _ in timeline.outputs}
+        row_columns = frozenset(columns_of(value) & set(examples.kinds) - looked_up)
         return Feature(
             name=name,
             kind="category" if compiled.kind == "text" else "number",
             compiled=replace(compiled, row=_within_float32(compiled.row)) if compiled.kind == "float" else compiled,
             lineage=lineage,
             row_columns=row_columns,
-            allow_missing=spec.missing == "allow" or (bool(timelines) and spec.missing != "refuse"),
+            allow_missing=_allows(spec, timelines),
             timelines=timelines,
             text=described(spec),
         )

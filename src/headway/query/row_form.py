@@ -239,15 +239,24 @@ def _look_up(timeline: Timeline, store: Store) -> _LookUp:
 
 def _windowed(timeline: Timeline, steps: StepsOfTimeline) -> _LookUp:
     outputs = [
-        (name, aggregate.value, steps.column(f"n{position}"), steps.column(f"s{position}"))
+        (name, aggregate.value, [steps.column(f"{letter}{position}") for letter in aggregate.state])
         for position, ((name, _), aggregate) in enumerate(zip(timeline.outputs, timeline.aggregates, strict=True))
     ]
-    find, key_of = steps.find, itemgetter(*timeline.mine)
+    blanks = {name: value(*[None] * len(columns)) for name, value, columns in outputs}
+    find, key_of = steps.find, itemgetter(*timeline.mine) if timeline.mine else _everybody
 
     def aggregated(values: dict[str, Any], _: int, look_at_us: int) -> bool:
         row = find(key_of(values), look_at_us)
-        for name, value, counts, totals in outputs:
-            values[name] = value(counts[row], totals[row]) if row >= 0 else value(None, None)
+        if row < 0:
+            values.update(blanks)
+            return False
+        for name, value, columns in outputs:
+            values[name] = value(*[column[row] for column in columns])
         return False
 
     return aggregated
+
+
+def _everybody(_: Row) -> int:
+    """Return the one key of a window over all rows."""
+    return 0

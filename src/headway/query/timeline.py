@@ -12,66 +12,32 @@ read the same steps.
 * **Window**: rows with event time in ``(t - w, t]`` that are known by ``t``. A row enters at ``max(known, event)`` and
   leaves at ``max(known, event + w)``; the aggregate at ``t`` is what has entered minus what has left, a running sum of
   whole numbers. Whole numbers add exactly, so the result does not depend on the order, the thread or the partition.
+  With an offset both moments lie that much later. What is no sum (the greatest value, say) is in ``query/envelope.py``.
 * **Static**: a dimension without time; one row a key.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from headway.query.compile import quote
-from headway.query.functions import SQL_TYPES, Kind
+from headway.query.envelope import envelope_sql
+from headway.query.local_time import LATEST_US
+from headway.query.windows import FIXED_POINT, HALF, Aggregate
+
+if TYPE_CHECKING:
+    from headway.query.functions import Kind
 
 __all__ = ["AT", "EVENT", "FIXED_POINT", "Aggregate", "Timeline", "key_column"]
 
 AT = "@at"
 EVENT = "@event"
-FIXED_POINT = 1_000_000
-"""Fractions are summed in millionths: sums of whole numbers are exact in any order, sums of floats are not."""
 
 
 def key_column(position: int) -> str:
     """Return the name of the key column at ``position`` in a timeline's table."""
     return f"@key{position}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate:
-    """One aggregate over a window: ``function`` of ``sql`` (``None`` for rows), named ``name``."""
-
-    name: str
-    function: Literal["avg", "sum", "count"]
-    sql: str | None
-    kind: Kind
-
-    @property
-    def scale(self) -> int:
-        """Parts per unit in the whole numbers that are summed."""
-        return FIXED_POINT if self.kind == "float" else 1
-
-    @property
-    def result(self) -> Kind:
-        """The kind of the aggregate's value."""
-        return "int" if self.function == "count" or (self.function == "sum" and self.kind != "float") else "float"
-
-    def value(self, count: int | None, total: int | None) -> float | int | None:
-        """Return the aggregate from the running count and sum; ``None`` stands for a key never seen."""
-        if self.function == "count":
-            return count or 0
-        if self.function == "sum":
-            whole = total or 0
-            return whole if self.kind != "float" else float(whole) / self.scale
-        return float(total or 0) / (count * self.scale) if count else None
-
-    def value_sql(self, count: str, total: str) -> str:
-        """Return the engine's text of :meth:`value`."""
-        if self.function == "count":
-            return f"coalesce({count}, 0)"
-        if self.function == "sum":
-            whole = f"coalesce({total}, 0)"
-            return whole if self.kind != "float" else f"(CAST({whole} AS DOUBLE) / {self.scale})"
-        return f"(CASE WHEN {count} > 0 THEN CAST({total} AS DOUBLE) / ({count} * {self.scale}) END)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +58,10 @@ class Timeline:
         Columns of the source that are carried, name and kind (``static`` and ``asof``).
     aggregates
         What is aggregated (``window``).
+    window_us, offset_us
+        How far a window reaches back (``None``: to the beginning), and how long before the moment it ends.
+    where
+        Engine text of which rows count; empty for all of them (``asof`` and ``window``).
     max_age_us
         Older events count as missing (``asof``).
     order
@@ -110,14 +80,16 @@ class Timeline:
     order: tuple[str, ...] = ()
     columns: tuple[tuple[str, Kind], ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
-    window_us: int = 0
+    window_us: int | None = 0
+    offset_us: int = 0
+    where: str = ""
     max_age_us: int | None = None
     reads: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The names of the key columns in the table of steps."""
-        return tuple(key_column(position) for position in range(len(self.theirs)))
+        return tuple(key_column(position) for position in range(max(len(self.theirs), 1)))
 
     @property
     def outputs(self) -> tuple[tuple[str, Kind], ...]:
@@ -125,6 +97,11 @@ class Timeline:
         if self.shape == "window":
             return tuple((f"{self.name}.{aggregate.name}", aggregate.result) for aggregate in self.aggregates)
         return tuple((f"{self.name}.{name}", kind) for name, kind in self.columns)
+
+    @property
+    def reach_us(self) -> int | None:
+        """How long a row of a window can matter after it happened; None for ever."""
+        return None if self.window_us is None else self.window_us + self.offset_us
 
     @property
     def stale(self) -> str:
@@ -140,9 +117,14 @@ class Timeline:
             Keep only what can matter to moments from here on; serving needs no more.
         """
         keys = ", ".join(
-            f"{quote(column)} AS {quote(name)}" for column, name in zip(self.theirs, self.keys, strict=True)
+            f"{quote(column)} AS {quote(name)}" for column, name in zip(self.theirs, self.keys, strict=False)
         )
-        present = " AND ".join(f"{quote(column)} IS NOT NULL" for column in self.theirs)
+        keys = keys or f'0::BIGINT AS "{key_column(0)}"'  # a window over all rows has one key
+        conditions = [
+            *(f"{quote(column)} IS NOT NULL" for column in self.theirs),
+            *([self.where] if self.where else []),
+        ]
+        present = " AND ".join(conditions) or "TRUE"
         if self.shape == "static":
             carried = "".join(f", {quote(name)}" for name, _ in self.columns)
             return f"SELECT {keys}{carried} FROM {relation} WHERE {present}"
@@ -180,38 +162,99 @@ class Timeline:
 
     def _window_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
         names = ", ".join(map(quote, self.keys))
-        counts, totals = [], []
-        for position, aggregate in enumerate(self.aggregates):
-            value = aggregate.sql
-            counts.append(f"{1 if value is None else f'({value} IS NOT NULL)::BIGINT'} AS n{position}")
-            # What is counted need not be a number: a text is there, or not.
-            counted = value is None or aggregate.function == "count"
-            whole = "0" if counted else f"coalesce({_whole(str(value), aggregate)}, 0)"
-            totals.append(f"{whole} AS s{position}")
-        measured = ", ".join([*counts, *totals])
-        columns = [f"{letter}{position}" for letter in "ns" for position in range(len(self.aggregates))]
-        plus, minus = ", ".join(columns), ", ".join(f"-{column} AS {column}" for column in columns)
-        added = ", ".join(f"sum({column}) AS {column}" for column in columns)
+        sums = {f"{letter}{i}": text for i, one in enumerate(self.aggregates) for letter, text in one.summed.items()}
+        extremes = [(place, one) for place, one in enumerate(self.aggregates) if one.extreme]
+        distinct = [place for place, one in enumerate(self.aggregates) if one.function == "distinct"]
+        measured = [f"{text} AS {column}" for column, text in sums.items()]
+        measured += [f"{self.aggregates[place].taken} AS x{place}" for place in [*distinct, *(p for p, _ in extremes)]]
+        if any(one.function in {"first", "last"} for _, one in extremes):
+            order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._ranked_by)
+            ranks = [(p, one.taken) for p, one in extremes if one.function in {"first", "last"}]
+            order += "".join(f", {value} ASC NULLS FIRST" for _, value in ranks)
+            rank = f"row_number() OVER (ORDER BY {order})"
+            measured += [f"CASE WHEN {value} IS NOT NULL THEN {rank} END AS r{p}" for p, value in ranks]
+        columns = [*sums, *(f"d{place}" for place in distinct)]
+        plus = "".join(f", {column}" for column in sums) + "".join(f", 0 AS d{place}" for place in distinct)
+        minus = plus if not sums else "".join(f", -{column} AS {column}" for column in sums)
+        minus += "".join(f", 0 AS d{place}" for place in distinct) if sums else ""
+        added = "".join(f", sum({column}) AS {column}" for column in columns)
+        recent = ""
+        if since_us is not None and self.reach_us is not None:
+            recent = f" AND {self.event} > make_timestamp({since_us - self.reach_us}::BIGINT)"
+        tables = [
+            f"""stays AS (
+                SELECT {keys}, {self._enters} AS enters, {self._leaves} AS leaves, {", ".join(measured) or "1 AS one"}
+                FROM (SELECT *, epoch_us({self.event}) // 1000000 AS "@s" FROM {relation})
+                WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
+            )"""
+            if any(one.function == "trend" for one in self.aggregates)
+            else f"""stays AS (
+                SELECT {keys}, {self._enters} AS enters, {self._leaves} AS leaves, {", ".join(measured) or "1 AS one"}
+                FROM {relation} WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
+            )""",
+            *(self._distinct_sql(place) for place in distinct),
+            f"""changes AS (
+                SELECT {names}, enters AS "{AT}"{plus} FROM stays WHERE enters < leaves
+                UNION ALL
+                SELECT {names}, leaves AS "{AT}"{minus} FROM stays WHERE enters < leaves
+                {"".join(self._distinct_changes(place, columns) for place in distinct)}
+            )""",
+            f"""moments AS (
+                SELECT {names}, "{AT}"{added} FROM changes GROUP BY {names}, "{AT}"
+            )""",
+        ]
         # All that has entered a key's window leaves it again, so a running sum over all keys begins each at nought: one
         # sort of everything, which the engine streams, instead of a partition for each key.
-        running = ", ".join(f"CAST(sum({column}) OVER steps AS BIGINT) AS {column}" for column in columns)
-        recent = "" if since_us is None else f" AND {self.event} > make_timestamp({since_us - self.window_us}::BIGINT)"
-        length = f"to_microseconds({self.window_us}::BIGINT)"
-        return f"""
-            WITH stays AS (
-                SELECT {keys}, greatest({self.known}, {self.event}) AS enters,
-                       greatest({self.known}, {self.event} + {length}) AS leaves, {measured}
-                FROM {relation} WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
-            ), changes AS (
-                SELECT {names}, enters AS "{AT}", {plus} FROM stays WHERE enters < leaves
-                UNION ALL
-                SELECT {names}, leaves AS "{AT}", {minus} FROM stays WHERE enters < leaves
-            ), moments AS (
-                SELECT {names}, "{AT}", {added} FROM changes GROUP BY {names}, "{AT}"
+        running = "".join(f", {text}" for column in columns for text in _running(column))
+        order = f'WINDOW steps AS (ORDER BY {names}, "{AT}" ROWS UNBOUNDED PRECEDING)'
+        if not extremes:
+            return f'WITH {", ".join(tables)} SELECT {names}, "{AT}"{running} FROM moments {order}'
+        equal = " AND ".join(f"y.{quote(key)} = z.{quote(key)}" for key in self.keys)
+        levels, found = envelope_sql(extremes, equal=equal)
+        tables.append(
+            f'numbered AS MATERIALIZED (SELECT {names}, "{AT}", row_number() OVER steps AS "@pos"{running} '
+            f"FROM moments {order})"
+        )
+        kept = "".join(f", {name}" for column in columns for name in _kept(column))
+        return (
+            f'WITH {", ".join([*tables, *levels])} SELECT {names}, "{AT}"{kept}, {", ".join(found)} '
+            'FROM numbered LEFT JOIN best USING ("@pos")'
+        )
+
+    def _distinct_sql(self, place: int) -> str:
+        """Return when each value of a key comes and goes: its number of rows leaves nought, or falls to it."""
+        names, of = ", ".join(map(quote, self.keys)), f"x{place}"
+        return f"""present{place} AS (
+            SELECT {names}, "{AT}", (c > 0)::BIGINT - (c - one > 0)::BIGINT AS d FROM (
+                SELECT *, sum(one) OVER (ORDER BY {names}, {of}, "{AT}" ROWS UNBOUNDED PRECEDING) AS c FROM (
+                    SELECT {names}, {of}, "{AT}", sum(one) AS one FROM (
+                        SELECT {names}, {of}, enters AS "{AT}", 1 AS one FROM stays
+                        WHERE enters < leaves AND {of} IS NOT NULL
+                        UNION ALL
+                        SELECT {names}, {of}, leaves AS "{AT}", -1 AS one FROM stays
+                        WHERE enters < leaves AND {of} IS NOT NULL
+                    ) GROUP BY {names}, {of}, "{AT}"
+                )
             )
-            SELECT {names}, "{AT}", {running} FROM moments
-            WINDOW steps AS (ORDER BY {names}, "{AT}" ROWS UNBOUNDED PRECEDING)
-        """
+        )"""
+
+    def _distinct_changes(self, place: int, columns: list[str]) -> str:
+        texts = "".join(f", {'d' if column == f'd{place}' else '0'} AS {column}" for column in columns)
+        return f' UNION ALL SELECT {", ".join(map(quote, self.keys))}, "{AT}"{texts} FROM present{place}'
+
+    @property
+    def _shifted(self) -> str:
+        return f"{self.event} + to_microseconds({self.offset_us}::BIGINT)" if self.offset_us else self.event
+
+    @property
+    def _enters(self) -> str:
+        return f"greatest({self.known}, {self._shifted})"
+
+    @property
+    def _leaves(self) -> str:
+        if self.window_us is None:
+            return f"make_timestamp({LATEST_US}::BIGINT)"
+        return f"greatest({self.known}, {self.event} + to_microseconds({self.window_us + self.offset_us}::BIGINT))"
 
     def join_sql(self, examples: str, steps: str, *, moment: str, look_at: str) -> str:
         """Return the text that adds this timeline's columns to ``examples``.
@@ -224,20 +267,21 @@ class Timeline:
             The column of the moment as of which is looked: ``moment`` less the promised lag of serving.
         """
         equal = " AND ".join(
-            f"x.{quote(mine)} = s.{quote(key)}" for mine, key in zip(self.mine, self.keys, strict=True)
+            f"x.{quote(mine)} = s.{quote(key)}" for mine, key in zip(self.mine, self.keys, strict=False)
         )
         outputs = ", ".join(self._output_sql(moment))
         if self.shape == "static":
             return f"SELECT x.*, {outputs} FROM {examples} x LEFT JOIN {steps} s ON {equal}"
+        equal = f"{equal} AND " if equal else ""
         return (
-            f"SELECT x.*, {outputs} FROM {examples} x ASOF LEFT JOIN {steps} s "
-            f'ON {equal} AND x.{quote(look_at)} >= s."{AT}"'
+            f'SELECT x.*, {outputs} FROM {examples} x ASOF LEFT JOIN {steps} s ON {equal}x.{quote(look_at)} >= s."{AT}"'
         )
 
     def _output_sql(self, moment: str) -> list[str]:
         if self.shape == "window":
             return [
-                f"{aggregate.value_sql(f's.n{position}', f's.s{position}')} AS {quote(f'{self.name}.{aggregate.name}')}"
+                f"{aggregate.value_sql(*(f's.{letter}{position}' for letter in aggregate.state))} "
+                f"AS {quote(f'{self.name}.{aggregate.name}')}"
                 for position, aggregate in enumerate(self.aggregates)
             ]
         if self.max_age_us is None:
@@ -259,19 +303,26 @@ class Timeline:
         keys = " AND ".join(f"{quote(column)} = $key{position}" for position, column in enumerate(self.theirs))
         if self.shape == "static":
             return f"SELECT * FROM {relation} WHERE {keys}"
-        known = f"{keys} AND {self.known} <= CAST($look_at AS TIMESTAMP)"
+        conditions = [keys, self.where, f"{self.known} <= CAST($look_at AS TIMESTAMP)"]
+        known = " AND ".join(condition for condition in conditions if condition)
         if self.shape == "asof":
             # The steps' own order turned round: what is not there comes last here as it comes first there.
             order = ", ".join(f"{term} DESC NULLS LAST" for term in self._ranked_by)
             return f"SELECT * FROM {relation} WHERE {known} AND {self.event} IS NOT NULL ORDER BY {order} LIMIT 1"
-        length = f"to_microseconds({self.window_us}::BIGINT)"
-        return (
-            f"SELECT * FROM {relation} WHERE {known} AND {self.event} <= CAST($look_at AS TIMESTAMP) "
-            f"AND {self.event} + {length} > CAST($look_at AS TIMESTAMP) ORDER BY {self.event}"
-        )
+        until = f"{known} AND {self._shifted} <= CAST($look_at AS TIMESTAMP)"
+        if self.window_us is not None:
+            until += f" AND {self.event} + to_microseconds({self.reach_us}::BIGINT) > CAST($look_at AS TIMESTAMP)"
+        return f"SELECT * FROM {relation} WHERE {until} ORDER BY {self.event}"
 
 
-def _whole(value: str, aggregate: Aggregate) -> str:
-    if aggregate.kind == "float":
-        return f"CAST(floor({value} * {FIXED_POINT} + 0.5) AS BIGINT)"
-    return f"CAST({value} AS {SQL_TYPES['int']})"
+def _kept(column: str) -> list[str]:
+    """Return what a sum is called in the table of steps: in two halves, where it needs more than 64 bits."""
+    return [f"{column[0]}{half}{column[1:]}" for half in "hl"] if column[0] in "quv" else [column]
+
+
+def _running(column: str) -> list[str]:
+    total = f"sum({column}) OVER steps"
+    if column[0] in "quv":
+        high, low = _kept(column)
+        return [f"CAST({total} // {HALF} AS BIGINT) AS {high}", f"CAST({total} % {HALF} AS BIGINT) AS {low}"]
+    return [f"CAST({total} AS BIGINT) AS {column}"]
