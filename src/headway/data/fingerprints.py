@@ -208,6 +208,8 @@ def _texts(column: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Return two numbers for each text: of one in many rows they are computed once."""
     if not pa.types.is_dictionary(column.type):
         return _of_texts(column)
+    if len(column.dictionary) > len(column):  # a slice carries the dictionary of the whole
+        return _of_texts(column.dictionary_decode())
     found = _of_texts(column.dictionary)
     if not len(column.dictionary):
         empty = np.zeros(len(column), dtype=np.uint64)
