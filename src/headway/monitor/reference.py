@@ -15,7 +15,8 @@ import numpy as np
 from headway.errors import DataError
 from headway.monitor import figures
 from headway.monitor.yardstick import Yardstick
-from headway.nouns.brief import Quota, Threshold, Value
+from headway.nouns.act_on import ActOn
+from headway.nouns.brief import Value
 from headway.nouns.summary import FrozenBins
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     yardsticks: dict[str, Yardstick]
     rows_a_day: float
     usual_loss: float
-    act_on: Quota | Threshold
+    act_on: ActOn
     value: Value
     windows: float
     weights: dict[str, float]
@@ -91,7 +92,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         scores: NDArray[np.float64],
         *,
         release: str,
-        act_on: Quota | Threshold,
+        act_on: ActOn,
         value: Value,
         windows: float,
         importance: Mapping[str, float] | None = None,

@@ -14,8 +14,9 @@ import msgspec
 from headway.nouns.calibration import Calibration
 from headway.nouns.interval import Interval
 from headway.nouns.money import Worth
+from headway.nouns.task import Task
 
-__all__ = ["Comparison", "Gate", "Latency", "SegmentComparison", "SegmentResult", "Verdict"]
+__all__ = ["Comparison", "Gate", "Latency", "ResidualBin", "Residuals", "SegmentComparison", "SegmentResult", "Verdict"]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,29 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
 
 
+class ResidualBin(msgspec.Struct, frozen=True, kw_only=True):
+    """Examples of similar prediction: what was predicted on average, and by how much labels lie above it."""
+
+    predicted: float
+    bias: Interval
+    examples: int
+
+
+class Residuals(msgspec.Struct, frozen=True, kw_only=True):
+    """How labels lie around predicted numbers: what stands in the place of calibration.
+
+    Attributes
+    ----------
+    bias
+        Mean of label less prediction; 0 is right, above 0 the predictions are too low.
+    bins
+        The same by tenths of the predictions.
+    """
+
+    bias: Interval
+    bins: tuple[ResidualBin, ...]
+
+
 class SegmentResult(msgspec.Struct, frozen=True, kw_only=True):
     """How well one value of one segment column fares.
 
@@ -62,6 +86,8 @@ class SegmentResult(msgspec.Struct, frozen=True, kw_only=True):
         Whether those are significant; None where there is too little to say.
     too_few
         Why nothing is said, or empty.
+    skill
+        Of a target that is no condition: the figure that segments are compared by (``nouns/task.py``).
     """
 
     column: str
@@ -73,6 +99,7 @@ class SegmentResult(msgspec.Struct, frozen=True, kw_only=True):
     score: Interval | None = None
     roc_auc: Interval | None = None
     rule_roc_auc: float | None = None
+    skill: Interval | None = None
     below_bar: bool | None = None
     harmed: bool | None = None
     behind_p: float | None = None
@@ -94,6 +121,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         The brief's metric of the model, and of today's rule (or of no skill, where the brief names none).
     difference
         Model less rule on the same days, in the metric's own direction.
+    roc_auc, calibration
+        Of a condition alone; ``residuals`` of a number alone.
+    base_rate
+        The share of positives; of a number the mean label.
+    positives
+        Of a condition and a ranking: the examples that are true, or relevant; else 0.
     """
 
     metric: str
@@ -101,19 +134,21 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rule_name: str
     rule_score: Interval
     difference: Interval
-    roc_auc: Interval
+    roc_auc: Interval | None
     base_rate: float
     examples: int
     positives: int
     days: int
     money: Worth
     segments: tuple[SegmentResult, ...]
-    calibration: Calibration
+    calibration: Calibration | None
     latency: Latency | None
     gates: tuple[Gate, ...]
     reasons: tuple[str, ...]
     draws: int
     seed: int
+    task: Task = "condition"
+    residuals: Residuals | None = None
 
     @property
     def passed(self) -> bool:

@@ -77,7 +77,6 @@ def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
         by_rule = worth_per_day(chosen, examples.label, examples.day, brief.value, days=days)
     drawn = {
         "quality": precision_recall_svg(score, rule, examples.label, rule_name=verdict.rule_name),
-        "calibration": calibration_svg(verdict.calibration),
         "money": money_svg(
             days,
             worth_per_day(acted, examples.label, examples.day, brief.value, days=days),
@@ -87,7 +86,9 @@ def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
             rule_mean=verdict.money.rule,
         ),
     }
-    if any(segment.roc_auc is not None for segment in verdict.segments):
+    if verdict.calibration is not None:
+        drawn["calibration"] = calibration_svg(verdict.calibration)
+    if verdict.roc_auc is not None and any(segment.roc_auc is not None for segment in verdict.segments):
         drawn["segments"] = segments_svg(verdict.segments, verdict.roc_auc)
     return drawn
 

@@ -22,7 +22,8 @@ from headway.validate.words import metric_words, money_words, names
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from headway.nouns.brief import Quota, Success, Threshold, Value
+    from headway.nouns.act_on import ActOn
+    from headway.nouns.brief import Success, Value
     from headway.nouns.examples import Examples
     from headway.nouns.verdict import SegmentComparison
 
@@ -52,7 +53,7 @@ def compare(
     *,
     success: Success,
     value: Value,
-    act_on: Quota | Threshold,
+    act_on: ActOn,
     margin: float = MARGIN,
     seed: int,
     draws: int = 1000,

@@ -6,7 +6,7 @@ choice stand in ``docs/validation.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from headway.validate.words import metric_words, money_words, names
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from headway.nouns.brief import Quota, Success, Threshold, Value
+    from headway.nouns.act_on import ActOn
+    from headway.nouns.brief import Success, Value
     from headway.nouns.calibration import Calibration
     from headway.nouns.examples import Examples
     from headway.nouns.interval import Interval
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MIN_TEST_DAYS", "PLAUSIBLE_ROC_AUC", "checked_scores", "judge", "rule_to_score"]
+__all__ = [
+    "MIN_TEST_DAYS",
+    "PLAUSIBLE_ROC_AUC",
+    "checked_scores",
+    "fit_for_service",
+    "judge",
+    "latency_of",
+    "rule_to_score",
+    "said",
+]
 
 MIN_TEST_DAYS = 14  # two of each weekday; from about here on the intervals cover what they promise
 PLAUSIBLE_ROC_AUC = 0.98  # decisions worth predicting are rarely this easy: a leak until proven otherwise
@@ -51,7 +61,7 @@ def judge(
     *,
     success: Success,
     value: Value,
-    act_on: Quota | Threshold,
+    act_on: ActOn,
     rule_name: str,
     latency_us: ArrayLike | None = None,
     seed: int,
@@ -91,7 +101,7 @@ def judge(
     )
     segments = judge_segments(s, examples, metric=success.metric, has_rule=has_rule, draws=draws, seed=seed)
     calibrated = calibration(s, label, day, draws=draws, seed=seed)
-    latency = _latency(latency_us)
+    latency = latency_of(latency_us)
     against = f"today's rule '{rule_name}'" if has_rule else "no skill"
     gates = (
         _quality(found, success),
@@ -119,7 +129,7 @@ def judge(
         calibration=calibrated,
         latency=latency,
         gates=gates,
-        reasons=_reasons(gates, segments, latency, rule_missing=bool(rule_name) and not has_rule),
+        reasons=said(gates, segments, latency, rule_missing=bool(rule_name) and not has_rule),
         draws=draws,
         seed=seed,
     )
@@ -166,6 +176,24 @@ def rule_to_score(examples: Examples, *, metric: str, has_rule: bool) -> Floats:
     return best[level]
 
 
+def fit_for_service(found: Interval, difference: Interval, others: Interval, **of: Any) -> tuple[Gate, ...]:
+    """Return the gates that every kind of target has: quality, better than today, money, latency, days.
+
+    Parameters
+    ----------
+    of
+        ``success``, ``against``, ``money``, ``latency`` and ``days``.
+    """
+    success, latency = of["success"], of["latency"]
+    return (
+        _quality(found, success),
+        _better(difference, others, metric=success.metric, against=of["against"]),
+        *_earns(of["money"], used_as_it_is=of["used_as_it_is"]),
+        *([] if latency is None else [_fast(latency, success)]),
+        _long_enough(of["days"]),
+    )
+
+
 # --- one function a gate ------------------------------------------------------------------------------------
 
 
@@ -195,7 +223,7 @@ def _better(difference: Interval, others: Interval, *, metric: str, against: str
     )
 
 
-def _earns(money: Worth) -> list[Gate]:
+def _earns(money: Worth, *, used_as_it_is: bool = False) -> list[Gate]:
     """Return the money gates; they ask for the point, and show the interval: the owner carries the risk knowingly."""
     gates = [
         Gate(
@@ -207,10 +235,12 @@ def _earns(money: Worth) -> list[Gate]:
             note="The interval reaches below 0." if money.model.value > 0 >= money.model.low else "",
         )
     ]
+    if used_as_it_is:  # an error only ever costs: nobody can do nothing, and less cost is what is earned
+        gates = []
     if money.rule is not None:
         gates.append(
             Gate(
-                name="earns more than today's rule",
+                name=f"earns more than {money.counterfactual}",
                 passed=money.gain.value > 0,
                 blocking=True,
                 found=f"{money_words(money.gain, money.currency)} a day more",
@@ -306,7 +336,8 @@ def _plausible(auc: Interval) -> Gate:
     )
 
 
-def _latency(latency_us: ArrayLike | None) -> Latency | None:
+def latency_of(latency_us: ArrayLike | None) -> Latency | None:
+    """Return the quantiles of measured times; None where none were given."""
     if latency_us is None:
         return None
     times = np.asarray(latency_us, dtype=np.float64)
@@ -316,7 +347,7 @@ def _latency(latency_us: ArrayLike | None) -> Latency | None:
     return Latency(p50_us=float(p50), p99_us=float(p99), calls=times.size)
 
 
-def _reasons(
+def said(
     gates: tuple[Gate, ...], segments: tuple[SegmentResult, ...], latency: Latency | None, *, rule_missing: bool
 ) -> tuple[str, ...]:
     """Say in plain words why the verdict is as it is: what stops the way, what to keep in mind, what is not known."""

@@ -34,6 +34,8 @@ __all__ = [
     "compare_segments",
     "holm",
     "judge_segments",
+    "p_below",
+    "segments_of",
     "too_few",
 ]
 
@@ -69,7 +71,7 @@ def judge_segments(
     behind: list[float | None] = []
     harmed: list[float | None] = []
     rule = silent_is_lowest(examples.rule)
-    for segment in _segments(examples.segments):
+    for segment in segments_of(examples.segments):
         result, p_behind, p_harmed = _judge_one(
             segment,
             score,
@@ -102,7 +104,7 @@ def compare_segments(
     """Return by how much the challenger's ROC AUC differs in each segment, and whether beyond ``tolerance``."""
     found: list[SegmentComparison] = []
     worse: list[float | None] = []
-    for segment in _segments(examples.segments):
+    for segment in segments_of(examples.segments):
         label, day = examples.label[segment.rows], examples.day[segment.rows]
         blank = SegmentComparison(
             column=segment.column, value=segment.value, examples=len(label), positives=int(label.sum())
@@ -116,7 +118,7 @@ def compare_segments(
         drawn = drawn - day_draws("roc_auc", champion[segment.rows], label, day, draws=draws, seed=seed)
         days = len(np.unique(day))
         found.append(_replaced(blank, difference=interval_of_draws(gap, drawn, days=days)))
-        worse.append(_p_below(gap + tolerance, drawn, days=days))
+        worse.append(p_below(gap + tolerance, drawn, days=days))
     return tuple(
         _replaced(each, worse_p=p, worse=None if p is None else p < SIGNIFICANCE)
         for each, p in zip(found, holm(worse), strict=True)
@@ -188,10 +190,10 @@ def _judge_one(
     behind = harmed = rule_area = None
     if not too_few(label[~rows], examples.day[~rows], min_days=min_days):
         gap = area - roc_auc(score[~rows], label[~rows])
-        behind = _p_below(gap + TOLERANCE, area_drawn - drawn("roc_auc", score, ~rows), days=days)
+        behind = p_below(gap + TOLERANCE, area_drawn - drawn("roc_auc", score, ~rows), days=days)
     if rule is not None:
         rule_area = roc_auc(rule[rows], label[rows])
-        harmed = _p_below(area - rule_area, area_drawn - drawn("roc_auc", rule, rows), days=days)
+        harmed = p_below(area - rule_area, area_drawn - drawn("roc_auc", rule, rows), days=days)
     own = METRICS[metric](score[rows], label[rows])
     return (
         _replaced(
@@ -205,7 +207,7 @@ def _judge_one(
     )
 
 
-def _p_below(gap: float, drawn: Floats, *, days: int) -> float:
+def p_below(gap: float, drawn: Floats, *, days: int) -> float:
     """One-sided p-value for ``gap`` being really below zero: Student's t with the bootstrap's standard error.
 
     The resamples themselves resolve no tail that a correction over dozens of segments asks for.
@@ -219,7 +221,7 @@ def _p_below(gap: float, drawn: Floats, *, days: int) -> float:
     return float(stdtr(days - 1, gap / error))
 
 
-def _segments(table: pa.Table) -> Iterator[_Segment]:
+def segments_of(table: pa.Table) -> Iterator[_Segment]:
     """Yield every value of every segment column, the most frequent first; a missing value is one of its own."""
     for column in table.column_names:
         coded = table[column].combine_chunks().fill_null("(missing)").dictionary_encode()

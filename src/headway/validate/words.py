@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headway.nouns.metric import metric_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headway.nouns.interval import Interval
 
 __all__ = ["amount_words", "metric_words", "money_words", "names"]
-
-_METRICS = {
-    "average_precision": "average precision",
-    "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-}
 
 
 def metric_words(metric: str) -> str:
@@ -27,7 +22,7 @@ def metric_words(metric: str) -> str:
     >>> metric_words("roc_auc")
     'ROC AUC'
     """
-    return _METRICS[metric]
+    return metric_of(metric).words
 
 
 def amount_words(amount: float) -> str:

@@ -1,0 +1,109 @@
+"""The verdict on numbers, categories and rankings, on worlds whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headway.errors import BriefError
+from headway.nouns.act_on import parse_act_on
+from headway.nouns.brief import Success, Value
+from headway.nouns.calls import calls_of
+from headway.nouns.examples import Examples
+from headway.validate.judge_task import judge_task
+
+RNG = np.random.default_rng(11)
+N = 3000
+DAY = np.repeat(np.arange(30), 100)
+TRUTH = RNG.gamma(2, 10, N)
+LABEL = TRUTH + RNG.normal(0, 5, N)
+WHERE = RNG.choice(["north", "south", "west"], N)
+
+
+def _examples(label=LABEL, rule=None, group=None):
+    return Examples(
+        features=pa.table({"x": np.zeros(len(label), dtype=np.float32)}),
+        label=label,
+        day=DAY,
+        rule=np.full(len(label), np.nan) if rule is None else rule,
+        segments=pa.table({"where": WHERE}),
+        predict_at=DAY * 86_400_000_000,
+        key=pa.table({"id": np.arange(len(label))}),
+        group=group,
+    )
+
+
+def _judge(said, examples, *, task="number", act_on="prediction > 30", value=None, classes=(), rule="", **success):
+    wanted = {"metric": "mae", "minimum": 6.0, "good_enough": 3.0} | success
+    calls = calls_of(task=task, act_on=parse_act_on(act_on), value=value or Value(true_positive=9), classes=classes)
+    return judge_task(said, examples, calls=calls, success=Success(**wanted), rule_name=rule, seed=3, draws=200)
+
+
+def _gate(verdict, name):
+    return next(gate for gate in verdict.gates if gate.name == name)
+
+
+def test_a_good_number_passes_and_its_figures_are_the_truth():
+    """The error is that of the noise, there is no bias, and no segment is behind."""
+    found = _judge(TRUTH, _examples(rule=TRUTH + RNG.normal(0, 9, N)), rule="last")
+    assert found.passed, found.reasons
+    assert found.score.low < 5 * np.sqrt(2 / np.pi) < found.score.high
+    assert found.difference.high < 0
+    assert found.residuals.bias.low < 0 < found.residuals.bias.high
+    assert len(found.residuals.bins) == 10
+    assert (found.roc_auc, found.calibration, found.task) == (None, None, "number")
+    assert not found.segments_below_bar
+
+
+def test_a_worse_number_than_todays_is_refused():
+    """Lower is better: a whole interval above 0 is worse."""
+    found = _judge(TRUTH + RNG.normal(0, 9, N), _examples(rule=TRUTH), rule="last", minimum=20.0)
+    assert not _gate(found, "better than today").passed
+    assert _gate(found, "quality").passed
+
+
+def test_a_bias_and_a_segment_that_is_served_worse_are_named():
+    """The prediction is 12 too low, and in the south it knows nothing."""
+    said = np.where(WHERE == "south", RNG.permutation(TRUTH), TRUTH) - 12
+    found = _judge(said, _examples(), minimum=50.0)
+    assert not _gate(found, "bias").passed
+    assert found.residuals.bias.value == pytest.approx(12, abs=1)
+    assert [segment.name for segment in found.segments_below_bar] == ["where = south"]
+
+
+def test_a_number_used_as_it_is_is_held_against_the_best_constant():
+    """Nobody can do nothing: there is no such gate."""
+    found = _judge(TRUTH, _examples(), act_on="every prediction", value=Value(over=-0.5, under=-2.0))
+    assert _gate(found, "earns more than one number for all").passed
+    assert "earns more than doing nothing" not in [gate.name for gate in found.gates]
+    assert found.passed, found.reasons
+
+
+def test_a_category_is_judged_by_its_probabilities():
+    """Three classes, told with skill: better than the mix of classes."""
+    label = RNG.integers(0, 3, N).astype(float)
+    said = RNG.dirichlet([1, 1, 1], N) * 0.5 + 0.5 * (label[:, None] == np.arange(3))
+    found = _judge(
+        said, _examples(label), task="category", act_on="the most likely class", classes=("a", "b", "c"),
+        metric="log_loss", minimum=1.0, good_enough=0.1,
+    )  # fmt: skip
+    assert found.passed, found.reasons
+
+
+def test_a_ranking_is_judged_within_its_groups():
+    """Against no order at all."""
+    label = RNG.choice([0.0, 0, 0, 1, 2], N)
+    said = label + RNG.normal(0, 1, N)
+    found = _judge(
+        said, _examples(label, group=np.arange(N) // 10), task="ranking", act_on="top 2 per group",
+        metric="ndcg_5", minimum=0.4, good_enough=0.99,
+    )  # fmt: skip
+    assert found.passed, found.reasons
+    assert found.positives == (label > 0).sum()
+
+
+def test_a_metric_of_another_task_is_refused():
+    """Naming those that suit."""
+    with pytest.raises(BriefError, match="metric = 'mae'"):
+        _judge(TRUTH, _examples(), metric="average_precision", minimum=0.1, good_enough=0.5)
