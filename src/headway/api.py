@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headway.define.questions import Answer, Gate
     from headway.deploy.batch import BatchReport
     from headway.engine.progress import Progress
+    from headway.loop.gates import GateState
     from headway.loop.project_data import ProjectData
     from headway.loop.sources import Material
     from headway.loop.store import Store
@@ -187,8 +188,10 @@ class Project:
             Naming the line of the brief, or the file, that cannot stand.
         """
         from headway.define.questions import advice_of, gate_of
+        from headway.loop.gates import judge_define
 
         answers, facts = self._answers()
+        judge_define(self.store, self.brief, gate_of(answers))
         return Checked(
             advice=msgspec.to_builtins(advice_of(answers)),
             answers=tuple(msgspec.to_builtins(answer) for answer in answers),
@@ -206,7 +209,7 @@ class Project:
         NotFound
             When no such gate is closed.
         """
-        from headway.nouns.event import GateOverridden
+        from headway.loop.gates import override
 
         if not by.strip() or not why.strip():
             raise GateClosed(
@@ -215,16 +218,28 @@ class Project:
         closed = {found.name: found for found in self._closed_gates()}
         if gate not in closed:
             raise NotFound(f"No gate {gate!r} is closed.", hint=did_you_mean(gate, closed) or "The way is free.")
-        evidence = {"digest": closed[gate].digest, **closed[gate].evidence}
-        self.store.record(GateOverridden(gate=gate, by=by, why=why, evidence=evidence))
+        override(self.store, closed[gate], by=by, why=why)
+
+    def gates(self) -> tuple[GateState, ...]:
+        """Say how each gate between two stages stands, on what evidence, and who passed it when."""
+        from headway.loop.gates import gates
+
+        return gates(self.store, self.brief)
 
     def _closed_gates(self) -> list[Gate]:
         """Return the gates that brief and data close and nobody has passed."""
         from headway.define.questions import decision_gates, gate_of
+        from headway.loop.gates import failed_verdict
+        from headway.nouns.verdict import Verdict
 
         gates = decision_gates(self.brief)
         if not gates:
             gates = gate_of(self._answers()[0])
+        done = [run for run in self.store.ledger.runs() if run.state == "finished" and run.verdict]
+        own = [run for run in done if run.brief == self.brief.digest][:1]
+        for run in own:
+            assert run.verdict is not None
+            gates = (*gates, *failed_verdict(run.run, run.verdict, self.store.get(run.verdict, Verdict)))
         return [gate for gate in gates if not self._overridden(gate)]
 
     def _answers(self) -> tuple[tuple[Answer, ...], Facts]:
@@ -249,6 +264,8 @@ class Project:
         StoreBusy
             When another process is at it.
         """
+        from headway.define.questions import decision_gates
+        from headway.loop.gates import failed_verdict, judge_gate, refuse_closed
         from headway.loop.train import train
         from headway.nouns.dataset import Dataset
         from headway.nouns.verdict import Verdict
@@ -256,6 +273,7 @@ class Project:
         self._refuse_closed_gates()
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
             material = self.material()
+            refuse_closed(self.store, self.brief, names=("data-build",))
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
             card = self.store.reports / f"{result.run}-card.md"
             if not card.exists():  # the same run has the same card
@@ -263,9 +281,11 @@ class Project:
 
                 write_card(self.store, material, result, card)
         self._remember(result)
-        return _report(
-            result, str(card), self.store.get(result.dataset, Dataset), self.store.get(result.verdict, Verdict)
-        )
+        verdict = self.store.get(result.verdict, Verdict)
+        judge_gate(self.store, self.brief, "define-data", decision_gates(self.brief))
+        judge_gate(self.store, self.brief, "build-validate", why=result.reason)
+        judge_gate(self.store, self.brief, "validate-deploy", failed_verdict(result.run, result.verdict, verdict))
+        return _report(result, str(card), self.store.get(result.dataset, Dataset), verdict)
 
     def _remember(self, result: RunResult) -> None:
         """Keep the whole result of a run, so that a later command can deploy it."""
@@ -285,11 +305,13 @@ class Project:
         GateClosed
             When its verdict failed and nobody overrides it.
         """
+        from headway.loop.gates import refuse_closed
         from headway.loop.releases import activate, make_release
 
         self._refuse_closed_gates()
         result = self._result(run)
         material = self.material()
+        refuse_closed(self.store, self.brief, names=("data-build",))
         release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
         return self._into_service(
             material, lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
@@ -530,13 +552,9 @@ class Project:
 
     def _overridden(self, gate: Gate) -> bool:
         """Whether somebody has passed this gate as it stands, on the evidence that it stands on."""
-        from headway.nouns.event import GateOverridden
+        from headway.loop.gates import overridden
 
-        passed = (entry.event for entry in self.store.ledger.events(GateOverridden))
-        return any(
-            isinstance(event, GateOverridden) and (event.gate, event.evidence.get("digest")) == (gate.name, gate.digest)
-            for event in passed
-        )
+        return overridden(self.store, gate.name, gate.digest) is not None
 
     def _refuse_closed_gates(self) -> None:
         from headway.define.questions import decision_gates

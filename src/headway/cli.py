@@ -21,6 +21,7 @@ __all__ = [
     "demo",
     "deploy",
     "findings",
+    "gates",
     "history",
     "init",
     "main",
@@ -109,12 +110,28 @@ def check(asked: Asked, /) -> None:
 def override(asked: Asked, /, gate: str, by: str, why: str) -> None:
     """Pass a closed gate, under a name and with a reason.
 
-    The ledger keeps both. The gates are those that headway check names: decision, receiver, data, worth.
+    The ledger keeps both. The gates are those that headway check names: decision, receiver,
+    data, leak, signal, worth, and verdict after a run.
     """
     with opened(asked) as project:
         project.override(gate, by=by, why=why)
     done = {"gate": gate, "by": by, "why": why}
     show(asked, done, lambda page: page.words(f"Gate {gate!r} is passed by {by}: {why}"))
+
+
+@cli.command()
+@click.pass_obj
+def gates(asked: Asked, /) -> None:
+    """Say how each gate between two stages stands.
+
+    A gate is bound to its evidence: when that changes, it is open again.
+    """
+    from headway.screens.gates import show_gates
+
+    with opened(asked) as project:
+        found = project.gates()
+        zone = project.brief.split.zone
+    show(asked, found, lambda page: show_gates(page, found, zone=zone))
 
 
 # -- Data, Build, Validate

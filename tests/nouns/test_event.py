@@ -17,6 +17,7 @@ RELEASED_FIELDS = {
     "ErasureFinished": "erasure removed snapshots datasets models",
     "FindingCleared": "finding at_us",
     "FindingRaised": "finding kind signal subject level since_us at_us message todo evidence",
+    "GateJudged": "gate digest passed closed by why evidence",
     "GateOverridden": "gate by why evidence",
     "HoldPlaced": "hold subject by why",
     "HoldReleased": "hold by why",

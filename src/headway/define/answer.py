@@ -33,14 +33,14 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        Stable: ``decision``, ``receiver``, ``data``, ``leak``, ``signal`` or ``worth``.
+        Stable: ``decision``, ``receiver``, ``data``, ``leak``, ``signal``, ``worth`` or ``verdict``.
     why, todo
         What closed it, and what opens it.
     evidence
         What it stands on; the same evidence has the same :attr:`digest`.
     """
 
-    name: Literal["decision", "receiver", "data", "leak", "signal", "worth"]
+    name: Literal["decision", "receiver", "data", "leak", "signal", "worth", "verdict"]
     why: str
     todo: str
     evidence: dict[str, Any]

@@ -76,6 +76,11 @@ def _overridden(event: events.GateOverridden) -> Line:
     return event.by, f"Gate {event.gate!r} was passed although it was closed.", event.why
 
 
+def _gate(event: events.GateJudged) -> Line:
+    said = "was passed" if event.passed else f"is closed by {', '.join(event.closed)}"
+    return event.by, f"Gate {event.gate} {said} (evidence {event.digest[:_SHORT]}).", event.why
+
+
 def _made(event: events.ReleaseMade) -> Line:
     return event.by, f"Release {event.release} was made from {event.run}.", ""
 
@@ -164,6 +169,7 @@ _WORDS: dict[str, Callable[[Any], Line]] = {
     "RunFinished": _run_finished,
     "RunFailed": _run_failed,
     "GateOverridden": _overridden,
+    "GateJudged": _gate,
     "ReleaseMade": _made,
     "ReleaseActivated": _activated,
     "ReleaseRolledBack": _rolled_back,

@@ -24,6 +24,7 @@ __all__ = [
     "Event",
     "FindingCleared",
     "FindingRaised",
+    "GateJudged",
     "GateOverridden",
     "HoldPlaced",
     "HoldReleased",
@@ -127,6 +128,18 @@ class RunFailed(_Fact, frozen=True, kw_only=True):
 
     run: str
     error: str
+
+
+class GateJudged(_Fact, frozen=True, kw_only=True):
+    """A gate between two stages was judged on its evidence; ``closed`` has what closes it, each by its own digest."""
+
+    gate: str
+    digest: str
+    passed: bool
+    closed: dict[str, str] = {}
+    by: str = ""
+    why: str = ""
+    evidence: dict[str, Any] = {}
 
 
 class GateOverridden(_Fact, frozen=True, kw_only=True):
@@ -330,6 +343,7 @@ Event: TypeAlias = (
     | RunFinished
     | RunFailed
     | GateOverridden
+    | GateJudged
     | ReleaseMade
     | ReleaseActivated
     | ReleaseRolledBack
