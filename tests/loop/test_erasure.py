@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -161,6 +165,34 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(shop: Project, monk
     assert shop.data.verify().damaged == ()
     assert shop.data.erase(ENTITY, by="Privacy desk", why="request 12").left == ()
     assert files_with(shop.folder / ".headway", PERSON) == []
+
+
+_ERASE = """
+import sys
+from headway.api import Project
+with Project.open(sys.argv[1], as_of="2024-03-26") as project:
+    project.material()
+    print("ready", flush=True)
+    project.data.erase(sys.argv[2], by="Privacy desk", why="request 12")
+"""
+
+
+@pytest.mark.parametrize("delay_s", [0.1, 0.25, 0.4])
+def test_a_killed_erasure_leaves_a_store_that_opens_and_can_be_finished(shop: Project, delay_s: float) -> None:
+    """SIGKILL, as early or late as it may come."""
+    shop.close()
+    process = subprocess.Popen([sys.executable, "-c", _ERASE, str(shop.folder), ENTITY], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert shop.store.ledger.verify().seq > 0
+    assert shop.data.verify().damaged == ()
+    shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    left = [file for file in files_with(shop.folder / ".headway", PERSON) if "blobs/tmp/" not in file]
+    assert left == []
 
 
 def test_a_legal_hold_comes_first(shop: Project) -> None:
