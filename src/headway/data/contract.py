@@ -1,0 +1,199 @@
+"""Holds a part of a source against its contract, and finds the first bad row.
+
+Hidden is the engine's text of a check. Each clause of the contract ends as passed, failed or not run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headway.data.changes import changes_of
+from headway.nouns.change import Change, Check
+from headway.nouns.contract import Contract, Result, checks_of
+from headway.nouns.profile import DAY_US
+from headway.query.compile import quote, quote_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headway.nouns.change import Value
+    from headway.nouns.profile import Profile, Reference
+    from headway.query.database import Database
+
+__all__ = ["check_part", "first_bad", "sql_of"]
+
+
+def sql_of(check: Check, kind: str) -> str:
+    """Return the engine's condition that a value of a column of ``kind`` passes; it is never NULL.
+
+    Examples
+    --------
+    >>> sql_of(Check(column="age", test="present"), "int")
+    '("age" IS NOT NULL)'
+    """
+    column = quote(check.column)
+    if check.test == "present":
+        return f"({column} IS NOT NULL)"
+    if check.test == "day":
+        condition = f"strftime({column}, '%Y-%m-%d') IN ({_listed(check.values)})" if check.values else "false"
+    elif check.test == "between":
+        number = f"CAST(epoch_us({column}) AS DOUBLE)" if kind == "time" else f"CAST({column} AS DOUBLE)"
+        parts = [f"isfinite({number})"]
+        parts += [f"{number} >= {_number(check.least)}"] if check.least is not None else []
+        parts += [f"{number} <= {_number(check.most)}"] if check.most is not None else []
+        condition = " AND ".join(parts)
+    else:
+        condition = _among(column, check.values, kind)
+        condition = condition if check.test == "among" else f"NOT ({condition})"
+    return f"({column} IS NULL OR coalesce({condition}, false))"
+
+
+def _among(column: str, values: Sequence[Value], kind: str) -> str:
+    texts = [value for value in values if isinstance(value, str)]
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    if kind == "text":
+        return f"{column} IN ({_listed(texts)})" if texts else "false"
+    number = f"CAST({column} AS DOUBLE)"
+    return f"{number} IN ({', '.join(map(_number, numbers))})" if numbers else "false"
+
+
+def _listed(values: Sequence[Value]) -> str:
+    return ", ".join(quote_text(str(value)) for value in values)
+
+
+def _number(value: float | None) -> str:
+    assert value is not None
+    return f"'{value!r}'::DOUBLE" if math.isfinite(value) else f"'{'-' if value < 0 else ''}inf'::DOUBLE"
+
+
+def first_bad(
+    database: Database, relation: str, check: Check, kind: str, *, row: str = "row_number() OVER ()", file: str = "''"
+) -> tuple[str, int] | None:
+    """Return the file and the row, from 1, of the first value that fails a check; None where all pass.
+
+    Parameters
+    ----------
+    row, file
+        Expressions of the row's number in its file and of the file's name.
+    """
+    bad = f"NOT {sql_of(check, kind)}"
+    found = database.rows(
+        f'SELECT "@file", "@row" FROM (SELECT {file} AS "@file", {row} AS "@row", {bad} AS "@bad" FROM {relation}) '
+        'WHERE "@bad" ORDER BY "@file", "@row" LIMIT 1'
+    )
+    return (str(found[0][0]), int(found[0][1])) if found else None
+
+
+def check_part(
+    database: Database,
+    relation: str,
+    part: Profile,
+    *,
+    contract: Contract,
+    reference: Reference | None,
+    now_us: int | None = None,
+    row: str = "row_number() OVER ()",
+    file: str = "''",
+) -> list[Result]:
+    """Return every clause of the contract with its state, and after them what the reference says has changed."""
+    kinds = {name: column.kind for name, column in part.columns.items()}
+    results = [*_schema(contract, part), *_values(database, relation, contract, kinds, row=row, file=file)]
+    results += [*_shares(contract, part), *_whole(contract, part, now_us)]
+    if reference is None:
+        return [*results, Result(clause="changes", state="not run", words="There is nothing to hold the part against.")]
+    changes = changes_of(part, reference, now_us=now_us)
+    for change in changes:
+        placed = _placed(database, relation, change, kinds, row=row, file=file)
+        results.append(
+            Result(clause=change.kind, state="failed", column=change.column, words=change.words, change=placed)
+        )
+    return results or [Result(clause="changes", state="passed")]
+
+
+def _placed(
+    database: Database, relation: str, change: Change, kinds: Mapping[str, str], *, row: str, file: str
+) -> Change:
+    if change.bad is None or change.bad.column not in kinds:
+        return change
+    found = first_bad(database, relation, change.bad, kinds[change.bad.column], row=row, file=file)
+    return change if found is None else msgspec.structs.replace(change, file=found[0], row=found[1])
+
+
+def _schema(contract: Contract, part: Profile) -> list[Result]:
+    results = []
+    for name, column in contract.columns.items():
+        there = part.columns.get(name)
+        fits = there is not None and (there.kind == column.kind or (there.kind, column.kind) == ("int", "float"))
+        # A column without any value is of no type.
+        fits = fits or (there is not None and there.present == 0)
+        words = "" if fits else f"{name!r} is {'not there' if there is None else there.kind}; wanted: {column.kind}."
+        results.append(Result(clause="type", state="passed" if fits else "failed", column=name, words=words))
+    return results
+
+
+def _values(
+    database: Database, relation: str, contract: Contract, kinds: Mapping[str, str], *, row: str, file: str
+) -> list[Result]:
+    """Return the checks of single values; all are counted in one pass, and only what failed is looked for."""
+    able = [c for c in checks_of(contract) if _able(c, kinds.get(c.column, ""), contract)]
+    counts = ", ".join(f"count(*) FILTER (NOT {sql_of(check, kinds[check.column])})" for check in able)
+    bad = dict(zip(able, database.rows(f"SELECT {counts} FROM {relation}")[0], strict=True)) if able else {}
+    results = []
+    for check in checks_of(contract):
+        if check not in bad:
+            words = "The column is not there, or of another type."
+            results.append(Result(clause=check.test, state="not run", column=check.column, words=words))
+            continue
+        place = first_bad(database, relation, check, kinds[check.column], row=row, file=file) if bad[check] else None
+        at = f", first in row {place[1]}{f' of {place[0]}' if place[0] else ''}" if place else ""
+        words = f"{bad[check]:,} values of {check.column!r} fail{at}." if place else ""
+        state = "failed" if bad[check] else "passed"
+        results.append(Result(clause=check.test, state=state, column=check.column, words=words))  # type: ignore[arg-type]
+    return results
+
+
+def _able(check: Check, kind: str, contract: Contract) -> bool:
+    wanted = contract.columns[check.column].kind
+    return bool(kind) and (kind == wanted or {kind, wanted} == {"int", "float"} or check.test == "present")
+
+
+def _shares(contract: Contract, part: Profile) -> list[Result]:
+    results = []
+    for name, column in contract.columns.items():
+        there = part.columns.get(name)
+        if there is None or part.rows == 0:
+            results.append(Result(clause="missing", state="not run", column=name, words="There is nothing to count."))
+            continue
+        bad = there.missing_rate > column.missing_at_most
+        words = f"{there.missing_rate:.1%} of {name!r} is missing; at most {column.missing_at_most:.1%} may."
+        results.append(
+            Result(clause="missing", state="failed" if bad else "passed", column=name, words=words if bad else "")
+        )
+    return results
+
+
+def _whole(contract: Contract, part: Profile, now_us: int | None) -> list[Result]:
+    results = []
+    if contract.key_unique:
+        doubled = part.keys_doubled
+        state = "not run" if doubled is None else "failed" if doubled else "passed"
+        words = f"{doubled:,} rows have a key that another has." if doubled else ""
+        results.append(Result(clause="key unique", state=state, words=words))  # type: ignore[arg-type]
+    if contract.rows_at_least is not None and contract.rows_at_most is not None:
+        spans = part.first_us is not None and part.last_us is not None and contract.period_days
+        days = (part.last_us - part.first_us) / DAY_US if spans else 0.0  # type: ignore[operator]
+        periods = max(1.0, days / contract.period_days) if contract.period_days else 1.0
+        fits = contract.rows_at_least <= part.rows / periods <= contract.rows_at_most
+        words = f"{part.rows:,} rows; from {contract.rows_at_least:,} to {contract.rows_at_most:,} a period are usual."
+        results.append(Result(clause="rows", state="passed" if fits else "failed", words="" if fits else words))
+    if contract.late_at_most_days is None or now_us is None or part.last_us is None:
+        results.append(Result(clause="fresh", state="not run", words="Nobody knows how fresh the source should be."))
+    else:
+        late = (now_us - part.last_us) / DAY_US
+        fits = late <= contract.late_at_most_days
+        words = f"The newest event is {late:.1f} days old; at most {contract.late_at_most_days} are agreed."
+        results.append(Result(clause="fresh", state="passed" if fits else "failed", words="" if fits else words))
+    return results
