@@ -1,0 +1,106 @@
+"""Features are proposed that carry what a brief lacks, and the test period has no say in it."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headway.define.suggest import line_of, proposals, with_lines
+from headway.errors import BriefError
+from headway.loop.suggest import suggest
+from headway.nouns.brief_text import parse_brief
+from headway.query.definitions import resolve
+
+HOUR = 3_600_000_000
+BRIEF = """
+[sources.trips]
+path = "trips.parquet"
+key = ["id"]
+time = "at"
+known = { "*" = "at - interval 1 day", late = "at + interval 1 hour" }
+[sources.lines]
+path = "lines.parquet"
+key = ["line"]
+[target]
+examples = "trips"
+predict_at = "at"
+label = "late"
+label_known_at = "at + interval 1 hour"
+act_on = "top 5 per day"
+[features]  # what we have
+line = "line"
+load = "load"  # and this
+[split]
+train_before = 1970-01-31
+validate_before = 1970-02-12
+test_before = 1970-02-20
+[success]
+minimum = 0.1
+good_enough = 0.9
+"""
+KINDS = {
+    "trips": {"id": "int", "line": "text", "load": "float", "at": "time", "late": "bool"},
+    "lines": {"line": "text", "age": "int"},
+}
+
+
+def _files(folder, *, test):
+    """Write fifty days on which each line has bad days of its own; ``test`` says what the last of them come to."""
+    rnd, rows = random.Random(5), []
+    for day in range(50):
+        bad = {line: rnd.random() < 0.3 for line in "abcd"}
+        for hour in range(24):
+            for line in "abcd":
+                late = rnd.random() < (0.7 if bad[line] else 0.05)
+                if day >= 42:
+                    late = test(rnd)
+                rows.append((len(rows), line, rnd.random(), (day * 24 + hour) * HOUR + 1, late))
+    names = list(KINDS["trips"])
+    types = [pa.int64(), pa.string(), pa.float64(), pa.timestamp("us"), pa.bool_()]
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), types, strict=True)]
+    pq.write_table(pa.table(columns, names=names), folder / "trips.parquet")
+    pq.write_table(pa.table({"line": list("abcd"), "age": [1, 2, 3, 4]}), folder / "lines.parquet")
+    return {name: [folder / f"{name}.parquet"] for name in KINDS}
+
+
+@pytest.fixture(scope="module")
+def definitions():
+    """Return the brief, resolved."""
+    return resolve(parse_brief(BRIEF), KINDS)
+
+
+def test_the_lateness_of_a_line_is_proposed_first_and_the_test_period_has_no_say(definitions, tmp_path) -> None:
+    """Bad days are each line's own: its rate of the last hours tells them; what comes after changes no figure."""
+    found = [
+        suggest(definitions, _files(tmp_path, test=test), as_of_us=60 * 24 * HOUR)
+        for test in (lambda rnd: rnd.random() < 0.5, lambda rnd: rnd.random() < 2)
+    ]
+    assert found[0] == found[1]
+    assert found[0][0].name == "rate_6h_by_line"
+    assert found[0][0].low > 0.05
+    assert found[0][0].look_ups == 1
+    assert found[0][0].steps > 100
+    age = next(each for each in found[0] if each.name == "line_lines_age")
+    assert abs(age.gain) < 0.05
+
+
+def test_every_proposal_is_a_line_of_a_brief_that_resolves(definitions) -> None:
+    """Pasted, they are read back as what was proposed, and every comment stays."""
+    found = proposals(definitions)
+    text = with_lines(BRIEF, [line_of(name, spec) for name, spec in found.items()])
+    again = parse_brief(text)
+    resolve(again, KINDS)
+    assert set(tomllib.loads(text)["features"]) == {"line", "load", *found}
+    assert "# what we have" in text
+    assert "# and this" in text
+    assert proposals(resolve(again, KINDS)) == {}
+
+
+def test_a_brief_without_a_table_of_features_is_left_alone() -> None:
+    """Nothing is written where it is not clear where it belongs."""
+    with pytest.raises(BriefError, match="no line"):
+        with_lines("features.a = 'a'", ["b = 'b'"])
