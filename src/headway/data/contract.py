@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headway.data.changes import changes_of
-from headway.nouns.change import Change, Check
 from headway.nouns.contract import Contract, Result, checks_of
 from headway.nouns.profile import DAY_US
 from headway.query.compile import quote, quote_text
@@ -19,7 +18,7 @@ from headway.query.compile import quote, quote_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from headway.nouns.change import Value
+    from headway.nouns.change import Change, Check, Value
     from headway.nouns.profile import Profile, Reference
     from headway.query.database import Database
 

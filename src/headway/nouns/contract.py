@@ -214,7 +214,7 @@ def merged(edited: Contract, before: Contract, fresh: Contract) -> Contract:
     >>> mine = Contract(source="s", columns={"a": ColumnContract(kind="int", at_most=6)}, rows_at_least=10)
     >>> found = merged(mine, old, new)
     >>> found.columns["a"].at_most, found.rows_at_least
-    (6, 20)
+    (6.0, 20)
     """
     parts = [msgspec.to_builtins(each) for each in (edited, before, fresh)]
     return msgspec.convert(_merged(*parts), Contract)
