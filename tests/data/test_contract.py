@@ -84,9 +84,7 @@ def _held(database, orders, sql):
     )
     part = database.create(sql.format(week))
     found = profile(database, part, kinds_in(database, part), key=("id",), time="seen")
-    return check_part(
-        database, part, found, contract=contract, reference=reference, now_us=now or end + 7 * 86_400_000_000
-    )
+    return check_part(database, part, found, contract=contract, reference=reference, now_us=end + 7 * 86_400_000_000)
 
 
 def test_a_good_week_passes_and_what_was_not_looked_at_says_so(database, orders):
