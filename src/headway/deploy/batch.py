@@ -21,7 +21,7 @@ from headway.deploy.contract import Contract, Request
 from headway.deploy.results import ResultFile
 from headway.deploy.rows import ROW, Rows, format_of
 from headway.errors import DataError, RequestError
-from headway.nouns.brief import Threshold, parse_act_on
+from headway.nouns.act_on import Threshold, parse_act_on
 from headway.nouns.prediction import Prediction
 from headway.predictions.writer import Writer
 from headway.query.compile import quote

@@ -12,7 +12,7 @@ import msgspec
 
 from headway.deploy.contract import Contract, Request
 from headway.errors import RequestError, StoreCorrupt
-from headway.nouns.brief import Threshold, parse_act_on
+from headway.nouns.act_on import Threshold, parse_act_on
 from headway.nouns.prediction import Prediction
 from headway.query.row_form import Joined, RowForm, moment_text
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headway.nouns.examples import FeatureColumn
+    from headway.nouns.task import Task
     from headway.online.store import OnlineStore
     from headway.query.definitions import Definitions
 
@@ -53,7 +54,7 @@ class Predictor:
         Filled for its definitions.
     release, model
         What the log says has answered: the release's id, the model's digest.
-    cutoff, graph
+    cutoff, graph, task
         As in ``Release``.
 
     Raises
@@ -72,6 +73,7 @@ class Predictor:
         model: str,
         cutoff: float,
         graph: str = "",
+        task: Task = "condition",
     ) -> None:
         given = [(feature.name, feature.kind) for feature in definitions.features]
         taken = [(column.name, column.kind) for column in scorer.columns]
@@ -88,6 +90,7 @@ class Predictor:
         self.model = model
         self.cutoff = cutoff
         self.graph = graph
+        self.task: Task = task
         self.inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
         self.contract = Contract(definitions)
         self._row_form = RowForm(definitions, store)
@@ -168,8 +171,18 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
     predict_at: str
 
 
-def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool) -> bytes:
+class _NumberAnswer(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    prediction: float
+    act: bool
+    release: str
+    predict_at: str
+
+
+def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool, task: Task = "condition") -> bytes:
     """Return the body that answers a request: the same answers under the same ids give the same bytes.
+
+    The number that is expected is called ``prediction``; a probability, and what orders a group, ``score``.
 
     Examples
     --------
@@ -179,8 +192,9 @@ def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool
     >>> reply([answer], ["000001-0000040-ab"], single=True)
     b'{"id":"000001-0000040-ab","score":0.25,"act":false,"release":"r1","predict_at":"1970-01-01T00:00:00Z"}'
     """
+    kind = _NumberAnswer if task == "number" else _Answer
     answers = [
-        _Answer(name, p.score, p.act, p.release, moment_text(p.predict_at_us))
+        kind(name, p.score, p.act, p.release, moment_text(p.predict_at_us))
         for name, p in zip(ids, predictions, strict=True)
     ]
     return msgspec.json.encode(answers[0] if single else {"predictions": answers})

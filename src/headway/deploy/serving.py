@@ -126,6 +126,7 @@ def load_predictor(current: Current, blobs: BlobSource, *, previous: Predictor |
         model=release.model,
         graph=release.graph,
         cutoff=release.cutoff,
+        task=release.task,
     )
 
 

@@ -1,13 +1,15 @@
 """What really happened, joined to what was predicted: late, void, corrected, doubled, or about nothing we know.
 
 An outcome names its prediction by id, or its entity by the key's columns; then it belongs to every prediction of that
-entity. Its ``label`` is true or false (1, 0, yes, no), or empty where the outcome will never come. The file hides
+entity. Its ``label`` is true or false (1, 0, yes, no), or the number where
+a number is predicted; empty where the outcome will never come. The file hides
 formats and the look-up of keys in the log.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -90,10 +92,12 @@ def receive(
     now_us = store.now_us()
     reader = Reader(store.predictions)
     found = _by_id(reader, rows, named) if named else _by_key(reader, rows, key)
+    task = _task(store)
+    told = _number if task in {"number", "ranking"} else _label
     ids, labels, moments, unknown = [], [], [], 0
     for number, (row, predictions) in enumerate(zip(rows, found, strict=True), start=1):
         place = f"{where or 'outcomes'}, row {number}"
-        label, known_us = _label(row["label"], place), _known_us(row.get("known_at"), now_us, place)
+        label, known_us = told(row["label"], place), _known_us(row.get("known_at"), now_us, place)
         if not predictions:
             if strict and named:
                 raise OutcomeError(
@@ -165,6 +169,29 @@ def _label(value: Any, place: str) -> float | None:
         where=place,
         hint="Wanted: true or false (1, 0, yes, no), or nothing for 'will never be known'.",
     )
+
+
+def _task(store: Store) -> str:
+    """Return what kind of target the champion answers; outcomes are told in its terms."""
+    from headway.loop.releases import release_of
+
+    champion = store.ledger.champion()
+    return release_of(store, champion.release).task if champion is not None else "condition"
+
+
+def _number(value: Any, place: str) -> float | None:
+    text = "" if value is None else str(value).strip()
+    if text.lower() in _VOID | {"nan"}:
+        return None
+    try:
+        number = float(value) if isinstance(value, bool | int | float) else float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise OutcomeError(
+            f"label is {value!r}.", where=place, hint="Wanted: a number, or nothing for 'will never be known'."
+        )
+    return number
 
 
 def _known_us(value: Any, now_us: int, place: str) -> int:

@@ -120,6 +120,8 @@ def make_release(
         columns={name: dict(relation.raw) for name, relation in material.definitions.relations.items()},
         cutoff=result.cutoff,
         made_us=store.now_us(),
+        task=named.signature.task,
+        classes=named.signature.classes,
         run=result.run,
         dataset=result.dataset,
         by=by,

@@ -26,11 +26,12 @@ from headway.engine.plan import Plan, Step
 from headway.errors import DataError
 from headway.loop.lived import lived_examples
 from headway.loop.sources import Material, material_of
-from headway.nouns.act_on import Threshold, parse_act_on
+from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
 from headway.nouns.interval import Interval
 from headway.nouns.model import Model
+from headway.nouns.task import WAYS, suited_metric
 from headway.nouns.trial import Scored, Setting, Trial
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.build.learner import Fitted
+    from headway.build.search import Score
     from headway.engine.plan import Work
     from headway.graph.scorer import GraphScorer
     from headway.loop.store import Store
     from headway.nouns.act_on import ActOn
     from headway.nouns.brief import Brief, Split
+    from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
 
 __all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]
 
@@ -123,7 +127,9 @@ def train(
     """
     began = time.monotonic()
     if split is not None:
-        material = material_of(store, msgspec.structs.replace(material.brief.unlearned, split=split), material.snapshots)
+        material = material_of(
+            store, msgspec.structs.replace(material.brief.unlearned, split=split), material.snapshots
+        )
     experiment = _Experiment(store, material, as_of_us=as_of_us, recipe=recipe)
     brief, run = experiment.brief, experiment.name
     done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)
@@ -325,6 +331,8 @@ class _Experiment:
             }
         from headway.build.search import search
 
+        calls = self._calls(work)
+        suited_metric(self.brief.success.metric, calls.task)
         asked = (self.brief.search, self.brief.success, self.brief.value)
         study = hashlib.sha256(msgspec.json.encode((work.outputs["freeze"]["digest"], *asked))).hexdigest()
         book = _TrialBook(self.store)
@@ -335,8 +343,9 @@ class _Experiment:
             search=self.brief.search,
             success=self.brief.success,
             value=self.brief.value,
-            score=self._score,
+            score=self._score_as(calls.task),
             book=book,
+            task=calls.task,
             study=study,
             progress=lambda trial, *, total: self._trial_done(work, trial, total=total),
         )
@@ -356,28 +365,30 @@ class _Experiment:
         """Judge the chosen settings once, on examples that nothing was chosen on."""
         from headway.build.package import package
         from headway.graph.scorer import GraphScorer
+        from headway.nouns.calls import Places
         from headway.validate.judge import judge
+        from headway.validate.judge_task import judge_task
 
-        test = self._load(work, "test")[1]
+        test, calls = self._load(work, "test")[1], self._calls(work)
         fitted = self._fitted(work, "train")
         graph = package(fitted, signature=fitted.signature)
         scorer = GraphScorer(graph)
         score = scorer.score(test.features)
-        verdict = judge(
-            score,
-            test,
-            success=self.brief.success,
-            value=self.brief.value,
-            act_on=self._act_on,
-            rule_name=self.brief.baseline.rule,
-            latency_us=_latencies_us(scorer, test),
-            seed=self.brief.search.seed,
-            draws=DRAWS,
-        )
+        asked: dict[str, Any] = {
+            "success": self.brief.success,
+            "rule_name": self.brief.baseline.rule,
+            "latency_us": _latencies_us(scorer, test),
+            "seed": self.brief.search.seed,
+            "draws": DRAWS,
+        }
+        if calls.task == "condition":
+            verdict = judge(score, test, value=self.brief.value, act_on=calls.act_on, **asked)
+        else:
+            verdict = judge_task(score, test, calls=calls, **asked)
         return {
             "verdict": self.store.put(verdict),
             "graph": self.store.blobs.put(graph),
-            "cutoff": _cutoff(score, test.day, self._act_on),
+            "cutoff": _cutoff(calls.score(score), Places.of(test).unit(calls.act_on), calls.act_on),
         }
 
     def package(self, work: Work) -> dict[str, Any]:
@@ -387,15 +398,17 @@ class _Experiment:
         from headway.build.parity import prove_parity
 
         splits = ("train",) if self.brief.split.refit == "train only" else _EVERYTHING
-        examples = self._load(work, *splits)[1]
+        examples, calls = self._load(work, *splits)[1], self._calls(work)
         fitted = self._fitted(work, *splits)
         graph = package(fitted, signature=fitted.signature)
         with ThreadPoolExecutor(1) as beside:
             shares = beside.submit(importance, fitted, examples.features)
-            parity = prove_parity(graph, fitted, self._load(work, "test")[1], act_on=self._act_on)
+            parity = prove_parity(
+                graph, fitted, self._load(work, "test")[1], act_on=self._act_on, task=self._calls(work).task
+            )
         model = Model(
             graph=self.store.blobs.put(graph),
-            signature=fitted.signature,
+            signature=msgspec.structs.replace(fitted.signature, task=calls.task, classes=calls.classes),
             algorithm=fitted.algorithm,
             settings=dict(fitted.settings),
             seed=fitted.seed,
@@ -438,20 +451,41 @@ class _Experiment:
         name = _fit_name(splits, algorithm, settings)
         if name not in self._held:
             began = time.monotonic()
-            self._held[name] = fit(algorithm, settings, self._load(work, *splits)[1], seed=self.brief.search.seed)
+            self._held[name] = fit(
+                algorithm,
+                settings,
+                self._load(work, *splits)[1],
+                seed=self.brief.search.seed,
+                task=self._calls(work).task,
+            )
             self.fit_seconds += time.monotonic() - began
         return self._held[name]
 
-    def _score(self, examples: Examples, predictions: NDArray[np.float64]) -> Scored:
+    def _calls(self, work: Work) -> Calls:
+        """Return how predictions are acted on, by the kind of target that was frozen."""
+        from headway.nouns.calls import calls_of
+
+        dataset = self.store.get(work.outputs["freeze"]["dataset"], Dataset)
+        return calls_of(task=dataset.task, act_on=self._act_on, value=self.brief.value, classes=dataset.classes)
+
+    def _score_as(self, task: Task) -> Score:
         import numpy as np
 
-        from headway.nouns.metric import METRICS, day_draws, interval_of_draws
+        from headway.nouns.metric import day_draws, interval_of_draws, measured
 
-        metric, label, day = self.brief.success.metric, examples.label, examples.day
-        drawn = day_draws(metric, predictions, label, day, draws=_TRIAL_DRAWS, seed=self.brief.search.seed)
-        found = interval_of_draws(METRICS[metric](predictions, label), drawn, days=len(np.unique(day)))
-        others = {name: float(METRICS[name](predictions, label)) for name in ("roc_auc", "log_loss")}
-        return Scored(scores={**others, metric: found}, replicates=tuple(drawn.tolist()))
+        metric, seed = self.brief.success.metric, self.brief.search.seed
+
+        def score(examples: Examples, predictions: NDArray[np.float64]) -> Scored:
+            label, day, group = examples.label, examples.day, examples.group
+            drawn = day_draws(metric, predictions, label, day, group=group, draws=_TRIAL_DRAWS, seed=seed)
+            value = measured(metric, predictions, label, group=group)
+            found = interval_of_draws(value, drawn, days=len(np.unique(day)))
+            scores: dict[str, Interval | float] = {
+                name: measured(name, predictions, label, group=group) for name in WAYS[task].beside
+            }
+            return Scored(scores={**scores, metric: found}, replicates=tuple(drawn.tolist()))
+
+        return score
 
     def _trial_done(self, work: Work, trial: Trial, *, total: int) -> None:
         if trial.number == 0:
@@ -555,11 +589,13 @@ def _latencies_us(scorer: GraphScorer, examples: Examples) -> list[float]:
     return taken
 
 
-def _cutoff(score: NDArray[np.float64], day: NDArray[np.int64], act_on: ActOn) -> float:
-    """Return the score above which a single prediction is acted on: of a quota, the k-th highest of a median day."""
+def _cutoff(score: NDArray[np.float64], unit: NDArray[np.int64], act_on: ActOn) -> float:
+    """Return the score above which one prediction is acted on: of a quota, the k-th highest of a median unit."""
     import numpy as np
 
     if isinstance(act_on, Threshold):
         return act_on.score
-    lowest = [np.sort(score[day == one])[::-1][: act_on.k][-1] for one in np.unique(day)]
+    if not isinstance(act_on, Quota):
+        return float("-inf")  # all are acted on
+    lowest = [np.sort(score[unit == one])[::-1][: act_on.k][-1] for one in np.unique(unit)]
     return float(np.median(lowest))

@@ -13,6 +13,7 @@ import msgspec
 from headway.errors import StoreCorrupt
 from headway.nouns.brief import Brief
 from headway.nouns.examples import FeatureColumn
+from headway.nouns.task import Task
 
 __all__ = ["Release"]
 
@@ -37,6 +38,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     cutoff
         Which scores are acted on: ``score > cutoff`` where the brief sets a threshold, and ``score >= cutoff`` where
         it sets a quota; then it is the k-th highest score of a typical day, since a server sees one row at a time.
+    task, classes
+        What kind of answer it gives (``nouns/task.py``).
     run, dataset, by, made_us
         Where it came from, who made it and when; "" where nobody said.
 
@@ -69,6 +72,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, dict[str, str]]
     cutoff: float
     made_us: int
+    task: Task = "condition"
+    classes: tuple[str, ...] = ()
     run: str = ""
     dataset: str = ""
     by: str = ""
