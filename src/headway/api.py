@@ -254,6 +254,42 @@ class Project:
 
     # -- Data, Build, Validate
 
+    def features(self) -> list[dict[str, Any]]:
+        """Return what each feature is: type, unit, lineage to columns, what may be missing, and what it costs.
+
+        Raises
+        ------
+        BriefError, SourceError
+            Naming the line of the brief, or the file, that cannot stand.
+        """
+        from headway.loop.features import listed
+
+        with self._placed():
+            return listed(self.store, self.material())
+
+    def suggest(self, *, write: int = 0) -> list[dict[str, Any]]:
+        """Return features that the brief could have, what adds most on the validation period first.
+
+        Parameters
+        ----------
+        write
+            So many of those that surely add something are written into the brief, whose comments stay.
+
+        Raises
+        ------
+        DataError
+            When the label is no condition, or a period has too few examples.
+        """
+        from headway.loop.features import write_features
+        from headway.loop.suggest import suggest
+
+        with self._placed():
+            material = self.material()
+            found = suggest(material.definitions, material.files, as_of_us=self.store.now_us())
+            if write:
+                write_features(self.folder / BRIEF_FILE, [each.toml for each in found if each.low > 0][:write])
+        return [msgspec.to_builtins(each) for each in found]
+
     def run(self) -> RunReport:
         """Take the whole way from the sources to a judged and packaged model; only what has changed is done.
 

@@ -134,6 +134,23 @@ def gates(asked: Asked, /) -> None:
     show(asked, found, lambda page: show_gates(page, found, zone=zone))
 
 
+@cli.command()
+@click.argument("what", type=click.Choice(["list", "suggest"]), default="list")
+@click.option("--write", default=0, type=click.IntRange(0), metavar="N", help="Add the N best to the brief.")
+@click.pass_obj
+def features(asked: Asked, /, what: str, write: int) -> None:
+    """List the features, or suggest more of them.
+
+    A suggestion is ranked by what it adds on the validation period; the test period is not
+    looked at. Without --write, nothing is written.
+    """
+    from headway.screens.features import show_features, show_suggestions
+
+    with opened(asked) as project:
+        found = project.features() if what == "list" else project.suggest(write=write)
+    show(asked, found, lambda page: (show_features if what == "list" else show_suggestions)(page, found))
+
+
 # -- Data, Build, Validate
 
 
