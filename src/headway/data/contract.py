@@ -30,6 +30,7 @@ def sql_of(check: Check, kind: str) -> str:
 
     Examples
     --------
+    >>> from headway.nouns.change import Check
     >>> sql_of(Check(column="age", test="present"), "int")
     '("age" IS NOT NULL)'
     """
