@@ -8,7 +8,12 @@ from headway.command import Asked, Ends, Headway, opened, show
 
 __all__ = [
     "checkout",
+    "clean",
     "compact",
+    "contract",
+    "contract_check",
+    "contract_infer",
+    "contract_show",
     "data",
     "diff",
     "erase",
@@ -55,6 +60,20 @@ def diff(asked: Asked, /, before: str, after: str, examples: int) -> None:
     with opened(asked) as project:
         found = project.data.diff(before, after, examples=examples)
     show(asked, found, lambda page: show_difference(page, found))
+
+
+@data.command()
+@click.pass_obj
+def clean(asked: Asked, /) -> None:
+    """Say what the declared cleaning changes: rows, examples, and what it learned.
+
+    The versions of the sources stay as they are.
+    """
+    from headway.screens.data import show_cleaned
+
+    with opened(asked) as project:
+        found = project.data.clean()
+    show(asked, found, lambda page: show_cleaned(page, found))
 
 
 @data.command()
@@ -192,3 +211,51 @@ def erasures(asked: Asked, /) -> None:
     with opened(asked) as project:
         found = project.data.erasures()
     show(asked, found, lambda page: show_erasures(page, found))
+
+
+@data.group("contract", cls=Headway)
+def contract() -> None:
+    """Say what a source's next part must be, and what happened to it."""
+
+
+@contract.command("infer")
+@click.argument("source")
+@click.pass_obj
+def contract_infer(asked: Asked, /, source: str) -> None:
+    """Write contracts/SOURCE.json from the version in force; what was edited stays."""
+    from headway.screens.contracts import show_contract
+
+    with opened(asked) as project:
+        found = project.data.infer_contract(source)
+    show(asked, found, lambda page: show_contract(page, found))
+
+
+@contract.command("show")
+@click.argument("source")
+@click.pass_obj
+def contract_show(asked: Asked, /, source: str) -> None:
+    """Show the contract of SOURCE."""
+    from headway.screens.contracts import show_contract
+
+    with opened(asked) as project:
+        found = project.data.contract(source)
+    show(asked, found, lambda page: show_contract(page, found))
+
+
+@contract.command("check")
+@click.argument("source")
+@click.argument("file")
+@click.pass_obj
+def contract_check(asked: Asked, /, source: str, file: str) -> None:
+    """Hold FILE against the contract of SOURCE before it is taken.
+
+    Silent changes are named with their likely cause and the first bad row. Exit code 3 says that something fails.
+    """
+    from headway.screens.contracts import show_held
+    from headway.screens.failure import EXITS
+
+    with opened(asked) as project:
+        held = project.data.check_contract(source, file)
+    show(asked, held, lambda page: show_held(page, held))
+    if held.failed:
+        raise Ends(EXITS["gate"][0])

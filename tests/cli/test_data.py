@@ -134,3 +134,18 @@ def test_a_person_is_erased(ask: Any, tmp_path: Path) -> None:
     assert not any(b"Ada Lovelace" in path.read_bytes() for path in blobs)
     assert "redacted" in ask("data", "versions", "customers")
     assert "Redacted" in ask("data", "verify")
+
+
+def test_what_cleaning_changes_is_said(ask: Any, tmp_path: Path) -> None:
+    """Rows, examples and what was learned; without any there is nothing to say."""
+    assert "cleans no column" in ask("data", "clean")
+    clean = '[sources.customers.clean]\nlevel = { of = "tier", case = "upper", nulls = ["PLAIN"], fill = "mode" }\n'
+    brief = tmp_path / "headway.toml"
+    brief.write_text(brief.read_text() + clean)
+    (found,) = ask("data", "clean", "--json")
+    assert (found["column"], found["rows"], found["changed"]) == ("level", 2, 2)
+    assert found["examples"] == [["gold", "GOLD", 2]]
+    assert found["learned"]["fill"] == "GOLD"
+    said = ask("data", "clean")
+    assert "gold > GOLD (2)" in said
+    assert "Learned from the training period" in said

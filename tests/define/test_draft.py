@@ -23,7 +23,7 @@ def test_the_orders_need_no_edit_but_about_decision_and_money(shop):
     """What init leaves marked in the shop's brief is about the decision, the money, and whose the data are."""
     marked = {line.split("=")[0].strip("# ") for line in shop.text.splitlines() if "# edit me" in line}
     assert marked == {
-        "improves", "action", "reaches", "owner", "licence", "personal", "act_on", "rule",
+        "improves", "action", "reaches", "owner", "licence", "access", "personal", "retention", "act_on", "rule",
         "true_positive", "false_positive", "build", "monthly", "retraining_per_month",
     }  # fmt: skip
     assert open_questions(shop.looks) == ()

@@ -31,7 +31,7 @@ def _facts(shop):
 def _brief(shop):
     """Fill in what only a human can say."""
     sources = {
-        name: replace(source, licence="our own", owner="Sales", personal=True)
+        name: replace(source, licence="our own", owner="Sales", access="the desk", personal=True, retention="2 years")
         for name, source in shop.brief.sources.items()
     }
     return replace(shop.brief, decision=DECISION, value=VALUE, sources=sources)
@@ -99,9 +99,9 @@ def test_what_a_human_left_open_is_a_condition_and_stops_nothing(brief, facts, q
 
 def test_unsaid_licence_owner_and_persons_of_a_source_are_asked_for(brief, facts):
     """Provenance is part of whether data may be used."""
-    source = replace(brief.sources["orders"], licence="", personal=None)
+    source = replace(brief.sources["orders"], licence="", access="", personal=None, retention="")
     answer = _answer(replace(brief, sources={"orders": source}), facts, "data")
-    assert answer.doubts == ("Source 'orders' does not say: licence, personal.",)
+    assert answer.doubts == ("Source 'orders' does not say: licence, access, personal, retention.",)
 
 
 def test_look_ups_without_lag_are_doubted_where_something_moves(brief, facts):

@@ -139,7 +139,11 @@ def _source(source: SourceGuess, *, first: bool) -> str:
         values["known"] = _quoted(source.known["*"])
     values |= {"licence": '""', "owner": '""'}
     notes = {"licence": EDIT, "owner": EDIT}
-    optional = {"personal": f"false  # {EDIT}: true or false"}
+    optional = {
+        "access": f'""  # {EDIT}',
+        "personal": f"false  # {EDIT}: true or false",
+        "retention": f'"2 years"  # {EDIT}',
+    }
     head = [
         f"{look.rows:,} rows in {look.files} file{'s' if look.files != 1 else ''}; {len(look.columns)} columns.",
         *source.notes,

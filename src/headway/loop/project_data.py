@@ -8,12 +8,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from headway.data.cleaning import Cleaned
     from headway.data.difference import Difference
+    from headway.loop.contracts import Held
     from headway.loop.erasure import Erased, Erasure
     from headway.loop.holds import Hold
     from headway.loop.store import Store
     from headway.loop.versions import CheckedOut, Collected, Compacted, DataChecked, Version
     from headway.nouns.brief import Brief
+    from headway.nouns.contract import Contract
 
 __all__ = ["ProjectData"]
 
@@ -76,6 +79,16 @@ class ProjectData:
 
         release_hold(self._store, hold, by=by, why=why)
 
+    def clean(self) -> list[Cleaned]:
+        """Return what the declared cleaning changes in the sources as they are, and what it has learned."""
+        from headway.data.cleaning import cleaning_report
+        from headway.loop.sources import take_snapshots
+        from headway.query.database import Database
+
+        material = take_snapshots(self._store, self._brief())
+        with Database() as database:
+            return list(cleaning_report(material.definitions, material.files, database=database))
+
     def holds(self) -> list[Hold]:
         """Return the holds that stand."""
         from headway.loop.holds import open_holds
@@ -93,3 +106,21 @@ class ProjectData:
         from headway.loop.erasure import erasures
 
         return erasures(self._store)
+
+    def infer_contract(self, source: str) -> Contract:
+        """Infer the contract of a source from its version in force, and write it; what was edited stays."""
+        from headway.loop.contracts import infer_contract
+
+        return infer_contract(self._store, self._brief(), source)
+
+    def contract(self, source: str) -> Contract:
+        """Return the contract of a source."""
+        from headway.loop.contracts import read_contract
+
+        return read_contract(self._store, self._brief(), source)
+
+    def check_contract(self, source: str, file: str | os.PathLike[str]) -> Held:
+        """Hold a file, before it is taken, against the contract of a source: what fails, and what changed."""
+        from headway.loop.contracts import check_contract
+
+        return check_contract(self._store, self._brief(), source, file)

@@ -341,5 +341,11 @@ def _check_split(brief: Brief) -> None:
 
 def unanswered(source: Source) -> list[str]:
     """Return which questions about a source's provenance its brief leaves open."""
-    questions = {"licence": source.licence, "owner": source.owner, "personal": source.personal}
+    questions = {
+        "licence": source.licence,
+        "owner": source.owner,
+        "access": source.access,
+        "personal": source.personal,
+        "retention": source.retention,
+    }
     return [name for name, answer in questions.items() if answer in {"", None}]

@@ -34,7 +34,7 @@ KNOWN_AT = "@label_known_at"
 _FILE = "@file"
 
 
-def once_sql(relation: Relation, text: str) -> str:
+def _once_sql(relation: Relation, text: str) -> str:
     """Return the rows of ``text`` without those that the brief takes for another one's double.
 
     Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the columns
@@ -105,7 +105,7 @@ class PointInTime:
             told = [_FILE] if self._tell_files else []
             columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
             text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", {*wanted, *relation.same_by})
-            text = once_sql(relation, text)
+            text = _once_sql(relation, text)
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
             with _explained(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")

@@ -9,14 +9,17 @@ from headway.screens.figures import short
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headway.data.cleaning import Cleaned
     from headway.data.difference import Difference
     from headway.loop.erasure import Erased, Erasure
     from headway.loop.holds import Hold
     from headway.loop.versions import CheckedOut, Collected, Compacted, DataChecked, Version
+    from headway.nouns.cleaning import Fitted
     from headway.screens.page import Page
 
 __all__ = [
     "show_checked",
+    "show_cleaned",
     "show_collected",
     "show_compacted",
     "show_difference",
@@ -55,6 +58,41 @@ def show_versions(page: Page, versions: Sequence[Version]) -> None:
         ],
         right=[3, 4, 5, 6],
     )
+
+
+def show_cleaned(page: Page, found: Sequence[Cleaned]) -> None:
+    """Write what cleaning changes, column by column, with the commonest changes."""
+    if not found:
+        page.words("The brief cleans no column.")
+        page.next(("edit headway.toml", "to declare some: [sources.NAME.clean.COLUMN]"))
+        return
+    page.table(
+        ["source", "column", "of", "rows", "changed", "now missing", "filled", "such as"],
+        [
+            [
+                each.source,
+                each.column,
+                each.of,
+                f"{each.rows:,}",
+                f"{each.changed:,}",
+                f"{each.became_missing:,}",
+                f"{each.filled:,}",
+                "; ".join(f"{was or 'missing'} > {now or 'missing'} ({rows:,})" for was, now, rows in each.examples),
+            ]
+            for each in found
+        ],
+        right=[3, 4, 5, 6],
+    )
+    learned = [(each.column, _learned(each.learned)) for each in found if each.learned is not None]
+    if learned:
+        page.title("Learned from the training period")
+        page.facts(learned)
+
+
+def _learned(fitted: Fitted) -> str:
+    bounds = [f"{name} {value:g}" for name, value in (("low", fitted.low), ("high", fitted.high)) if value is not None]
+    groups = f", and its own for {len(fitted.fill_by):,} groups" if fitted.fill_by else ""
+    return ", ".join([*bounds, *([f"fill {fitted.fill}{groups}"] if fitted.fill is not None else [])])
 
 
 def show_difference(page: Page, found: Difference) -> None:
