@@ -86,18 +86,23 @@ def init(asked: Asked, /, folder: str | None, data: tuple[str, ...], target: str
 
 
 @cli.command()
+@click.option("--page", "page_file", default="", metavar="OUT.html", help="Where the page goes [default: the reports].")
 @click.pass_obj
-def check(asked: Asked, /) -> None:
-    """Hold the brief against the data: five questions, answered.
+def check(asked: Asked, /, page_file: str) -> None:
+    """Hold the brief against the data: go or no-go, and why.
+
+    Answers five questions with evidence, and writes a page that a leader reads in a minute.
 
     Exit code 3 says that a gate is closed.
     """
+    from headway.report.feasibility import write_feasibility
     from headway.screens.check import show_check
     from headway.screens.failure import EXITS
 
     with opened(asked) as project:
         checked = project.check()
-    show(asked, checked, lambda page: show_check(page, checked))
+        written = write_feasibility(project, checked, page_file or None)
+    show(asked, checked, lambda page: show_check(page, checked, written=str(written)))
     if checked.closed_gates:
         raise Ends(EXITS["gate"][0])
 

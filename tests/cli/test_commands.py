@@ -61,12 +61,12 @@ def _ask(folder: Path, row: dict[str, Any], *, now: str) -> dict[str, Any]:
     return answered
 
 
-def test_check_answers_five_questions(deployed: Path) -> None:
+def test_check_answers_five_questions(live: Path) -> None:
     """Every question has a mark, words and evidence, and the last line says what comes next."""
-    shown = _said(deployed, "check").stdout
+    shown = _said(live, "check").stdout
     assert len(re.findall(r"^[✓?✗] \d\. ", shown, re.MULTILINE)) == 5
     assert "next: headway run" in shown
-    checked = _json(deployed, "check")
+    checked = _json(live, "check")
     assert [answer["name"] for answer in checked["answers"]] == [
         "decision",
         "data",

@@ -124,7 +124,7 @@ def _interval(value: float, drawn: Floats) -> Interval:
 def _words(gain: Interval, *, metric: str, skill: float, tells: bool) -> str:
     if not tells:
         return "It cannot be told what more data would bring: the curve is too uncertain."
-    large = max(abs(gain.low), abs(gain.high))
+    large, said = max(abs(gain.low), abs(gain.high)), metric.replace("_", " ")
     if large <= 0.02 * skill:
-        return f"Twice the data would bring next to nothing (at most {large:.3f} of {metric})."
-    return f"Twice the data would bring about {gain.value:+.3f} of {metric}, [{gain.low:+.3f}, {gain.high:+.3f}]."
+        return f"Twice the data would bring next to nothing (at most {large:.3f} of {said})."
+    return f"Twice the data would bring about {gain.value:+.3f} of {said}, [{gain.low:+.3f}, {gain.high:+.3f}]."

@@ -21,15 +21,15 @@ from headway.validate.plots import (
     MODEL,
     OTHER,
     RULE_LINE,
+    beside,
     calibration_svg,
+    canvas,
+    day_words,
     money_svg,
     precision_recall_svg,
     segments_svg,
+    svg_text,
 )
-from headway.validate.plots import _beside as beside
-from headway.validate.plots import _canvas as canvas
-from headway.validate.plots import _day_words as day_and_month
-from headway.validate.plots import _svg as svg_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -225,4 +225,4 @@ def _dates(axes: Axes) -> None:
 
     locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(lambda at, _: day_and_month(at))
+    axes.xaxis.set_major_formatter(lambda at, _: day_words(at))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from headway.api import Project
 
-__all__ = ["inline", "write_report"]
+__all__ = ["inline", "write_page", "write_report"]
 
 _TEMPLATE = "page.html.jinja"
 _NAME = "report.html"
@@ -62,7 +62,7 @@ def write_report(project: Project, path: str | os.PathLike[str] | None = None, *
     """
     page = _render(project, traced=traced)
     target = Path(path) if path is not None else project.store.reports / _NAME
-    _write(target, page.encode())
+    write_page(target, page.encode())
     return target
 
 
@@ -110,7 +110,14 @@ def inline(svg: str, *, name: str) -> Markup:
     return Markup(text)  # noqa: S704  (matplotlib has escaped the texts; the tests put tags into them)
 
 
-def _write(target: Path, data: bytes) -> None:
+def write_page(target: Path, data: bytes) -> None:
+    """Write a page whole or not at all.
+
+    Raises
+    ------
+    StoreFull, StoreError
+        When the file cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".report-", delete=False) as draft:

@@ -14,11 +14,13 @@ _MARKS = {"answered": ("✓", "good"), "doubtful": ("?", "warn"), "open": ("✗"
 _ADVICE = {"go": "good", "go with conditions": "warn", "no-go": "bad"}
 
 
-def show_check(page: Page, checked: Checked) -> None:
+def show_check(page: Page, checked: Checked, *, written: str = "") -> None:
     """Write what ``check`` found."""
     state = checked.advice["state"]
     page.title("Check", state, tone=_ADVICE.get(state, ""))
     page.words(checked.advice["words"], indent=2)
+    if written:
+        page.facts([("page", written)], indent=2)
     for number, answer in enumerate(checked.answers, start=1):
         mark, tone = _MARKS.get(answer["state"], ("-", ""))
         page.gap()

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["calibration_svg", "money_svg", "precision_recall_svg", "segments_svg"]
+__all__ = [
+    "beside",
+    "calibration_svg",
+    "canvas",
+    "day_words",
+    "money_svg",
+    "precision_recall_svg",
+    "segments_svg",
+    "svg_text",
+]
 
 INK, FAINT, RULE_LINE = "#1f2933", "#8a94a0", "#d5dae0"
 MODEL, OTHER, ALARM = "#0b6e99", "#a5762c", "#b3362b"
@@ -63,12 +72,12 @@ _POINTS = 400  # of a line: more than a screen shows
 
 def precision_recall_svg(score: ArrayLike, rule: ArrayLike | None, label: ArrayLike, *, rule_name: str = "") -> str:
     """Return precision over recall, of the model, today's rule, and picking at random."""
-    return _svg(_precision_recall(score, rule, label, rule_name=rule_name), "precision-recall")
+    return svg_text(_precision_recall(score, rule, label, rule_name=rule_name), "precision-recall")
 
 
 def calibration_svg(calibration: Calibration) -> str:
     """Return observed over predicted rate, a bar being the interval of the observed one."""
-    return _svg(_calibration(calibration), "calibration")
+    return svg_text(_calibration(calibration), "calibration")
 
 
 def money_svg(
@@ -81,12 +90,12 @@ def money_svg(
     days
         Days since 1970-01-01, ascending; one for each entry of ``model`` and ``rule``.
     """
-    return _svg(_money(days, model, rule, currency=currency, mean=mean, rule_mean=rule_mean), "money")
+    return svg_text(_money(days, model, rule, currency=currency, mean=mean, rule_mean=rule_mean), "money")
 
 
 def segments_svg(segments: Sequence[SegmentResult], overall: Interval) -> str:
     """Return the ranking quality of each segment beside that of all, those that are below the bar in red."""
-    return _svg(_segments(segments, overall), "segments")
+    return svg_text(_segments(segments, overall), "segments")
 
 
 def _precision_recall(score: ArrayLike, rule: ArrayLike | None, label: ArrayLike, *, rule_name: str) -> Figure:
@@ -95,7 +104,7 @@ def _precision_recall(score: ArrayLike, rule: ArrayLike | None, label: ArrayLike
     lines = [(np.asarray(score, dtype=np.float64), "model", MODEL)]
     if rule is not None:
         lines.append((silent_is_lowest(rule), f"rule: {rule_name}" if rule_name else "today's rule", OTHER))
-    with _canvas(5.6, 3.6) as (figure, axes):
+    with canvas(5.6, 3.6) as (figure, axes):
         axes.axhline(base, color=FAINT, linewidth=1, zorder=1)
         top, said = 2 * base, []
         for values, name, colour in lines:
@@ -123,7 +132,7 @@ def _precision_recall(score: ArrayLike, rule: ArrayLike | None, label: ArrayLike
 
 
 def _calibration(calibration: Calibration) -> Figure:
-    with _canvas(4.4, 3.8) as (figure, axes):
+    with canvas(4.4, 3.8) as (figure, axes):
         predicted = np.array([each.predicted for each in calibration.bins])
         observed = np.array([each.observed.value for each in calibration.bins])
         bounds = np.array([[each.observed.low, each.observed.high] for each in calibration.bins]).reshape(-1, 2)
@@ -146,7 +155,7 @@ def _money(
     import matplotlib.dates
 
     when = np.asarray(days, dtype=np.int64).astype("datetime64[D]").astype(dt.datetime)
-    with _canvas(7.2, 3.4) as (figure, axes):
+    with canvas(7.2, 3.4) as (figure, axes):
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
         labels, digits = [], 0 if max(abs(mean.low), abs(mean.high)) >= 100 else 2
         for per_day, interval, name, colour in ((rule, rule_mean, "rule", OTHER), (model, mean, "model", MODEL)):
@@ -157,10 +166,10 @@ def _money(
             axes.axhline(interval.value, color=colour, linewidth=2, zorder=3)
             labels.append((interval.value, f"{name}  {interval.value:,.{digits}f}", colour))
         axes.set_xlim(when[0], when[-1])
-        _beside(axes, labels)
+        beside(axes, labels)
         locator = matplotlib.dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(lambda at, _: _day_words(at))
+        axes.xaxis.set_major_formatter(lambda at, _: day_words(at))
         axes.yaxis.set_major_formatter(lambda amount, _: f"{amount:,.0f}")
         axes.yaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
         axes.set_title(f"What acting on it earns, {currency} a day")
@@ -172,7 +181,7 @@ def _segments(segments: Sequence[SegmentResult], overall: Interval) -> Figure:
     rows: list[str | SegmentResult] = []
     for column in dict.fromkeys(segment.column for segment in shown):
         rows += [column, *(segment for segment in shown if segment.column == column)]
-    with _canvas(5.6, max(1.9, 1.2 + 0.24 * len(rows))) as (figure, axes):
+    with canvas(5.6, max(1.9, 1.2 + 0.24 * len(rows))) as (figure, axes):
         axes.axvspan(overall.low, overall.high, color=FAINT, alpha=0.16, linewidth=0)
         axes.axvline(overall.value, color=FAINT, linewidth=1)
         for place, row in enumerate(rows):
@@ -230,13 +239,13 @@ def _precision_recall_points(score: Floats, label: Floats) -> tuple[Floats, Floa
     return recall, precision
 
 
-def _day_words(at: float) -> str:
+def day_words(at: float) -> str:
     """Return a day as '7 Aug', whatever the machine's language; ``at`` counts days since 1970-01-01."""
     day = np.datetime64(round(at), "D").astype(dt.date)
     return f"{day.day} {_MONTHS[day.month - 1]}"
 
 
-def _beside(axes: Axes, labels: list[tuple[float, str, str]]) -> None:
+def beside(axes: Axes, labels: list[tuple[float, str, str]]) -> None:
     """Write labels to the right of the axes at their heights, pushed apart where they would touch."""
     low, high = axes.get_ylim()
     at = -np.inf
@@ -246,7 +255,7 @@ def _beside(axes: Axes, labels: list[tuple[float, str, str]]) -> None:
 
 
 @contextmanager
-def _canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure drawn in the house's style; neither pyplot nor a global figure is touched."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -261,7 +270,8 @@ def _percent(axes: Axes, *, digits: int = 0) -> None:
         axis.set_major_formatter(lambda share, _: f"{share:.{digits}%}")
 
 
-def _svg(figure: Figure, kind: str) -> str:
+def svg_text(figure: Figure, kind: str) -> str:
+    """Return a figure as SVG: the same bytes for the same figure; ``kind`` salts its ids."""
     import matplotlib as mpl
 
     text = io.StringIO()
