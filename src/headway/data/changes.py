@@ -127,7 +127,10 @@ def _likeness(old: ColumnProfile | None, new: ColumnProfile, old_name: str, new_
     missing = abs(old.missing_rate - new.missing_rate)
     if old.present == 0 or new.present == 0:
         values = 0.5 if old.present == new.present else 0.0
-    elif old.kind in {"int", "float", "time"}:
+    elif old.kind == "time":  # moments move on; the hours of the day stay
+        clocks = [[hour / max(1, sum(column.hours)) for hour in column.hours] for column in (old, new)]
+        values = 1 - sum(abs(mine - other) for mine, other in zip(*clocks, strict=False)) / 2
+    elif old.kind in {"int", "float"}:
         values = 1 - distance(old.quantiles, new.quantiles) - abs(old.zeros - new.zeros)
         least = [abs(c.distinct) / max(1, min(c.present, 5_000)) for c in (old, new)]
         values -= abs(least[0] - least[1]) * 0.5

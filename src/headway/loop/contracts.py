@@ -1,0 +1,159 @@
+"""The contracts of a project's sources: inferred from the version in force, kept as files to edit, held to deliveries.
+
+The file hides where a contract lies: ``contracts/SOURCE.json`` beside the brief, and beside it what was inferred last,
+so that whoever infers anew knows which fields a person has edited.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headway.data.collect import collect
+from headway.data.contract import check_part
+from headway.data.profiles import build_reference, kinds_in, profile
+from headway.errors import NotFound, did_you_mean
+from headway.loop.sources import snapshot_of
+from headway.nouns.contract import Contract, Result, contract_of, infer, merged, text_of
+from headway.query.database import Database
+from headway.query.parts import parts_of, parts_sql
+
+if TYPE_CHECKING:
+    from headway.loop.store import Store
+    from headway.nouns.brief import Brief, Source
+    from headway.nouns.profile import Reference
+    from headway.nouns.snapshot import Snapshot
+
+__all__ = ["Held", "check_contract", "infer_contract", "read_contract"]
+
+_FOLDER = "contracts"
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of holding a delivery against a contract."""
+
+    source: str
+    delivered: str
+    contract: str
+    rows: int
+    results: tuple[Result, ...]
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The clauses that do not hold, and the changes that were found."""
+        return tuple(result for result in self.results if result.state == "failed")
+
+
+def infer_contract(store: Store, brief: Brief, name: str) -> Contract:
+    """Infer the contract of a source from its version in force, write it, and return it; what was edited stays.
+
+    Raises
+    ------
+    NotFound
+        When there is no such source, or it was never read.
+    DataError
+        When the contract that lies there is none.
+    """
+    source = _source(brief, name)
+    with Database() as database:
+        fresh = infer(name, _reference(store, database, source, _in_force(store, name)))
+    path, last = _paths(store, name)
+    contract = fresh
+    if path.is_file() and last.is_file():
+        contract = merged(_read(path), _read(last), fresh)
+    _write(path, text_of(contract))
+    _write(last, text_of(fresh))
+    return contract
+
+
+def read_contract(store: Store, brief: Brief, name: str) -> Contract:
+    """Return the contract of a source as it lies there.
+
+    Raises
+    ------
+    NotFound
+        When there is none.
+    """
+    _source(brief, name)
+    path, _ = _paths(store, name)
+    if not path.is_file():
+        raise NotFound(
+            f"Source {name!r} has no contract.",
+            where=str(path),
+            hint=f"Infer one: headway data contract infer {name}.",
+        )
+    return _read(path)
+
+
+def check_contract(store: Store, brief: Brief, name: str, file: str | os.PathLike[str]) -> Held:
+    """Hold a file, not taken yet, against the contract of a source and against its version in force.
+
+    Raises
+    ------
+    NotFound
+        When the source has no contract, or no version to compare with.
+    SourceError
+        When the file cannot be read.
+    """
+    source, contract = _source(brief, name), read_contract(store, brief, name)
+    # Read as it is, so that a column of another name or type is told and not refused.
+    bare = msgspec.structs.replace(source, path=str(Path(file).resolve()), also=(), types={})
+    delivered = collect(name, bare, folder=store.folder, store=store.blobs)
+    with Database() as database:
+        reference = _reference(store, database, source, _in_force(store, name))
+        relation = f"({parts_sql(parts_of(delivered, store.blobs))})"
+        part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
+        results = check_part(database, relation, part, contract=contract, reference=reference, now_us=store.now_us())
+    return Held(source=name, delivered=str(file), contract=contract.digest, rows=part.rows, results=tuple(results))
+
+
+def _source(brief: Brief, name: str) -> Source:
+    if name not in brief.sources:
+        raise NotFound(f"There is no source {name!r}.", hint=did_you_mean(name, brief.sources))
+    return brief.sources[name]
+
+
+def _in_force(store: Store, name: str) -> Snapshot:
+    taken = store.ledger.snapshots(source=name)
+    if not taken:
+        raise NotFound(f"Source {name!r} was never read.", hint="Read it: headway check.")
+    return snapshot_of(store, taken[-1].snapshot)
+
+
+def _reference(store: Store, database: Database, source: Source, snapshot: Snapshot) -> Reference:
+    relation = f"({parts_sql(parts_of(snapshot, store.blobs))})"
+    kinds = {column.name: column.kind for column in snapshot.columns}
+    time = source.time if kinds.get(source.time) == "time" else ""
+    return build_reference(database, relation, kinds, key=source.key, time=time, now_us=store.now_us())
+
+
+def _paths(store: Store, name: str) -> tuple[Path, Path]:
+    folder = store.folder / _FOLDER
+    return folder / f"{name}.json", folder / f"{name}.inferred.json"
+
+
+def _read(path: Path) -> Contract:
+    return contract_of(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a text in place of a file, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".contract-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,47 @@
+"""Contracts: what is expected of a source, and what a delivery did to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from headway.screens.figures import short
+
+if TYPE_CHECKING:
+    from headway.loop.contracts import Held
+    from headway.nouns.contract import Contract
+    from headway.screens.page import Page
+
+__all__ = ["show_contract", "show_held"]
+
+
+def show_contract(page: Page, contract: Contract) -> None:
+    """Write a contract."""
+    page.title(f"Contract of {contract.source}", short(contract.digest))
+    page.table(
+        ["column", "kind", "missing", "from", "to", "values"],
+        [
+            [
+                name,
+                column.kind,
+                f"{column.missing_at_most:.1%}",
+                "" if column.at_least is None else f"{column.at_least:g}",
+                "" if column.at_most is None else f"{column.at_most:g}",
+                f"{len(column.values)}" if column.values else "",
+            ]
+            for name, column in contract.columns.items()
+        ],
+        right=[2, 3, 4, 5],
+    )
+
+
+def show_held(page: Page, held: Held) -> None:
+    """Write what came of a check."""
+    states = Counter(result.state for result in held.results)
+    tone = "bad" if held.failed else "good"
+    page.title(f"{held.delivered}", f"{held.rows:,} rows against the contract of {held.source}", tone=tone)
+    for result in held.failed:
+        where = f" Row {result.change.row}." if result.change and result.change.row else ""
+        cause = f" {result.change.cause}" if result.change else ""
+        page.words(f"{result.clause}: {result.words}{cause}{where}")
+    page.words(f"{states['passed']} passed, {states['failed']} failed, {states['not run']} not run.")

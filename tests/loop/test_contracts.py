@@ -1,0 +1,64 @@
+"""A contract is inferred from what was taken, survives an edit, and says what a delivery did."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from headway.errors import NotFound
+
+SOURCE = "deliveries"
+
+
+@pytest.fixture
+def read(begun):
+    """Return the project after its sources were read once."""
+    begun.material()
+    return begun
+
+
+def _file(project):
+    return max((project.folder / "data" / "deliveries").glob("*.csv"))
+
+
+def test_what_was_edited_stays_when_a_contract_is_inferred_anew(read):
+    """A person's figure outlives the next inference; all else follows the data."""
+    read.data.infer_contract(SOURCE)
+    path = read.folder / "contracts" / f"{SOURCE}.json"
+    edited = json.loads(path.read_text())
+    column = next(name for name, each in edited["columns"].items() if each["at_most"] is not None)
+    edited["columns"][column]["at_most"] = 123456.0
+    path.write_text(json.dumps(edited))
+    again = read.data.infer_contract(SOURCE)
+    assert again.columns[column].at_most == 123456.0
+    assert again == read.data.contract(SOURCE)
+
+
+def test_a_renamed_column_of_a_delivery_is_named(read, tmp_path):
+    """A file whose header says otherwise is not refused by its reader, but told in words."""
+    read.data.infer_contract(SOURCE)
+    header, *lines = _file(read).read_text().splitlines()
+    old = header.split(",")[-1]
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join([header.replace(old, f"{old}_new"), *lines]) + "\n")
+    held = read.data.check_contract(SOURCE, other)
+    renamed = [result.change for result in held.failed if result.clause == "column renamed"]
+    assert [(change.column, change.detail["to"]) for change in renamed] == [(old, f"{old}_new")]
+    assert any(result.state == "not run" for result in held.results)
+
+
+def test_a_check_takes_nothing(read, tmp_path):
+    """To hold a file against the contract leaves the version in force, and the ledger, as they were."""
+    read.data.infer_contract(SOURCE)
+    before = read.store.ledger.snapshots(source=SOURCE)
+    read.data.check_contract(SOURCE, _file(read))
+    assert read.store.ledger.snapshots(source=SOURCE) == before
+
+
+def test_a_source_without_a_contract_says_how_to_get_one(read):
+    """Who asks too early is told the command, and a misspelt source its name."""
+    with pytest.raises(NotFound, match="contract infer"):
+        read.data.contract(SOURCE)
+    with pytest.raises(NotFound, match="Did you mean 'deliveries'"):
+        read.data.contract("deliverys")
