@@ -168,6 +168,7 @@ def _reference(store: Store, release: Release, result: RunResult, model: Model) 
         act_on=quota_of(release),
         value=brief.value,
         sample=brief.monitor.share,
+        task=release.task,
         windows=false_alarm_windows(brief.monitor),
         importance={share.feature: share.share for share in model.importance},
         previous_scores=previous,

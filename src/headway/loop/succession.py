@@ -149,6 +149,9 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     features = features_of(table, live).filter(pa.array(known))
     examples = _live_examples(live, table.filter(pa.array(known)), features, labels[known])
     ours, theirs = scores_by(store, live, features), scores_by(store, challenger, features)
+    if live.task != "condition":
+        why = f"Keep the champion: challengers of a target that is a {live.task} are not compared on live traffic yet."
+        return _kept(store, challenger, live, why, {"day": day_text(day)})
     if ours is None or theirs is None:
         why = "Keep the champion: the two see different features, so the same traffic cannot be scored by both."
         return _kept(store, challenger, live, why, {"day": day_text(day)})

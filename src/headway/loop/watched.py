@@ -99,6 +99,7 @@ def shown_traffic(store: Store, table: pa.Table, live: Release, behind: Release 
         latencies_us=latencies if len(latencies) else None,
         stale=Counter(source for sources in late for source in sources),
         looked_up=looked_up,
+        task=live.task,
     )
 
 
@@ -135,6 +136,7 @@ def matured_cohorts(
                 rule=rule_scores(release, features),
                 previous=before.id if before is not None else "",
                 previous_scores=scores_by(store, before, features),
+                task=release.task,
             )
         )
     return tuple(cohorts), tuple(still_open)

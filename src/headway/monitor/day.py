@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from headway.nouns.task import Task
+
 __all__ = ["Cohort", "Day", "Traffic"]
 
 
@@ -31,7 +33,7 @@ class Traffic:
     features
         Table of ``n`` rows with at least the columns of the reference; null means missing.
     scores
-        Shape ``(n,)``, in [0, 1].
+        Shape ``(n,)``, in [0, 1] where the task is a condition.
     previous_scores
         What the release before says of the same rows, shape ``(n,)``; ``None`` where it is not re-scored.
     replayed_scores
@@ -58,9 +60,10 @@ class Traffic:
     stale: Mapping[str, int] = field(default_factory=dict)
     looked_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     oldest_hours: Mapping[str, float] = field(default_factory=dict)
+    task: Task = "condition"
 
     def __post_init__(self) -> None:
-        _probabilities(self.scores, "the traffic")
+        _fitting(self.scores, "the traffic", self.task)
         others = {"previous_scores": self.previous_scores, "replayed_scores": self.replayed_scores}
         _same_length(self.features.num_rows, scores=self.scores, **others)
 
@@ -98,13 +101,14 @@ class Cohort:
     rule: NDArray[np.float64] | None = None
     previous: str = ""
     previous_scores: NDArray[np.float64] | None = None
+    task: Task = "condition"
 
     def __post_init__(self) -> None:
         others = {"scores": self.scores, "acted": self.acted, "rule": self.rule, "previous": self.previous_scores}
         _same_length(len(self.labels), **others)
-        _probabilities(self.scores, f"cohort {self.day}")
+        _fitting(self.scores, f"cohort {self.day}", self.task)
         known = self.labels[~np.isnan(self.labels)]
-        if not np.isin(known, (0.0, 1.0)).all():
+        if self.task == "condition" and not np.isin(known, (0.0, 1.0)).all():
             raise DataError("The labels of a cohort are 0, 1 or NaN; others were found.", where=f"cohort {self.day}")
 
     @property
@@ -145,6 +149,10 @@ def _same_length(rows: int, **arrays: NDArray[np.generic] | None) -> None:
             raise DataError(f"{name} has {len(values)} entries for {rows} rows.", hint="Pass one entry per prediction.")
 
 
-def _probabilities(scores: NDArray[np.float64], where: str) -> None:
+def _fitting(scores: NDArray[np.float64], where: str, task: Task) -> None:
+    if task != "condition":
+        if not np.isfinite(scores).all():
+            raise DataError("Predictions are finite numbers; others were found.", where=where)
+        return
     if len(scores) and not ((scores >= 0) & (scores <= 1)).all():
         raise DataError("Scores are probabilities; NaN or values outside [0, 1] were found.", where=where)

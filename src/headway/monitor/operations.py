@@ -177,7 +177,7 @@ def _replay(day: Day) -> Iterator[Fact]:
     replayed = day.traffic.replayed_scores
     if replayed is None or not len(replayed):
         return
-    wrong = int((np.abs(replayed - day.traffic.scores) > 1e-5).sum())
+    wrong = int((np.abs(replayed - day.traffic.scores) > 1e-5 * np.maximum(1.0, np.abs(replayed))).sum())
     if wrong:
         yield Fact(
             "operational", "replay", "scores", "alert",

@@ -18,13 +18,16 @@ from headway.monitor.yardstick import Yardstick
 from headway.nouns.act_on import ActOn
 from headway.nouns.brief import Value
 from headway.nouns.summary import FrozenBins
+from headway.nouns.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from headway.nouns.examples import Examples
+
+    _Measures = Mapping[str, tuple[Callable[[NDArray[np.float64], NDArray[np.float64]], float], float]]
 
 __all__ = ["Agreement", "Reference"]
 
@@ -84,6 +87,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     agreement: Agreement | None = None
     latency_p99_us: float | None = None
     coverage: float = 0.95
+    task: Task = "condition"
 
     @classmethod
     def freeze(
@@ -99,6 +103,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         previous_scores: NDArray[np.float64] | None = None,
         latency_p99_us: float | None = None,
         sample: float = 1.0,
+        task: Task = "condition",
     ) -> Reference:
         """Return the reference of a release.
 
@@ -129,22 +134,34 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             release=release,
             bins=bins,
-            yardsticks=_yardsticks(scores, examples.label, days),
+            yardsticks=_yardsticks(scores, examples.label, days, task),
             rows_a_day=float(np.median([len(rows) for rows in days])) * sample,
-            usual_loss=float(figures.log_losses(scores, examples.label).mean()),
+            usual_loss=float(figures.log_losses(scores, examples.label).mean()) if task == "condition" else 0.0,
             act_on=act_on,
             value=value,
             windows=windows,
             weights=_weights(tuple(bins.columns), importance or {}),
             agreement=None if previous_scores is None else Agreement.of(scores, previous_scores),
             latency_p99_us=latency_p99_us,
+            task=task,
         )
 
 
 def _yardsticks(
-    scores: NDArray[np.float64], labels: NDArray[np.float64], days: list[NDArray[np.int64]]
+    scores: NDArray[np.float64], labels: NDArray[np.float64], days: list[NDArray[np.int64]], task: Task
 ) -> dict[str, Yardstick]:
     """Return each figure's days. Tolerances are shares of the level itself, so that no unit has to be asked for."""
+    if task in {"category", "ranking"}:
+        return {}
+    if task == "number":
+        apart = _TOLERATED_SHARE * float(np.abs(labels - np.median(labels)).mean())
+        return _made(
+            scores,
+            labels,
+            days,
+            dict.fromkeys(("base-rate",), (figures.base_rate, apart))
+            | dict.fromkeys(("too-low", "too-high"), (figures.calibration_error, apart)),
+        )
     level = float(labels.mean())
     measures = {
         "base-rate": (figures.base_rate, _TOLERATED_SHARE * min(level, 1 - level)),
@@ -153,6 +170,12 @@ def _yardsticks(
         "loss": (figures.loss_beyond_expected, _TOLERATED_LOSS * float(figures.log_losses(scores, labels).mean())),
         "ranking": (figures.ranking, _TOLERATED_AUC),
     }
+    return _made(scores, labels, days, measures)
+
+
+def _made(
+    scores: NDArray[np.float64], labels: NDArray[np.float64], days: list[NDArray[np.int64]], measures: _Measures
+) -> dict[str, Yardstick]:
     found: dict[str, Yardstick] = {}
     for name, (measure, tolerance) in measures.items():
         by_day = np.array([measure(scores[rows], labels[rows]) for rows in days])

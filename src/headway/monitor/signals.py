@@ -9,13 +9,16 @@ a false report costs a glance, so that each may be wrong four times as often as 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from headway.nouns.finding import FindingKind
 
-__all__ = ["FAMILIES", "SIGNALS", "Family", "Signal", "promise"]
+if TYPE_CHECKING:
+    from headway.nouns.task import Task
+
+__all__ = ["FAMILIES", "SIGNALS", "Family", "Signal", "promise", "said_of"]
 
 Family = Literal["outcomes", "serving", "world", "drift"]
 
@@ -167,6 +170,32 @@ SIGNALS: tuple[Signal, ...] = (
         todo=_CALIBRATE,
     ),
 )
+
+
+_NUMBER_WORDS = {
+    "base-rate-rise": "The numbers have risen: {now} on average, {then} when the release was judged",
+    "base-rate-fall": "The numbers have fallen: {now} on average, {then} when the release was judged",
+    "scores-too-low": "The predictions are too low: label minus prediction {now} on average, {then} when judged",
+    "scores-too-high": "The predictions are too high: label minus prediction {now} on average, {then} when judged",
+}
+
+
+def said_of(signal: Signal, task: Task) -> Signal:
+    """Return a signal in the words of the kind of target that is watched.
+
+    Examples
+    --------
+    >>> said_of(SIGNALS[8], "number").message
+    'The numbers have risen: {now} on average, {then} when the release was judged'
+    """
+    if task != "number" or signal.name not in _NUMBER_WORDS:
+        return signal
+    return msgspec.structs.replace(
+        signal,
+        message=_NUMBER_WORDS[signal.name],
+        shown="plain",
+        todo="Look at what changed in the world or the sources; retrain on recent data if the error matters.",
+    )
 
 
 def promise(windows: float, family: Family) -> float:

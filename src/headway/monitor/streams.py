@@ -72,7 +72,7 @@ def push_paired(stream: Stream, pair: Pair, *, day: int) -> Stream:
 def paired(reference: Reference, cohort: Cohort) -> dict[str, Pair]:
     """Return the paired figures that this cohort, made by the release of ``reference``, can tell."""
     known = cohort.known
-    if known.sum() < figures.FEWEST_LABELS:
+    if reference.task != "condition" or known.sum() < figures.FEWEST_LABELS:
         return {}
     # Decisions are made on all rows of the day, known outcome or not: that is how the action met them.
     day = np.full(len(cohort.labels), cohort.day)

@@ -22,7 +22,7 @@ from headway.errors import DataError
 from headway.monitor import evidence, operations, words
 from headway.monitor.drift import push_drift
 from headway.monitor.evidence import Stream, log_evidence
-from headway.monitor.signals import SIGNALS, promise
+from headway.monitor.signals import SIGNALS, promise, said_of
 from headway.monitor.streams import RANKED, paired, push_paired, push_ranked
 from headway.monitor.yardstick import Yardstick
 from headway.nouns.finding import Finding
@@ -219,7 +219,7 @@ def _judged(watch: Watch, reference: Reference, today: int) -> tuple[Watch, tupl
     opened = dict(watch.open)
     new: list[Finding] = []
     for family in ("outcomes", "serving", "world"):
-        signals = {signal.name: signal for signal in SIGNALS if signal.family == family}
+        signals = {signal.name: said_of(signal, reference.task) for signal in SIGNALS if signal.family == family}
         quiet = {n: s for n, s in signals.items() if n in watch.streams and f"{n}:{s.subject}" not in opened}
         found = {name: log_evidence(watch.streams[name]) for name in quiet}
         weights = {name: signal.weight for name, signal in signals.items()}

@@ -209,7 +209,9 @@ def summarise(
         for name, column in bins.columns.items():
             totals[name] += np.bincount(_codes(column, block.column(name)), minlength=column.size)
         score += np.bincount(_codes(bins.score, pa.chunked_array([part.astype(np.float32)])), minlength=bins.score.size)
-        units += int(np.rint(np.nan_to_num(part) * _SCORE_UNITS).astype(np.int64).sum())
+        whole = np.floor(np.nan_to_num(part))  # apart, so that numbers of any usual size fit
+        rest = np.rint((np.nan_to_num(part) - whole) * _SCORE_UNITS)
+        units += int(whole.astype(np.int64).sum()) * _SCORE_UNITS + int(rest.astype(np.int64).sum())
     times = np.asarray([] if latencies_us is None else latencies_us, dtype=np.float64)
     latency = np.bincount(np.searchsorted(_LATENCY_EDGES_US, times, side="left"), minlength=len(_LATENCY_EDGES_US) + 1)
     return Summary(

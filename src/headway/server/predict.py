@@ -54,7 +54,7 @@ async def predict(service: Service, scope: Scope, receive: Receive) -> Reply:
     name, digest = key.decode("latin-1"), blake3(body).hexdigest()
     with service.idempotency.hold(name, digest) as before:
         if before is not None:
-            return Reply(200, reply(before, [p.id for p in before], single=_is_single(body)))
+            return Reply(200, reply(before, [p.id for p in before], single=_is_single(body), task=predictor.task))
         request = predictor.contract.decode(body)
         predictions = predictor.predict(
             request, now_us=service.clock.now_us(), received_ns=received_ns, idempotency=name, body_digest=digest
@@ -75,7 +75,7 @@ def _logged(service: Service, predictions: Sequence[Prediction]) -> list[str]:
 
 def _answered(service: Service, predictions: Sequence[Prediction], ids: list[str], *, single: bool) -> Reply:
     service.metrics.observe(predictions[0].latency_us, predictions=len(ids))
-    return Reply(200, reply(predictions, ids, single=single))
+    return Reply(200, reply(predictions, ids, single=single, task=service.predictor.task))
 
 
 def _is_single(body: bytes) -> bool:
