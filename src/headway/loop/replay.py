@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from headway.query.parts import Part
     from headway.query.timeline import Aggregate, Timeline
 
-__all__ = ["replay"]
+__all__ = ["replay", "replay_example"]
 
 _FILE, _ORIGIN, _ROW, _HAPPENED, _KNOWN = "@file", "@from", "@row", "@happened", "@known"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (the engine's moments carry no zone; they are UTC)
@@ -70,13 +70,78 @@ def replay(
     shown
         So many rows of a window are listed, those that weigh most, and of these the newest, first.
     """
+    moment_us = prediction.predict_at_us
+    return _replayed(store, material, prediction.row, served, moment_us=moment_us, as_of_us=as_of_us, shown=shown)
+
+
+def replay_example(
+    store: Store,
+    material: Material,
+    key: Mapping[str, Any],
+    frozen: Mapping[str, float | str | None],
+    *,
+    moment_us: int,
+    as_of_us: int,
+    label_columns: Iterable[str] = (),
+    shown: int = 5,
+) -> tuple[tuple[SourceRow, ...], tuple[Derived, ...], tuple[Replayed, ...]]:
+    """Return the rows of the examples' source that have ``key``, and its features with the rows behind each.
+
+    Parameters
+    ----------
+    frozen
+        The features by name, as the dataset has them.
+    moment_us, as_of_us
+        When the example is predicted, and as of when its dataset was frozen.
+    label_columns
+        The columns of the row that the label is made of: they stand among its values.
+    """
+    relation = material.definitions.examples
+    _refuse_gone({relation.name: material.files[relation.name]})
+    with Database() as database:
+        asked = _Asked(database, material, material.files, as_of_us=as_of_us, shown=shown)
+        given = {
+            f"key{position}": _moment(value) if relation.kinds[name] == "time" and value is not None else value
+            for position, (name, value) in enumerate(key.items())
+        }
+        same = " AND ".join(f"{quote(name)} IS NOT DISTINCT FROM $key{i}" for i, name in enumerate(key))
+        found = database.table(f"SELECT * FROM {asked.relation(relation.name)} WHERE {same}", given).to_pylist()
+    if not found:
+        return (), (), ()
+    wanted = relation.closure(label_columns)
+    rows = tuple(
+        SourceRow(
+            file=(origin := asked.origin(row[_FILE], row[_ORIGIN])).file,
+            file_digest=origin.digest.partition("-")[0],
+            row=row[_ROW],
+            key={name: _plain(row[name]) for name in key},
+            happened_at=_text(_us(row[relation.source.time])) if row.get(relation.source.time) is not None else "",
+            known_at="",
+            values={name: _plain(row[name]) for name in relation.kinds if name in wanted},
+        )
+        for row in found
+    )
+    request = {field.name: _plain(found[0][field.name]) for field in material.definitions.request_fields}
+    return rows, *_replayed(store, material, request, frozen, moment_us=moment_us, as_of_us=as_of_us, shown=shown)
+
+
+def _replayed(
+    store: Store,
+    material: Material,
+    row: Mapping[str, Any],
+    served: Mapping[str, float | str | None],
+    *,
+    moment_us: int,
+    as_of_us: int,
+    shown: int,
+) -> tuple[tuple[Derived, ...], tuple[Replayed, ...]]:
     definitions = material.definitions
-    files = recent_files(store, material, since_us=prediction.predict_at_us - definitions.lag_us)
+    files = recent_files(store, material, since_us=moment_us - definitions.lag_us)
     _refuse_gone(files)
     with Database() as database:
         asked = _Asked(database, material, files, as_of_us=as_of_us, shown=shown)
-        joined = RowForm(definitions, asked).join(_as_asked(definitions, prediction.row))
-        values = _derived_values(database, asked.point_in_time, definitions, prediction.row)
+        joined = RowForm(definitions, asked).join(_as_asked(definitions, row))
+        values = _derived_values(database, asked.point_in_time, definitions, row)
         derived = tuple(
             Derived(
                 name=column.name,
