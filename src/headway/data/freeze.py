@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from headway.errors import DataError
 from headway.nouns.dataset import Dataset, SplitCount
 from headway.nouns.examples import Examples, FeatureColumn
+from headway.query.aim import DAY_OF_SPLIT
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from headway.nouns.brief import Split
     from headway.nouns.snapshot import Snapshot
+    from headway.nouns.task import Task
 
 __all__ = ["TableStore", "boundaries_us", "freeze", "load", "of_splits", "split_sql", "to_examples"]
 
@@ -98,7 +100,10 @@ def freeze(
         if lived is not None:
             table = database.create(_with_lived_sql(table, lived, definitions, since_us=since_us), prefix="lived")
         view = database.create(split_sql(table, definitions, boundaries_us(split)), prefix="split")
-        counts = _counts(database, view, split)
+        classes, unseen = _classes(database, view, definitions)
+        view = database.create(_shaped_sql(view, definitions, classes), prefix="shaped")
+        _check_labels(database, view, definitions)
+        counts = _counts(database, view, definitions)
         missing, stale = _gaps(database, view, definitions)
         digest = _write(database, view, definitions, store)
     return Dataset(
@@ -112,6 +117,9 @@ def freeze(
         missing=missing,
         stale=stale,
         table=digest,
+        task=definitions.aim.task,
+        classes=classes,
+        unseen=unseen,
     )
 
 
@@ -168,32 +176,98 @@ def _check_unique(database: Database, table: str, definitions: Definitions) -> N
         )
 
 
-def _counts(database: Database, view: str, split: Split) -> tuple[SplitCount, ...]:
-    # A label that is not there by now never came: void. What became known too late for its split is embargoed.
+def _classes(database: Database, view: str, definitions: Definitions) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the classes of the training period, sorted; and how many examples are of which other one."""
+    if definitions.aim.task != "category":
+        return (), {}
+    rows = database.rows(
+        f"SELECT {quote(LABEL)}, count(*), count(*) FILTER (WHERE \"@split\" = 'train' AND {_USABLE}) "
+        f"FROM {view} WHERE {quote(LABEL)} IS NOT NULL GROUP BY ALL ORDER BY 1"
+    )
+    classes = sorted(name for name, _, seen in rows if seen)
+    return tuple(classes), {name: count for name, count, seen in rows if not seen}
+
+
+def _shaped_sql(view: str, definitions: Definitions, classes: tuple[str, ...]) -> str:
+    """Return the examples with labels as numbers where they are classes, and with the groups that are ranked."""
+    aim = definitions.aim
+    if aim.task == "category":
+        listed = ", ".join(map(quote_text, classes))
+        position = f"CAST(list_position([{listed}]::VARCHAR[], {quote(LABEL)}) - 1 AS DOUBLE)"
+        return f"SELECT * REPLACE ({position} AS {quote(LABEL)}) FROM {view}"
+    if aim.task != "ranking":
+        return f"SELECT * FROM {view}"
+    columns = [
+        quote("@day") if name == DAY_OF_SPLIT and name not in definitions.examples.kinds else quote(name)
+        for name in aim.group
+    ]
+    there = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    return (
+        f"SELECT * REPLACE (CASE WHEN {there} THEN {quote(LABEL)} END AS {quote(LABEL)}), "
+        f'dense_rank() OVER (ORDER BY {", ".join(columns)}) - 1 AS "@group" FROM {view}'
+    )
+
+
+def _check_labels(database: Database, view: str, definitions: Definitions) -> None:
+    """Raise where nothing is to be learned from the labels, or a relevance is below nought."""
+    task, label = definitions.aim.task, quote(LABEL)
+    if task == "condition":
+        return
+    ((least, most, distinct),) = database.rows(
+        f"SELECT min({label}), max({label}), count(DISTINCT {label}) FROM {view} "
+        f"WHERE \"@split\" = 'train' AND {_USABLE}"
+    )
+    if distinct == 1:
+        raise DataError(
+            f"The label is the same for all examples of the train period: {least:g}."
+            if task != "category"
+            else "All examples of the train period are of one class.",
+            where="target.label",
+            hint="Look at the label, or widen the period.",
+        )
+    if task == "ranking" and least is not None and least < 0:
+        raise DataError(
+            f"A relevance is {least:g} (and the greatest {most:g}); it cannot be below 0.",
+            where="target.label",
+            hint="Rank by what is 0 for the irrelevant and more for what matters more.",
+        )
+
+
+_POSITIVE = {"condition": quote(LABEL), "category": "FALSE"}
+"""What counts as a case: a condition that holds, a number or a relevance above nought; of classes none is the one."""
+
+
+def _counts(database: Database, view: str, definitions: Definitions) -> tuple[SplitCount, ...]:
+    # A label that is not there by now never came: void; unless it is known that it is still to come: censored.
+    # What became known too late for its split is embargoed.
+    split, waiting = definitions.brief.split, f"coalesce({quote(CENSORED)}, FALSE)"
+    positive = _POSITIVE.get(definitions.aim.task, f"{quote(LABEL)} > 0")
     found = {
         row[0]: row[1:]
         for row in database.rows(
             f"""SELECT "@split", count(*) FILTER (WHERE {_USABLE}),
-                count(*) FILTER (WHERE {_USABLE} AND {quote(LABEL)}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL),
+                count(*) FILTER (WHERE {_USABLE} AND {positive}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
                 count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT {_USABLE}),
                 count(DISTINCT "@day") FILTER (WHERE {_USABLE}) FROM {view} GROUP BY "@split" """
         )
     }
     counts = tuple(
-        SplitCount(name=name, examples=n, positives=p, void=void, embargoed=late, days=days)  # type: ignore[arg-type]
+        SplitCount(name=name, examples=n, positives=p, void=void, censored=open_, embargoed=late, days=days)  # type: ignore[arg-type]
         for name in SPLITS
-        for n, p, void, late, days in [found.get(name, (0, 0, 0, 0, 0))]
+        for n, p, void, open_, late, days in [found.get(name, (0, 0, 0, 0, 0, 0))]
     )
     for count in counts:
         if count.name != "after":
-            _check_split(count, _days(split)[count.name])
+            _check_split(count, _days(split)[count.name], definitions.aim.task)
     return counts
 
 
-def _check_split(count: SplitCount, end: dt.date) -> None:
+def _check_split(count: SplitCount, end: dt.date, task: Task) -> None:
     if count.examples == 0:
         rest = [f"{count.void:,} have no label" if count.void else ""]
+        rest += [f"the horizon of {count.censored:,} was not over" if count.censored else ""]
         rest += [f"the label of {count.embargoed:,} became known too late" if count.embargoed else ""]
         because = "; ".join(part for part in rest if part)
         raise DataError(
@@ -201,7 +275,7 @@ def _check_split(count: SplitCount, end: dt.date) -> None:
             where=f"split.{count.name}_before",
             hint="Move the boundaries to where the data are, or look at label and label_known_at.",
         )
-    if count.positives in {0, count.examples}:
+    if task == "condition" and count.positives in {0, count.examples}:
         only = "true" if count.positives else "false"
         raise DataError(
             f"The label is {only} for all {count.examples:,} examples of the {count.name} period: there is nothing to "
@@ -224,6 +298,7 @@ def _gaps(database: Database, view: str, definitions: Definitions) -> tuple[dict
 
 
 def _write(database: Database, view: str, definitions: Definitions, store: TableStore) -> str:
+    group = ', "@group" AS "group"' if definitions.aim.task == "ranking" else ""
     names = [f"segment:{name}" for name in _segments(definitions)]
     names += [f"feature:{feature.name}" for feature in definitions.features]
     keys = [(quote(name), quote(f"key:{name}")) for name in definitions.examples.source.key]
@@ -231,7 +306,7 @@ def _write(database: Database, view: str, definitions: Definitions, store: Table
         SELECT "@split" AS split, epoch_us({quote(PREDICT_AT)}) AS predict_at,
                epoch_us({quote(KNOWN_AT)}) AS label_known_at, CAST({quote(LABEL)} AS DOUBLE) AS label, "@day" AS day,
                "@rule" AS rule, {", ".join(f"{name} AS {shown}" for name, shown in keys)}
-               {"".join(f", {quote(name)}" for name in names)}
+               {"".join(f", {quote(name)}" for name in names)}{group}
         FROM {view} WHERE {_USABLE} ORDER BY predict_at, {", ".join(shown for _, shown in keys)}
     """
     with tempfile.TemporaryDirectory(prefix="headway-") as folder:
@@ -290,4 +365,5 @@ def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:
         segments=part("segment:"),
         predict_at=table["predict_at"].to_numpy(),
         key=part("key:"),
+        group=table["group"].to_numpy().astype(np.int64) if "group" in table.column_names else None,
     )

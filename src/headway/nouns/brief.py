@@ -157,12 +157,56 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is predicted, when, and from when on the truth is known."""
 
-    examples: Annotated[Text, Meta(description="The source each of whose rows is one example.")]
-    predict_at: Annotated[Text, Meta(description="The moment of the prediction; nothing known later is used.")]
-    label: Annotated[Text, Meta(description="What is predicted: a condition.")]
-    label_known_at: Annotated[Text, Meta(description="The moment the label is known. Missing: void, and counted.")]
+    examples: Annotated[str, Meta(description="The source each of whose rows is one example.")] = ""
+    entities: Annotated[str, Meta(description="Or: the source whose entities are asked about again and again.")] = ""
+    entity: Annotated[
+        tuple[str, ...], Meta(description="The columns that name an entity; by default the key of that source.")
+    ] = ()
+    each: Annotated[str, Meta(description="How often each entity is asked about, e.g. '30 days'.")] = ""
+    starting: Annotated[dt.date | None, Meta(description="The day of the first question; or split.train_from.")] = None
+    zone: Annotated[str, Meta(description="The zone whose midnights the days of 'each' keep to.")] = "UTC"
+    among: Annotated[
+        str, Meta(description="Who is asked about, as known then: 'count(orders, interval 60 days) > 0'.")
+    ] = ""
+    predict_at: Annotated[
+        str, Meta(description="The moment of the prediction; nothing known later is used. Not with 'entities'.")
+    ] = ""
+    label: Annotated[
+        Text,
+        Meta(description="What is predicted: a condition, a number, a category; or an aggregate over the horizon."),
+    ]
+    label_known_at: Annotated[
+        str, Meta(description="The moment the label is known. Missing: void, and counted. Not with an aggregate.")
+    ] = ""
     act_on: Annotated[Text, Meta(description="What the action can carry: 'top 40 per day' or 'score > 0.6'.")]
-    horizon: Annotated[str, Meta(description="In words: how far ahead the label lies.")] = ""
+    horizon: Annotated[str, Meta(description="How far ahead the label looks, e.g. '14 days'; in words for a row's.")] = ""
+    delay: Annotated[
+        str, Meta(description="How long after the horizon its last rows may become known, e.g. '2 days'.")
+    ] = ""
+    match: Annotated[
+        tuple[str, ...] | dict[str, str],
+        Meta(description="Columns by which rows over the horizon are an example's; by default its key."),
+    ] = ()
+    rank_within: Annotated[
+        tuple[str, ...],
+        Meta(description="A ranking: the columns (or 'predict_at', 'day') within which examples are ranked."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in what follows: the moment of an entity's example, and when a label over a horizon is known."""
+        if self.entities and not self.predict_at:
+            msgspec.structs.force_setattr(self, "predict_at", "predict_at")
+        if self.horizon and not self.label_known_at:
+            msgspec.structs.force_setattr(self, "label_known_at", self.end)
+
+    @property
+    def end(self) -> str:
+        """The moment at which a label over the horizon is known, as an expression; empty where there is no length."""
+        try:
+            length = parse_span(self.horizon) + (parse_span(self.delay) if self.delay else 0)
+        except BriefError:
+            return ""
+        return f"{self.predict_at} + interval {length} us"
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

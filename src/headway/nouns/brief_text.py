@@ -262,15 +262,39 @@ def _check_names(brief: Brief) -> None:
                     f"{name!r} is not a name.", hint="Use letters, digits and _, not beginning with a digit."
                 )
                 raise _At(error, table, name)
-    if brief.target.examples not in brief.sources:
-        error = BriefError(
-            f"There is no source {brief.target.examples!r}.", hint=did_you_mean(brief.target.examples, brief.sources)
-        )
-        raise _At(error, "target", "examples")
+    _check_target(brief)
     for path, spec in _specs(brief):
         if spec.from_ and spec.from_ not in brief.sources:
             error = BriefError(f"There is no source {spec.from_!r}.", hint=did_you_mean(spec.from_, brief.sources))
             raise _At(error, *path)
+
+
+def _check_target(brief: Brief) -> None:
+    """Raise where the target does not say of what its examples are made, or says it twice."""
+    target = brief.target
+    if bool(target.examples) == bool(target.entities):
+        error = BriefError(
+            "The target says twice what its examples are."
+            if target.examples
+            else "The target does not say what its examples are.",
+            hint="Write examples = '…' for one a row; or entities = '…' and each = '30 days'.",
+        )
+        raise _At(error, "target", "examples" if target.examples else "")
+    field = "examples" if target.examples else "entities"
+    name = target.examples or target.entities
+    if name not in brief.sources:
+        raise _At(BriefError(f"There is no source {name!r}.", hint=did_you_mean(name, brief.sources)), "target", field)
+    if target.examples:
+        for unused in ("each", "entity", "starting"):
+            if getattr(target, unused):
+                hint = "Write entities = '…' instead of examples, or leave it out."
+                raise _At(BriefError(f"{unused!r} belongs to entities.", hint=hint), "target", unused)
+        if not target.predict_at:
+            hint = "Name the moment at which each row is predicted, such as 'opened_at'."
+            raise _At(BriefError("target needs 'predict_at'.", hint=hint), "target")
+    elif target.predict_at != "predict_at":
+        hint = "Leave out predict_at: each, starting and zone say when."
+        raise _At(BriefError("The moments of entities follow from 'each'.", hint=hint), "target", "predict_at")
 
 
 def _specs(brief: Brief) -> list[tuple[tuple[str, ...], FeatureSpec]]:
@@ -287,6 +311,7 @@ def _check_spans(brief: Brief) -> None:
         (brief.success.latency_p99, ("success", "latency_p99")),
         (brief.retrain.shadow, ("retrain", "shadow")),
     ]
+    spans += [(getattr(brief.target, name), ("target", name)) for name in ("each", "delay") if getattr(brief.target, name)]
     spans += [
         (text, (*path, field))
         for path, spec in _specs(brief)
@@ -327,7 +352,7 @@ def _check_split(brief: Brief) -> None:
                 hint="Each stretch of time needs at least a day.",
             )
             raise _At(error, "split", later)
-    zones: list[tuple[tuple[str, ...], str]] = [(("split", "zone"), split.zone)]
+    zones: list[tuple[tuple[str, ...], str]] = [(("split", "zone"), split.zone), (("target", "zone"), brief.target.zone)]
     zones += [(("sources", name, "zone"), source.zone) for name, source in brief.sources.items()]
     for path, zone in zones:
         try:

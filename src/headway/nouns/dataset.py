@@ -49,6 +49,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     task: Task = "condition"
     classes: tuple[str, ...] = ()
     """The names of the classes where the task is ``category``; a label is a position in it."""
+    unseen: dict[str, int] = {}
+    """Examples of classes that the training period never saw; they are void, having no position."""
 
     @property
     def digest(self) -> str:

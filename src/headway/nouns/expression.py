@@ -70,6 +70,7 @@ _GRAMMAR = r"""
     | atom
 ?atom: literal
     | NAME "(" [disjunction ("," disjunction)*] ")" -> call
+    | NAME "." NAME -> dotted
     | NAME -> column
     | QUOTED -> quoted
     | "(" disjunction ")"
@@ -185,6 +186,8 @@ def _build(node: Tree[Token] | Token) -> Expression:
     if rule in {"column", "quoted"}:
         name = str(parts[0])
         return Column(name if rule == "column" else name[1:-1].replace('""', '"'))
+    if rule == "dotted":
+        return Column(f"{parts[0]}.{parts[1]}")
     if rule == "call":
         return Call(str(parts[0]).lower(), tuple(_build(part) for part in parts[1:]))
     if rule in {"compare", "binary"}:

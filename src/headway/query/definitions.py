@@ -18,6 +18,7 @@ from headway.query.functions import Kind
 
 if TYPE_CHECKING:
     from headway.nouns.brief import Brief, Source
+    from headway.query.aim import Aim
     from headway.query.timeline import Timeline
 
 __all__ = [
@@ -39,7 +40,7 @@ PREDICT_AT = "predict_at"
 LOOK_AT = "@look_at"
 GREATEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 """What lies beyond, or is no number, is missing to the model."""
-OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void")
+OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void", "@censored", "@group")
 """What a table of examples holds beside the source's columns and the features."""
 
 Kinds = Mapping[str, Kind]
@@ -165,6 +166,7 @@ class Definitions:
     predict_at: Compiled
     label: Compiled
     label_known_at: Compiled
+    aim: Aim
     rule: Compiled | None
     examples_known: Compiled | None
     row_known: Mapping[str, Compiled]
@@ -172,8 +174,8 @@ class Definitions:
 
     @property
     def examples(self) -> Relation:
-        """The source each of whose rows is one example."""
-        return self.relations[self.brief.target.examples]
+        """The source each of whose rows is one example, or what stands for it where entities are asked about."""
+        return self.aim.examples
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -192,10 +194,13 @@ class Definitions:
         for timeline in (*self.timelines, *static):
             if timeline.source == name:
                 used |= {*timeline.theirs, *timeline.reads, *(column for column, _ in timeline.columns)}
+        used |= self.aim.reads(name)
         if name == self.examples.name:
             target = self.brief.target
             used |= {*self.carried, *self.row_known, *(mine for timeline in self.timelines for mine in timeline.mine)}
             used |= {column for feature in self.features for column in feature.row_columns}
+            used |= {column for timeline in (*self.aim.outcome, *self.aim.eligible) for column in timeline.mine}
+            used |= {*self.aim.among_columns, *self.aim.group}
             for text in (target.predict_at, target.label, target.label_known_at):
                 used |= columns_of(parse(text))
         used |= {column for name in used & set(relation.known) for column in columns_of(relation.known[name])}

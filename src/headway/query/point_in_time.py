@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.nouns.clock import format_moment
+from headway.query.aim import cut_offs_us
 from headway.query.compile import quote
 from headway.query.database import EngineError
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headway.query.database import Database
+    from headway.query.aim import Aim
     from headway.query.timeline import Timeline
 
-__all__ = ["KNOWN_AT", "LABEL", "PointInTime", "moment_sql"]
+__all__ = ["CENSORED", "KNOWN_AT", "LABEL", "PointInTime", "moment_sql"]
 
 LABEL = "@label"
 KNOWN_AT = "@label_known_at"
+CENSORED = "@censored"
 _FILE = "@file"
+_FOR_EVER_US = 2**62
+_LABEL_TYPES = {"condition": "BOOLEAN", "category": "VARCHAR", "number": "DOUBLE", "ranking": "DOUBLE"}
 
 
 def _once_sql(relation: Relation, text: str) -> str:
@@ -195,7 +200,7 @@ class PointInTime:
         """
         definitions = self._definitions
         relation = definitions.examples
-        rows = self.table(relation.name) if source is None else f"({self.relation_sql(relation, source)})"
+        rows = f"({self.relation_sql(relation, source)})" if source is not None else self._rows(as_of_us)
         moment = "@predicted"
         timed = f"(SELECT *, {definitions.predict_at.sql} AS {quote(moment)} FROM {rows})"
         bounds = [f"{quote(moment)} IS NOT NULL", f"{quote(moment)} <= {moment_sql(as_of_us)}"]
@@ -203,31 +208,104 @@ class PointInTime:
         bounds += [] if until_us is None else [f"{quote(moment)} < {moment_sql(until_us)}"]
         chosen = f"{timed} WHERE {' AND '.join(bounds)}"
         if source is None:
+            chosen = self._eligible(chosen, moment)
             self._refuse_future(chosen, moment)
         with _explained("target"):
             current = self._database.create(self._base_sql(chosen, moment, as_of_us, keep), prefix="examples")
+            if definitions.aim.outcome and source is None:
+                current = self._labelled(current, as_of_us)
         return self._joined(current, keep)
 
     def _base_sql(self, chosen: str, moment: str, as_of_us: int, keep: Sequence[str]) -> str:
         definitions = self._definitions
-        known, label = definitions.label_known_at.sql, definitions.label.sql
+        known, aim = definitions.label_known_at.sql, definitions.aim
+        # A label over a horizon is joined afterwards, by the key that stands here.
+        label = f"CAST(NULL AS {_LABEL_TYPES[aim.task]})" if aim.outcome else _label_sql(aim)
+        settled = "FALSE" if aim.settled is None else f"({known} > {moment_sql(as_of_us)} AND {aim.settled.sql} <= {moment_sql(as_of_us)})"
         columns = {*definitions.carried, *(name for timeline in definitions.timelines for name in timeline.mine)}
         columns |= {column for feature in definitions.features for column in feature.row_columns}
-        columns |= set(keep)
+        columns |= set(keep) | {column for timeline in aim.outcome for column in timeline.mine}
+        columns |= set(aim.group) & set(definitions.examples.kinds)
         columns -= {PREDICT_AT}
         return f"""
             SELECT {"".join(f"{quote(column)}, " for column in sorted(columns))}
                    {quote(moment)} AS {quote(PREDICT_AT)},
                    {quote(moment)} - to_microseconds({definitions.lag_us}::BIGINT) AS {quote(LOOK_AT)},
                    {known} AS {quote(KNOWN_AT)},
-                   CASE WHEN {known} <= {moment_sql(as_of_us)} THEN {label} END AS {quote(LABEL)}
+                   CASE WHEN {known} <= {moment_sql(as_of_us)} THEN {label} END AS {quote(LABEL)},
+                   coalesce({settled}, FALSE) AS {quote(CENSORED)}
             FROM {chosen}
         """
+
+    def _rows(self, as_of_us: int) -> str:
+        """Return the rows that examples are made of: a source's, or every entity at every cut-off it was known at."""
+        aim = self._definitions.aim
+        if aim.cadence is None:
+            return self.table(aim.examples.name)
+        import pyarrow as pa
+
+        cadence = aim.cadence
+        until_us = min(as_of_us, self._end_us(as_of_us))
+        moments = self._database.register(pa.table({"us": pa.array(cut_offs_us(cadence, until_us=until_us), pa.int64())}))
+        names = ", ".join(map(quote, cadence.entity))
+        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in cadence.entity)
+        since = cadence.known or "TIMESTAMP '-infinity'"
+        entities = (
+            f'SELECT {names}, min({since}) AS "@since" FROM {self.table(cadence.source)} WHERE {there} GROUP BY {names}'
+        )
+        return (
+            f"(SELECT {names}, make_timestamp(us) AS {quote(PREDICT_AT)} FROM ({entities}) e "
+            f'JOIN {moments} m ON e."@since" <= make_timestamp(m.us))'
+        )
+
+    def _end_us(self, as_of_us: int) -> int:
+        """Return up to when the sources that the label counts have been read: what they do not have yet is no nought."""
+        ends = [as_of_us]
+        for timeline in self._definitions.aim.outcome:
+            ((last,),) = self._database.rows(
+                f"SELECT epoch_us(max({timeline.known})) FROM {self.table(timeline.source)} "
+                f"WHERE {timeline.known} <= {moment_sql(as_of_us)}"
+            )
+            ends.append(-(2**62) if last is None else int(last))
+        return min(ends)
+
+    def _eligible(self, chosen: str, moment: str) -> str:
+        """Return those of the examples that ``among`` allows, by what was known at each one's own moment."""
+        aim = self._definitions.aim
+        if aim.among is None:
+            return chosen
+        text = f"(SELECT * FROM {chosen})"
+        for timeline in aim.eligible:
+            text = f"({timeline.join_sql(text, self.steps(timeline), moment=moment, look_at=moment)})"
+        hidden = ", ".join(quote(name) for timeline in aim.eligible for name, _ in timeline.outputs)
+        shown = f"* EXCLUDE ({hidden})" if hidden else "*"
+        with _explained("target.among"):
+            return f"{self._database.create(f'SELECT {shown} FROM {text} WHERE {aim.among.sql}', prefix='asked')} WHERE TRUE"
+
+    def _labelled(self, current: str, as_of_us: int) -> str:
+        """Return the examples with their labels over the horizon: the aggregates of that length, as of its end."""
+        aim, known = self._definitions.aim, quote(KNOWN_AT)
+        end = moment_sql(self._end_us(as_of_us))
+        text = f"(SELECT * FROM {current})"
+        for timeline in aim.outcome:
+            text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=KNOWN_AT)})"
+        named = {column for timeline in aim.outcome for column in timeline.mine}
+        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in sorted(named)) or "TRUE"
+        hidden = [LABEL, CENSORED, *(name for timeline in aim.outcome for name, _ in timeline.outputs)]
+        table = self._database.create(
+            f"SELECT * EXCLUDE ({', '.join(map(quote, hidden))}), "
+            f"CASE WHEN {known} <= {end} AND {there} THEN {_label_sql(aim)} END AS {quote(LABEL)}, "
+            f"{known} > {end} AS {quote(CENSORED)} FROM {text}",
+            prefix="labelled",
+        )
+        self._database.drop(current)
+        return table
 
     def _joined(self, current: str, keep: Sequence[str]) -> str:
         """Return the examples with all features: each computed as soon as what it needs is there."""
         definitions = self._definitions
-        lasting = {*definitions.carried, *keep, PREDICT_AT, KNOWN_AT, LABEL}
+        lasting = {*definitions.carried, *keep, PREDICT_AT, KNOWN_AT, LABEL, CENSORED}
+        lasting |= set(definitions.aim.group) & set(definitions.examples.kinds)
         waiting = list(definitions.features)
         held: set[str] = set()  # what look-ups have given, and features still wait for
         done: list[str] = []
@@ -318,6 +396,8 @@ class PointInTime:
     def last_moment_us(self) -> int:
         """Return the last moment at which an example is predicted or its label becomes known."""
         definitions = self._definitions
+        if definitions.aim.outcome:
+            return max(0, self._end_us(_FOR_EVER_US))
         moments = f"greatest({definitions.predict_at.sql}, {definitions.label_known_at.sql})"
         ((last,),) = self._database.rows(
             f"SELECT epoch_us(max({moments})) FROM {self.table(definitions.examples.name)}"
@@ -341,6 +421,14 @@ class PointInTime:
             for column, kind in self._definitions.relations[name].raw.items()
         )
         return f"(SELECT {columns} WHERE FALSE)"
+
+
+def _label_sql(aim: Aim) -> str:
+    """Return the engine's text of a label as examples hold it; a number that is none is missing."""
+    if aim.task in {"condition", "category"}:
+        return aim.label.sql
+    number = f"CAST({aim.label.sql} AS DOUBLE)"
+    return f"(CASE WHEN isfinite({number}) THEN {number} END)"
 
 
 def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:

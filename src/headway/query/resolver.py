@@ -15,6 +15,7 @@ from headway.errors import BriefError, ExpressionError, did_you_mean
 from headway.nouns.brief import FeatureSpec
 from headway.nouns.expression import Column, columns_of, parse, rename
 from headway.nouns.span import parse_span
+from headway.query.aim import resolve_aim
 from headway.query.cleaning import cleaned
 from headway.query.compile import Compiled, Scope, compile_expression
 from headway.query.definitions import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.nouns.cleaning import Clean
     from headway.nouns.expression import Expression
+    from headway.query.aim import Aim
     from headway.query.compile import Row, RowForm
     from headway.query.definitions import Kinds
     from headway.query.functions import Kind
@@ -54,22 +56,16 @@ class Resolver:
         self.raw = raw
         self.relations: dict[str, Relation] = {}
         self.resolving: list[str] = []
+        self.aim: Aim
         self.looking = LookUps(self._relation)
 
     def resolve(self) -> Definitions:
         """Return the definitions."""
         for name in self.brief.sources:
             self._relation(name)
-        target, examples = self.brief.target, self.relations[self.brief.target.examples]
-        predict_at = compile_moment(target.predict_at, examples.scope(), "target.predict_at")
-        label = compile_text(target.label, examples.scope(), "target.label")
-        if label.kind != "bool":
-            raise BriefError(
-                f"label = {target.label!r} is a {label.kind}, and a condition is wanted.",
-                where="target.label",
-                hint="Write a condition such as 'arr_delay > 30'.",
-            )
-        known_at = compile_moment(target.label_known_at, examples.scope(), "target.label_known_at")
+        target = self.brief.target
+        aim = resolve_aim(target, self.relations, self.looking, train_from=self.brief.split.train_from)
+        examples, self.aim = aim.examples, aim
         features = self._features(examples)
         self._check_columns(examples)
         known = examples.known.get("*")
@@ -79,9 +75,10 @@ class Resolver:
             relations=self.relations,
             timelines=timelines,
             features=features,
-            predict_at=predict_at,
-            label=label,
-            label_known_at=known_at,
+            predict_at=aim.predict_at,
+            label=aim.label,
+            label_known_at=aim.label_known_at,
+            aim=aim,
             rule=self._rule(features),
             examples_known=compile_expression(known, examples.scope()) if known is not None else None,
             row_known=self._row_known(examples, features),
@@ -99,6 +96,7 @@ class Resolver:
         columns |= {column for feature in features for timeline in feature.timelines for column in timeline.mine}
         # Where nothing says when the moment itself is known, it is taken to be known when it comes.
         columns |= columns_of(parse(self.brief.target.predict_at)) & set(examples.known)
+        columns |= self.aim.among_columns
         return {column: compile_expression(examples.known[column], examples.scope()) for column in sorted(columns)}
 
     # -- sources
@@ -333,6 +331,13 @@ class Resolver:
             elif timeline.shape == "window":
                 used |= set(timeline.reads)
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
+        entities = self.brief.target.entities
+        if entities:  # what stands for their rows is made of them, and of the cadence
+            found = {
+                (entities if source == examples.name else source, column)
+                for source, column in found
+                if (source, column) != (examples.name, PREDICT_AT)
+            }
         return tuple(sorted(found))
 
     def _joined(self, features: tuple[Feature, ...]) -> list[Timeline]:
