@@ -62,3 +62,23 @@ def test_a_source_without_a_contract_says_how_to_get_one(read):
         read.data.contract(SOURCE)
     with pytest.raises(NotFound, match="Did you mean 'deliveries'"):
         read.data.contract("deliverys")
+
+
+@pytest.mark.parametrize(("word", "taken"), [("block", False), ("warn", True), ("", True)])
+def test_a_part_that_breaks_its_contract_is_taken_only_where_the_brief_lets_it(begun, word, taken):
+    """With 'block' the version before stays in force, today and when asked again; otherwise the new one is taken."""
+    brief = begun.folder / "headway.toml"
+    text = brief.read_text()
+    if word:
+        head = f"[sources.{SOURCE}]\n"
+        assert head in text
+        brief.write_text(text.replace(head, f'{head}contract = "{word}"\n'))
+    before = begun.material().snapshots[SOURCE]
+    header, *lines = _file(begun).read_text().splitlines()
+    columns = header.split(",")
+    number = next(c.name for c in before.columns if c.kind in {"int", "float"} and c.name not in before.columns[0].name)
+    at = columns.index(number)
+    broken = [",".join("-99999999" if i == at else v for i, v in enumerate(line.split(","))) for line in lines]
+    (_file(begun).parent / "zz.csv").write_text("\n".join([header, *broken]) + "\n")
+    assert (begun.material().snapshots[SOURCE].digest != before.digest) is taken
+    assert (begun.material().snapshots[SOURCE].digest != before.digest) is taken

@@ -6,10 +6,11 @@ so that whoever infers anew knows which fields a person has edited.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from headway.nouns.profile import Reference
     from headway.nouns.snapshot import Snapshot
 
-__all__ = ["Held", "check_contract", "infer_contract", "read_contract"]
+__all__ = ["Held", "check_contract", "infer_contract", "keeps_contract", "read_contract"]
 
 _FOLDER = "contracts"
 
@@ -109,6 +110,41 @@ def check_contract(store: Store, brief: Brief, name: str, file: str | os.PathLik
         part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
         results = check_part(database, relation, part, contract=contract, reference=reference, now_us=store.now_us())
     return Held(source=name, delivered=str(file), contract=contract.digest, rows=part.rows, results=tuple(results))
+
+
+def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot, found: Snapshot) -> bool:
+    """Return whether a new version may come into force; what was found is kept in the ledger and said once.
+
+    Of a source with time the new segments are looked at, of another one the whole. A source without a contract's file
+    is held against the contract that the version in force suggests.
+    """
+    source = brief.sources[name]
+    path, _ = _paths(store, name)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    written = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def held() -> dict[str, Any]:
+        with Database() as database:
+            reference = _reference(store, database, source, previous)
+            contract = contract_of(text, where=str(path)) if text else infer(name, reference)
+            known = {segment.blob for segment in previous.segments}
+            new = tuple(segment for segment in found.segments if segment.blob not in known)
+            looked = msgspec.structs.replace(found, segments=new) if reference.time and new else found
+            relation = f"({parts_sql(parts_of(looked, store.blobs))})"
+            part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
+            results = check_part(
+                database, relation, part, contract=contract, reference=reference, now_us=store.now_us()
+            )
+        return {"failed": [result.words for result in results if result.state == "failed"]}
+
+    key = f"contract:{written}:{previous.digest}:{found.digest}"
+    failed = store.remembered(key, f"contract {name}", held)["failed"]
+    if not failed:
+        return True
+    blocks = source.contract == "block"
+    then = "the version before stays in force" if blocks else "taken all the same"
+    store.progress.advance("read sources", 0, note=f"{name} breaks its contract ({failed[0]}); {then}")
+    return not blocks
 
 
 def _source(brief: Brief, name: str) -> Source:

@@ -87,8 +87,9 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     finally:
         # Ctrl-C must not wait for a file that takes minutes; nothing of it is recorded.
         pool.shutdown(wait=False, cancel_futures=True)
-    for name, snapshot in read.items():
-        snapshots[name], previous = snapshot, before[name]
+    for name, found in read.items():
+        snapshot, previous = _agreed(store, brief, name, found, before[name]), before[name]
+        snapshots[name] = snapshot
         if previous is not None and snapshot == previous:
             continue
         # The same rows in other files are the same version, in a manifest that knows those files.
@@ -107,6 +108,15 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     if events:
         store.record(*events)
     return material_of(store, brief, snapshots)
+
+
+def _agreed(store: Store, brief: Brief, name: str, found: Snapshot, previous: Snapshot | None) -> Snapshot:
+    """Return the version in force: what was found, or the one before where that broke a contract that blocks."""
+    if not brief.sources[name].contract or previous is None or found.digest == previous.digest:
+        return found
+    from headway.loop.contracts import keeps_contract  # most projects have none
+
+    return found if keeps_contract(store, brief, name, previous=previous, found=found) else previous
 
 
 def _last_snapshot(store: Store, name: str) -> Snapshot | None:
@@ -174,8 +184,7 @@ def _kinds_of(columns: _Columns) -> dict[str, dict[str, Kind]]:
 @lru_cache(maxsize=8)
 def _resolved(brief: bytes, columns: _Columns) -> Definitions:
     """Return resolved definitions; a round of tending asks for the same again and again."""
-    kinds = {name: {column: cast("Kind", kind) for column, kind in pairs} for name, pairs in columns}
-    return resolve(msgspec.json.decode(brief, type=Brief), kinds)
+    return resolve(msgspec.json.decode(brief, type=Brief), _kinds_of(columns))
 
 
 def last_events_us(store: Store, material: Material, name: str) -> list[int | None]:

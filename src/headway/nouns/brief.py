@@ -147,6 +147,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     derive: Annotated[
         dict[str, str | FeatureSpec], Meta(description="Columns computed from the row, in this order.")
     ] = {}
+    contract: Annotated[
+        Literal["", "warn", "block"],
+        Meta(description="What a new part that breaks contracts/SOURCE.json does: 'block' keeps the version before."),
+    ] = ""
     licence: Annotated[str, Meta(description="Under what terms the data may be used.")] = ""
     owner: Annotated[str, Meta(description="Who answers for the data.")] = ""
     access: Annotated[str, Meta(description="By whose permission they are read, and who else may see them.")] = ""
