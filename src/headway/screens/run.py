@@ -115,7 +115,7 @@ def _scores(page: Page, verdict: dict[str, Any]) -> None:
     rule = verdict["rule_name"] or "no skill"
     page.section(
         "On the test period",
-        f"{verdict['examples']:,} examples, {verdict['positives']:,} of them true, on {verdict['days']} days",
+        f"{verdict['examples']:,} examples{_true(verdict)}, on {verdict['days']} days",
     )
     page.table(
         ["", "model", f"rule: {rule}", "difference"],
@@ -141,12 +141,25 @@ def _scores(page: Page, verdict: dict[str, Any]) -> None:
             ("acted on", f"{worth['acted_per_day']:.1f} a day{hit}"),
             ("net per month", f"{money_interval(worth['monthly_net'], currency)}, against {worth['counterfactual']}"),
             ("paid back", _payback(worth["payback"]["months"])),
-            ("ROC AUC", interval(verdict["roc_auc"])),
-            ("base rate", f"{verdict['base_rate']:.1%}"),
+            *_about(verdict),
         ]
     )
     if worth["gain"] is not None and worth["gain"]["low"] <= 0 < worth["gain"]["high"]:
         page.words(f"The gain of {money(worth['gain']['value'], currency)} a day may be chance.", tone="warn", indent=2)
+
+
+def _true(verdict: dict[str, Any]) -> str:
+    return f", {verdict['positives']:,} of them true" if verdict.get("task", "condition") == "condition" else ""
+
+
+def _about(verdict: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return what is said of this kind of target: of a condition its rate, of a number where labels lie."""
+    if verdict["roc_auc"] is not None:
+        return [("ROC AUC", interval(verdict["roc_auc"])), ("base rate", f"{verdict['base_rate']:.1%}")]
+    if verdict.get("residuals"):
+        bias = interval(verdict["residuals"]["bias"])
+        return [("mean label", f"{verdict['base_rate']:.4g}"), ("bias", f"labels lie {bias} above the predictions")]
+    return []
 
 
 def _gates(page: Page, verdict: dict[str, Any]) -> None:
@@ -178,14 +191,15 @@ def _segments(page: Page, verdict: dict[str, Any]) -> None:
     if not below:
         return
     page.table(
-        ["segment", "examples", "ROC AUC", "rule's", "why"],
+        ["segment", "examples", "ROC AUC" if verdict["roc_auc"] else "skill", "rule's", "why"],
         [
             [
                 (f"{segment['column']} = {segment['value']}", "warn"),
                 f"{segment['examples']:,}",
-                interval(segment["roc_auc"]),
+                interval(segment["roc_auc"] or segment.get("skill")),
                 "-" if segment["rule_roc_auc"] is None else f"{segment['rule_roc_auc']:.3f}",
-                "ranks worse than today's rule" if segment["harmed"] else "ranks worse than elsewhere",
+                ("ranks" if verdict["roc_auc"] else "does")
+                + (" worse than today's rule" if segment["harmed"] else " worse than elsewhere"),
             ]
             for segment in below[:_SHOWN_SEGMENTS]
         ],

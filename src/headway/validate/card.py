@@ -101,6 +101,7 @@ def card(brief: Brief, verdict: Verdict, facts: CardFacts) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "segments": shown["segments"],
         "calibration": shown["calibration"],
+        "residuals": shown["residuals"],
         "latency": shown["latency"],
         "limits": _limits(brief, verdict, facts),
         "data": {
@@ -164,11 +165,10 @@ def _summary(brief: Brief, verdict: Verdict) -> list[str]:
         _money(verdict),
         (
             f"On {verdict.examples:,} cases of {verdict.days} days that it had never seen, its {named} is "
-            f"{verdict.score}; {against} has {verdict.rule_score}. "
-            f"{verdict.base_rate:.1%} of these cases were positive."
+            f"{verdict.score}; {against} has {verdict.rule_score}.{_rate(verdict)}"
         ),
     ]
-    if hit := verdict.money.hit_rate:
+    if (hit := verdict.money.hit_rate) and verdict.roc_auc is not None:
         said.append(
             f"Acting on '{brief.target.act_on}', {hit:.0%} of the actions were right; "
             f"picking at random, {verdict.base_rate:.0%} would have been."
@@ -177,6 +177,12 @@ def _summary(brief: Brief, verdict: Verdict) -> list[str]:
         tested = sum(not segment.too_few for segment in verdict.segments)
         said.append(f"Segments clearly served worse: {names(below)} (of {tested} that are large enough to say).")
     return said
+
+
+def _rate(verdict: Verdict) -> str:
+    if verdict.task == "number":
+        return f" The label is {verdict.base_rate:.4g} on average."
+    return f" {verdict.base_rate:.1%} of these cases were positive." if verdict.roc_auc is not None else ""
 
 
 def _money(verdict: Verdict) -> str:
@@ -270,19 +276,35 @@ who looks at it {{ brief.decision.review | cell }}{% endif %}.
 {% if verdict.segments %}
 ## Segments
 
+{% if verdict.roc_auc %}
 Ranking quality (ROC AUC, which does not depend on how frequent positives are) is what segments are compared by.
+{% else %}Segments are compared by a figure that does not move with their own spread.
+{% endif %}
 
 | segment | cases | positives | predicted | {{ verdict.metric | metric_words }} | ROC AUC | rule's | finding |
 |---|---:|---:|---:|---|---|---:|---|
 {% for segment in verdict.segments %}
 | {{ segment.name | cell }} | {{ "{:,}".format(segment.examples) }} | {{ "{:,}".format(segment.positives) }} | \
 {{ "{:,.0f}".format(segment.expected_positives) }} | {{ segment.score if segment.score else "" }} | \
-{{ segment.roc_auc if segment.roc_auc else "" }} | \
+{{ segment.roc_auc or segment.skill or "" }} | \
 {{ "%.3f" | format(segment.rule_roc_auc) if segment.rule_roc_auc is not none else "" }} | \
 {{ segment_state(segment) | cell }} |
 {% endfor %}
 
 {% endif %}
+{% if verdict.residuals %}
+## Where labels lie
+
+Above the predictions on average by {{ verdict.residuals.bias }} (0 is right).
+
+| predicted | labels above it by | cases |
+|---:|---|---:|
+{% for bin in verdict.residuals.bins %}
+| {{ "%.4g" | format(bin.predicted) }} | {{ bin.bias }} | {{ "{:,}".format(bin.examples) }} |
+{% endfor %}
+
+{% endif %}
+{% if verdict.calibration %}
 ## Calibration
 
 Observed over expected positives: {{ verdict.calibration.observed_over_expected }}. \
@@ -296,6 +318,7 @@ Expected calibration error: {{ "%.4f" | format(verdict.calibration.error) }}.
 | {{ "%.3f" | format(bin.predicted) }} | {{ bin.observed }} | {{ "{:,}".format(bin.examples) }} |
 {% endfor %}
 
+{% endif %}
 ## Target
 
 Label `{{ brief.target.label | code }}` of each row of `{{ brief.target.examples | code }}`, predicted at \
