@@ -17,7 +17,7 @@ __all__ = ["snapshots", "snapshots_of_a_large_table"]
 # A text file is read twice: once to see what every value of a column is, so that none is a surprise later.
 _BOUNDS = {"csv": 2.5, "parquet": 1.5}
 _ROWS = 1_000_000
-_LARGE_ROWS = 9_000_000  # about 1 GB as CSV
+_LARGE_ROWS = 12_500_000  # 1 GB as CSV
 _ROW_GROUP = 122_880
 
 # A table as they are: a key, names, categories, amounts, moments, flags; some of it missing.
