@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headway.deploy.batch import BatchReport
     from headway.engine.progress import Progress
     from headway.loop.gates import GateState
+    from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
     from headway.loop.project_data import ProjectData
     from headway.loop.sources import Material
     from headway.loop.store import Store
@@ -487,6 +488,27 @@ class Project:
         from headway.loop.trace import trace
 
         return trace(self.store, prediction)
+
+    def example_lineage(self, *key: str, run: str = "") -> ExampleLineage:
+        """Return the source rows of an example's label and features; its key's values in order, or NAME=VALUE."""
+        from headway.loop.lineage import example_lineage
+
+        columns = self.brief.sources[self.brief.target.examples].key
+        named = (each.partition("=") for each in key if "=" in each)
+        given = {name: value for name, _, value in named if name in columns} or dict(zip(columns, key, strict=False))
+        return example_lineage(self.store, given, run=run)
+
+    def column_lineage(self, name: str) -> ColumnLineage:
+        """Return what a feature or ``source.column`` comes from, and what uses it."""
+        from headway.loop.lineage import column_lineage
+
+        return column_lineage(self.material().definitions, name)
+
+    def snapshot_lineage(self, digest: str) -> SnapshotLineage:
+        """Return all that was built on a version of a source."""
+        from headway.loop.lineage import snapshot_lineage
+
+        return snapshot_lineage(self.store, digest)
 
     def status(self) -> dict[str, Any]:
         """Say how things stand, in figures that fit one screen."""

@@ -14,6 +14,7 @@ import click
 from headway.command import Asked, Ends, Headway, global_options, leave, opened, repeat, show, take_globals, watching
 from headway.data_cli import data
 from headway.errors import StoreCorrupt
+from headway.lineage_cli import lineage
 
 __all__ = [
     "check",
@@ -175,6 +176,7 @@ def run(asked: Asked, /) -> None:
 
 
 cli.add_command(data)
+cli.add_command(lineage)
 
 
 # -- Deploy

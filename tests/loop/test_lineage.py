@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+from headway.cli import cli
 from headway.data.freeze import load
 from headway.errors import NotFound
 from headway.loop.lineage import column_lineage, example_lineage, snapshot_lineage
@@ -37,6 +41,26 @@ def test_an_example_is_replayed_bit_for_bit_from_the_rows_that_are_listed(lived:
         assert (cells["late"] == "true") == bool(found.label) == row.values["late"]
         assert found.label_columns == ("deliveries.arrived", "deliveries.late")
         assert all(one.known_at <= f"{look.until}" for f in found.features for look in f.look_ups for one in look.rows)
+
+
+def test_the_project_and_the_command_line_say_the_same(lived: deliveries.Lived) -> None:
+    """Each of the three in Python, as JSON and as a screen."""
+    project = lived.project
+    asked = ["--project", str(project.folder)]
+    first = project.store.ledger.snapshots(source="depots")[0].snapshot
+    table = load(
+        project.store.blobs.path(project.store.get(str(project.store.ledger.runs()[-1].dataset), Dataset).table)
+    )
+    key = str(table["key:delivery"][0].as_py())
+    for words, found in (
+        (["example", key], project.example_lineage(f"delivery={key}")),
+        (["column", "busy_6h"], project.column_lineage("busy_6h")),
+        (["snapshot", first[:12]], project.snapshot_lineage(first)),
+    ):
+        said = CliRunner().invoke(cli, [*asked, "lineage", *words, "--json"])
+        assert json.loads(said.stdout) == json.loads(msgspec.json.encode(found))
+        shown = CliRunner().invoke(cli, [*asked, "lineage", *words])
+        assert words[1][:6] in shown.stdout
 
 
 def test_an_example_that_is_not_there_is_refused(lived: deliveries.Lived) -> None:
