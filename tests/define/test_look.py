@@ -214,3 +214,35 @@ def test_a_misspelt_file_brings_the_near_one_to_mind(tmp_path, write_orders):
     with pytest.raises(SourceError) as raised:
         look([tmp_path / "order.csv"], folder=tmp_path)
     assert raised.value.hint == "Did you mean 'orders.csv'?"
+
+
+def test_whatever_can_be_a_source_can_be_looked_at(tmp_path):
+    """The look reads as the Data stage will: the same columns and rows from a sheet, a database and packed text."""
+    import duckdb
+    import openpyxl
+    from pyarrow import feather
+
+    rows = [(number, f"c{number % 3}", number / 2) for number in range(60)]
+    book = openpyxl.Workbook()
+    for row in [("id", "c", "x"), *rows]:
+        book.active.append(row)
+    book.save(tmp_path / "sheet.xlsx")
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    feather.write_feather(pa.table(columns, names=["id", "c", "x"]), tmp_path / "f.arrow")
+    with duckdb.connect(str(tmp_path / "d.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS SELECT i AS id, 'c' || (i % 3) AS c, i / 2e0 AS x FROM range(60) AS r(i)")
+    text = "id,c,x\n" + "".join(f"{number},{c},{x}\n" for number, c, x in rows)
+    with pa.OSFile(str(tmp_path / "z.csv.zst"), "wb") as file, pa.CompressedOutputStream(file, "zstd") as packed:
+        packed.write(text.encode())
+    looks = look([tmp_path / name for name in ("sheet.xlsx", "f.arrow", "d.duckdb", "z.csv.zst")], folder=tmp_path)
+    assert [source.rows for source in looks.sources] == [60] * 4
+    kinds = [[(column.name, column.kind, column.distinct) for column in source.columns] for source in looks.sources]
+    assert kinds == [[("id", "int", 60), ("c", "text", 3), ("x", "float", 60)]] * 4
+
+
+def test_files_of_one_pattern_with_other_columns_are_named(tmp_path):
+    """Rather than what the engine would say of it."""
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "2.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(SourceError, match=r"2\.csv and 1\.csv differ in the column"):
+        look([f"{tmp_path}/*.csv"], folder=tmp_path)

@@ -54,7 +54,7 @@ def look(paths: Sequence[Path | str], *, folder: Path, rows: int = SAMPLED_ROWS)
     Parameters
     ----------
     paths
-        Files, patterns or folders; CSV, TSV, JSON lines, Parquet or SQLite, plain or packed with gzip or zip.
+        Files, patterns or folders, of any format that a source may have.
     folder
         Where the brief will stand.
     rows
@@ -70,7 +70,7 @@ def look(paths: Sequence[Path | str], *, folder: Path, rows: int = SAMPLED_ROWS)
     with Database() as database, opened(paths, folder=folder, database=database) as sources:
         seen = []
         for source in sources:
-            with explained(source.path):
+            with explained(source.path, source.path):
                 seen.append(_Sampled.take(source, database, rows))
         looks = [_look(sample) for sample in seen]
         tables = {sample.source.name: sample.table for sample in seen}
