@@ -88,3 +88,17 @@ def test_a_release_survives_being_written(project):
     assert back.digest == release.digest
     with pytest.raises(StoreCorrupt):
         Release.from_json(b'{"id": "r1"}')
+
+
+def test_a_number_is_answered_as_a_prediction():
+    """A score is what orders; a number is what is expected."""
+    import json
+
+    from headway.deploy.predictor import reply
+    from headway.nouns.prediction import Prediction
+
+    said = Prediction(
+        served_us=2, predict_at_us=0, release="r1", model="9f", score=47.5, act=True, key={}, row={}, features=()
+    )
+    answer = json.loads(reply([said], ["a"], single=True, task="number"))
+    assert (answer["prediction"], "score" in answer) == (47.5, False)

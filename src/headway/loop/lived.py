@@ -94,7 +94,7 @@ def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
         *segments,
         ("make_timestamp(p.predict_at_us)", PREDICT_AT),
         ("make_timestamp(o.known_us)", KNOWN_AT),
-        ("o.label = 1.0", LABEL),
+        ("o.label" if definitions.aim.task in {"number", "ranking"} else "o.label = 1.0", LABEL),
         *features,
     ]
     shown = ", ".join(f"{sql} AS {quote(name)}" for sql, name in columns)
