@@ -99,7 +99,7 @@ def test_a_ranking_says_who_is_ranked_against_whom(made) -> None:
 @pytest.mark.parametrize("label", [lambda _: 2.5, lambda _: "a"], ids=["number", "class"])
 def test_a_label_that_never_varies_is_refused(made, label) -> None:
     """There is nothing to learn."""
-    with pytest.raises(DataError, match="same for all|of one class"):
+    with pytest.raises(DataError, match=r"same for all|of one class"):
         made(label)
 
 

@@ -86,11 +86,10 @@ def _found(world, rows, options, as_of_us):
     files = {name: world.write(name, table) for name, table in rows.items()}
     with Database(threads=1) as database:
         table = PointInTime(database, definitions, files).examples(as_of_us=as_of_us)
-        found = database.rows(
+        return database.rows(
             'SELECT who, epoch_us(predict_at), "@label", "@censored", "feature:past" '
             f"FROM {table} ORDER BY who, predict_at"
         )
-    return found
 
 
 def _expected(rows, options, as_of_us):

@@ -183,7 +183,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str, Meta(description="The moment the label is known. Missing: void, and counted. Not with an aggregate.")
     ] = ""
     act_on: Annotated[Text, Meta(description="What the action can carry: 'top 40 per day' or 'score > 0.6'.")]
-    horizon: Annotated[str, Meta(description="How far ahead the label looks, e.g. '14 days'; in words for a row's.")] = ""
+    horizon: Annotated[str, Meta(description="How far ahead the label looks, '14 days'; in words for a row's.")] = ""
     delay: Annotated[
         str, Meta(description="How long after the horizon its last rows may become known, e.g. '2 days'.")
     ] = ""

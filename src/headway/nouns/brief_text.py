@@ -311,7 +311,8 @@ def _check_spans(brief: Brief) -> None:
         (brief.success.latency_p99, ("success", "latency_p99")),
         (brief.retrain.shadow, ("retrain", "shadow")),
     ]
-    spans += [(getattr(brief.target, name), ("target", name)) for name in ("each", "delay") if getattr(brief.target, name)]
+    given = [(getattr(brief.target, name), name) for name in ("each", "delay")]
+    spans += [(text, ("target", name)) for text, name in given if text]
     spans += [
         (text, (*path, field))
         for path, spec in _specs(brief)
@@ -352,7 +353,10 @@ def _check_split(brief: Brief) -> None:
                 hint="Each stretch of time needs at least a day.",
             )
             raise _At(error, "split", later)
-    zones: list[tuple[tuple[str, ...], str]] = [(("split", "zone"), split.zone), (("target", "zone"), brief.target.zone)]
+    zones: list[tuple[tuple[str, ...], str]] = [
+        (("split", "zone"), split.zone),
+        (("target", "zone"), brief.target.zone),
+    ]
     zones += [(("sources", name, "zone"), source.zone) for name, source in brief.sources.items()]
     for path, zone in zones:
         try:

@@ -204,9 +204,7 @@ def _cadence(target: Target, relations: Mapping[str, Relation], train_from: dt.d
             "Nothing says when the first examples are.", where="target.starting", hint="Write starting = 2024-01-01."
         )
     known = "" if theirs.static else _known_sql(theirs, entity)
-    return Cadence(
-        source=theirs.name, entity=entity, each_us=each, starting=starting, zone=target.zone, known=known
-    )
+    return Cadence(source=theirs.name, entity=entity, each_us=each, starting=starting, zone=target.zone, known=known)
 
 
 def _known_sql(theirs: Relation, entity: tuple[str, ...]) -> str:
@@ -260,13 +258,13 @@ def _label(
             raise BriefError(
                 f"label = {target.label!r} counts nothing, and an entity at a moment has no row of its own.",
                 where=where,
-                hint="Write an aggregate over a horizon: label = \"count(orders) = 0\", horizon = '90 days'.",
+                hint="Write an aggregate over a horizon: label = 'count(orders) = 0', horizon = '90 days'.",
             )
         if _is_span(target.horizon):
             raise BriefError(
                 f"label = {target.label!r} stands in the row and looks over no horizon.",
                 where="target.horizon",
-                hint="Leave out horizon, or count over it: \"count(orders) = 0\".",
+                hint="Leave out horizon, or count over it: 'count(orders) = 0'.",
             )
         return compile_at(written, examples.scope(), where), ()
     if not _is_span(target.horizon) or not parse_span(target.horizon):

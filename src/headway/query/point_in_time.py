@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from headway.query.database import Database
     from headway.query.aim import Aim
+    from headway.query.database import Database
     from headway.query.timeline import Timeline
 
 __all__ = ["CENSORED", "KNOWN_AT", "LABEL", "PointInTime", "moment_sql"]
@@ -221,7 +221,8 @@ class PointInTime:
         known, aim = definitions.label_known_at.sql, definitions.aim
         # A label over a horizon is joined afterwards, by the key that stands here.
         label = f"CAST(NULL AS {_LABEL_TYPES[aim.task]})" if aim.outcome else _label_sql(aim)
-        settled = "FALSE" if aim.settled is None else f"({known} > {moment_sql(as_of_us)} AND {aim.settled.sql} <= {moment_sql(as_of_us)})"
+        now = moment_sql(as_of_us)
+        settled = "FALSE" if aim.settled is None else f"({known} > {now} AND {aim.settled.sql} <= {now})"
         columns = {*definitions.carried, *(name for timeline in definitions.timelines for name in timeline.mine)}
         columns |= {column for feature in definitions.features for column in feature.row_columns}
         columns |= set(keep) | {column for timeline in aim.outcome for column in timeline.mine}
@@ -246,7 +247,8 @@ class PointInTime:
 
         cadence = aim.cadence
         until_us = min(as_of_us, self._end_us(as_of_us))
-        moments = self._database.register(pa.table({"us": pa.array(cut_offs_us(cadence, until_us=until_us), pa.int64())}))
+        cut_offs = pa.array(cut_offs_us(cadence, until_us=until_us), pa.int64())
+        moments = self._database.register(pa.table({"us": cut_offs}))
         names = ", ".join(map(quote, cadence.entity))
         there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in cadence.entity)
         since = cadence.known or "TIMESTAMP '-infinity'"
@@ -259,7 +261,7 @@ class PointInTime:
         )
 
     def _end_us(self, as_of_us: int) -> int:
-        """Return up to when the sources that the label counts have been read: what they do not have yet is no nought."""
+        """Return up to when the sources that the label counts reach: what they do not have yet is no nought."""
         ends = [as_of_us]
         for timeline in self._definitions.aim.outcome:
             ((last,),) = self._database.rows(
@@ -280,7 +282,8 @@ class PointInTime:
         hidden = ", ".join(quote(name) for timeline in aim.eligible for name, _ in timeline.outputs)
         shown = f"* EXCLUDE ({hidden})" if hidden else "*"
         with _explained("target.among"):
-            return f"{self._database.create(f'SELECT {shown} FROM {text} WHERE {aim.among.sql}', prefix='asked')} WHERE TRUE"
+            table = self._database.create(f"SELECT {shown} FROM {text} WHERE {aim.among.sql}", prefix="asked")
+        return f"{table} WHERE TRUE"
 
     def _labelled(self, current: str, as_of_us: int) -> str:
         """Return the examples with their labels over the horizon: the aggregates of that length, as of its end."""
