@@ -60,7 +60,7 @@ def test_what_is_counted_is_what_freezing_counts(airport, begin, late, known_at)
     assert facts.splits == frozen.splits
     assert facts.void > 0
     assert facts.labelled + facts.void + facts.unmatured == facts.examples
-    assert facts.void + facts.unmatured == sum(split.void for split in frozen.splits)
+    assert facts.void + facts.unmatured == sum(split.void + split.censored for split in frozen.splits)
     assert (facts.unmatured > 0) == (late < "2030")
     assert facts.split("train").embargoed > 0
 

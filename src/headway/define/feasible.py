@@ -21,7 +21,7 @@ from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
 
 if TYPE_CHECKING:
     import os
@@ -150,21 +150,24 @@ def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
 
 
 def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
-    # As freezing counts them: a label that is not there by now is void, one that came too late for its split embargoed.
+    # As freezing counts them: a label that is not there is void, or censored where it is known to be still to come; one
+    # that came too late for its split is embargoed.
+    waiting = f"coalesce({quote(CENSORED)}, FALSE)"
     found = {
         row[0]: row[1:]
         for row in database.rows(
             f"""SELECT "@split", count(*) FILTER (WHERE "@usable"),
                 count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
                 count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT "@usable"),
                 count(DISTINCT "@day") FILTER (WHERE "@usable") FROM {view} GROUP BY "@split" """
         )
     }
     return tuple(
-        SplitCount(name=name, examples=n, positives=p, void=void, embargoed=late, days=days)  # type: ignore[arg-type]
+        SplitCount(name=name, examples=n, positives=p, void=void, censored=open_, embargoed=late, days=days)  # type: ignore[arg-type]
         for name in _SPLITS
-        for n, p, void, late, days in [found.get(name, (0, 0, 0, 0, 0))]
+        for n, p, void, open_, late, days in [found.get(name, (0, 0, 0, 0, 0, 0))]
     )
 
 
