@@ -249,7 +249,7 @@ class _Experiment:
                 function=self.leaks,
                 inputs={"seed": brief.search.seed},
                 needs=("freeze",),
-                code=("headway.validate.leaks", "headway.nouns.metric"),
+                code=("headway.validate.disguise", "headway.validate.leaks", "headway.nouns.metric"),
             ),
             Step(
                 name="search",
