@@ -15,6 +15,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from bench import NotBuilt, Ratio
+from bench.contracts import contract
 from bench.demonstration import demonstration
 from bench.prediction import prediction
 from bench.preparation import preparation
@@ -36,6 +37,7 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "run": overhead,
     "unchanged": unchanged,
     "prediction": prediction,
+    "contract": contract,
     "reference": reference,
     "budget": overhead_of_a_whole_budget,
     "large": snapshots_of_a_large_table,
