@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from headway.loop.releases import quota_of, release_of
 from headway.loop.watched import rule_scores
-from headway.nouns.money import decide, decide_by_rule, worth_per_day
+from headway.nouns.calls import Calls
+from headway.nouns.money import decide, decide_by_rule, earned_per_day
 from headway.predictions.columns import to_table
 from headway.predictions.reader import Reader
 
@@ -133,18 +134,22 @@ def _fill_money(
 ) -> None:
     """Write what each ripe day was worth, its actions spent as in the test: the same budget for model and rule."""
     champion = store.ledger.champion()
-    act_on = quota_of(release_of(store, champion.release)) if champion is not None else None
     ripe = found.ripe
-    if act_on is None or not ripe.any():
+    if champion is None or not ripe.any():
         return
+    release = release_of(store, champion.release)
+    act_on = quota_of(release)
+    if release.task in {"category", "ranking"}:  # the log holds neither all classes nor the groups: no figure is given
+        return
+    calls = Calls(task=release.task, act_on=act_on, value=brief.value)
     of_ripe = np.isin(day, found.day[ripe])
     day = day[of_ripe]
     score, rule, label = (each[of_ripe] for each in (score, rule, label))
     acted = decide(score, day, act_on)
-    found.model[ripe] = worth_per_day(acted, label, day, brief.value, days=found.day[ripe])
+    found.model[ripe] = earned_per_day(acted, calls.paid(score, label, day), day, days=found.day[ripe])
     if np.isfinite(rule).any():
         by_rule = decide_by_rule(rule, day, act_on, acted=acted)
-        found.rule[ripe] = worth_per_day(by_rule, label, day, brief.value, days=found.day[ripe])
+        found.rule[ripe] = earned_per_day(by_rule, calls.paid(rule, label, day), day, days=found.day[ripe])
 
 
 def _log(store: Store, since_us: int | None) -> pa.Table:

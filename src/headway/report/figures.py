@@ -65,6 +65,8 @@ def figures_of(facts: Facts) -> dict[str, str]:
 
 def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
     brief, verdict = facts.brief, judged.verdict
+    if verdict.task != "condition":
+        return {}  # these pictures are of probabilities; the figures stand in the tables
     examples = test_examples(facts.store, judged.result.dataset)
     score = GraphScorer(facts.store.blobs.read(judged.result.tested_graph)).score(examples.features)
     rule = examples.rule if np.isfinite(examples.rule).any() else None
