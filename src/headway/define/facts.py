@@ -254,6 +254,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     worth: WorthBounds | None = None
     signal: Signal | None = None
     payoff: Payoff | None = None
+    task: str = "condition"
 
     @property
     def base_rate(self) -> float | None:

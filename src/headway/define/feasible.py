@@ -65,15 +65,22 @@ def gather(
     brief = definitions.brief
     with Database() as database:
         point_in_time = PointInTime(database, definitions, files)
-        rows = _count(database, point_in_time.table(definitions.examples.name))
+        cadence = definitions.aim.cadence
+        asked = definitions.examples.name if cadence is None else cadence.source
+        rows = _count(database, point_in_time.table(asked))
         table = point_in_time.examples(as_of_us=as_of_us, since_us=_start_us(brief.split))
         view = database.create(_marked_sql(table, definitions), prefix="marked")
-        totals = _totals(database, view, as_of_us)
-        signal, earned = _signal(database, view, definitions)
+        task = definitions.aim.task
+        # What counts as a case, as freezing counts it: of classes none is the one.
+        positive = {"condition": quote(LABEL), "category": "FALSE"}.get(task, f"{quote(LABEL)} > 0")
+        totals = _totals(database, view, as_of_us, positive)
+        yes_or_no = task == "condition"  # the quick models and their money know labels of yes and no
+        signal, earned = _signal(database, view, definitions) if yes_or_no else (None, None)
         return Facts(
             as_of_us=as_of_us,
+            task=task,
             rows=rows,
-            splits=_splits(database, view),
+            splits=_splits(database, view, positive),
             sources=tuple(
                 _source(
                     database, point_in_time.table(name), source, snapshot=snapshots[name], last_us=totals["last_us"]
@@ -83,7 +90,9 @@ def gather(
             features=_features(database, view, definitions, totals["examples"]),
             request=tuple(field.name for field in definitions.request_fields),
             looked_up=tuple(feature.name for feature in definitions.features if feature.timelines),
-            worth=_worth(database.table(_labelled_sql(view, definitions)), definitions) if totals["labelled"] else None,
+            worth=_worth(database.table(_labelled_sql(view, definitions)), definitions)
+            if yes_or_no and totals["labelled"]
+            else None,
             signal=signal,
             payoff=earned,
             **totals,
@@ -118,12 +127,12 @@ def _count(database: Database, table: str) -> int:
     return int(database.rows(f"SELECT count(*) FROM {table}")[0][0])
 
 
-def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
+def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict[str, Any]:
     label, known, moment = quote(LABEL), quote(KNOWN_AT), quote(PREDICT_AT)
     delay = f"epoch_us({known}) - epoch_us({moment})"
     (found,) = database.rows(
         f"""
-        SELECT count(*), count({label}), count(*) FILTER (WHERE {label}),
+        SELECT count(*), count({label}), count(*) FILTER (WHERE {positive}),
                count(*) FILTER (WHERE {label} IS NULL AND coalesce({known} <= {moment_sql(as_of_us)}, TRUE)),
                count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}),
                epoch_us(min({moment})), epoch_us(max({moment})),
@@ -149,7 +158,7 @@ def _totals(database: Database, view: str, as_of_us: int) -> dict[str, Any]:
     }
 
 
-def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
+def _splits(database: Database, view: str, positive: str) -> tuple[SplitCount, ...]:
     # As freezing counts them: a label that is not there is void, or censored where it is known to be still to come; one
     # that came too late for its split is embargoed.
     waiting = f"coalesce({quote(CENSORED)}, FALSE)"
@@ -157,7 +166,7 @@ def _splits(database: Database, view: str) -> tuple[SplitCount, ...]:
         row[0]: row[1:]
         for row in database.rows(
             f"""SELECT "@split", count(*) FILTER (WHERE "@usable"),
-                count(*) FILTER (WHERE "@usable" AND {quote(LABEL)}),
+                count(*) FILTER (WHERE "@usable" AND {positive}),
                 count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
                 count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
                 count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT "@usable"),

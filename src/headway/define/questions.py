@@ -215,7 +215,7 @@ def _unlearnable(facts: Facts) -> list[Gate]:
                     f"Move split.{split.name}_before.",
                 )
                 break
-            if split.positives in {0, split.examples}:
+            if facts.task == "condition" and split.positives in {0, split.examples}:
                 one = "true" if split.positives else "false"
                 why, todo = (
                     f"the label is {one} for every example of the {split.name} period.",
@@ -240,7 +240,7 @@ def _thin(facts: Facts) -> list[str]:
     doubts = [
         f"The {name} period has only {count} examples of the rarer class: its score will be vague."
         for name, count in rarer.items()
-        if name != "after" and 0 < count < LEAST_CASES
+        if facts.task == "condition" and name != "after" and 0 < count < LEAST_CASES
     ]
     if facts.examples and facts.void / facts.examples > MUCH_VOID:
         doubts.append(f"{_percent(facts.void / facts.examples)} of the examples are void: is label_known_at right?")
@@ -272,7 +272,8 @@ def _source_doubts(brief: Brief, facts: Facts) -> list[str]:
 
 def _signal_doubts(facts: Facts) -> list[str]:
     if facts.signal is None:
-        return ["Too few labelled examples to ask whether the features say anything."] if facts.labelled else []
+        asked = facts.labelled and facts.task == "condition"
+        return ["Too few labelled examples to ask whether the features say anything."] if asked else []
     return []
 
 
