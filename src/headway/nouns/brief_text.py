@@ -240,7 +240,8 @@ def _check(brief: Brief) -> None:
     _check_spans(brief)
     _check_split(brief)
     good, least = brief.success.good_enough, brief.success.minimum
-    lower_is_better = brief.success.metric in {"log_loss", "brier"}
+    errors = ("log_loss", "brier", "mae", "rmse", "poisson_deviance", "pinball_")
+    lower_is_better = brief.success.metric.startswith(errors)
     if (good > least) if lower_is_better else (least > good):
         worse, better = ("below", "above") if lower_is_better else ("above", "below")
         raise _At(
