@@ -493,7 +493,7 @@ class Project:
         """Return the source rows of an example's label and features; its key's values in order, or NAME=VALUE."""
         from headway.loop.lineage import example_lineage
 
-        columns = self.brief.sources[self.brief.target.examples].key
+        columns = self.brief.example_key
         named = (each.partition("=") for each in key if "=" in each)
         given = {name: value for name, _, value in named if name in columns} or dict(zip(columns, key, strict=False))
         return example_lineage(self.store, given, run=run)

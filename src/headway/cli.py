@@ -21,6 +21,7 @@ __all__ = [
     "cli",
     "demo",
     "deploy",
+    "features",
     "findings",
     "gates",
     "history",

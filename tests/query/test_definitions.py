@@ -179,7 +179,12 @@ def test_a_feature_that_cannot_be_is_refused_by_name(fault) -> None:
 
 
 OTHERS = [
-    ('label = "returned"', 'label = "at"', "label = 'at' is a time; a condition, a number or a category", "target.label"),
+    (
+        'label = "returned"',
+        'label = "at"',
+        "label = 'at' is a time; a condition, a number or a category",
+        "target.label",
+    ),
     ('label = "returned"', 'label = "retruned"', "source 'orders' has no column 'retruned'", "target.label"),
     ('predict_at = "at"', 'predict_at = "id"', "'id' is a int, and a moment is wanted", "target.predict_at"),
     ('label_known_at = "back"', 'label_known_at = "bakc"', "has no column 'bakc'", "target.label_known_at"),

@@ -66,8 +66,8 @@ def gather(
     with Database() as database:
         point_in_time = PointInTime(database, definitions, files)
         cadence = definitions.aim.cadence
-        asked = definitions.examples.name if cadence is None else cadence.source
-        rows = _count(database, point_in_time.table(asked))
+        whence = definitions.examples.name if cadence is None else cadence.source
+        rows = _count(database, point_in_time.table(whence))
         table = point_in_time.examples(as_of_us=as_of_us, since_us=_start_us(brief.split))
         view = database.create(_marked_sql(table, definitions), prefix="marked")
         task = definitions.aim.task

@@ -253,7 +253,7 @@ class _Work:
         told = {**prediction.row, **prediction.key}
         if columns and all(column in told and _same(told[column], value) for column, value in columns.items()):
             return True
-        names = self.brief.sources[self.brief.target.examples].key
+        names = self.brief.example_key
         if not self.keys or not set(names) <= set(prediction.key):
             return False
         moments = self.moments
@@ -363,7 +363,7 @@ class _Work:
                 text, found = keys_sql(mine, prefix=f"a{len(texts)}_")
                 texts.append(f"({text})")
                 values |= found
-        keys = [_called(column, types) for column in self.brief.sources[self.brief.target.examples].key]
+        keys = [_called(column, types) for column in self.brief.example_key]
         if self.keys and "" not in keys:
             mine_sql = ", ".join(
                 f"epoch_us({quote(name)})" if pa.types.is_timestamp(types[name]) else quote(name) for name in keys

@@ -80,7 +80,7 @@ def receive(
     if not rows:
         raise OutcomeError("There are no outcomes in it.", where=where, hint="One row per outcome is wanted.")
     named = next((name for name in _IDS if name in rows[0]), "")
-    key = brief.sources[brief.target.examples].key
+    key = brief.example_key
     if not named and not all(column in rows[0] for column in key):
         raise OutcomeError(
             f"The rows have {', '.join(rows[0])}; nothing in them names a prediction.",

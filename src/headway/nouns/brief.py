@@ -345,6 +345,14 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retrain: Annotated[Retrain, Meta(description="When to go round again.")] = Retrain()
 
     @property
+    def example_key(self) -> tuple[str, ...]:
+        """The columns that name one example: of its row, or of the entity and the moment that it is asked about."""
+        target = self.target
+        if not target.entities:
+            return self.sources[target.examples].key
+        return (*(target.entity or self.sources[target.entities].key), "predict_at")
+
+    @property
     def digest(self) -> str:
         """The hash of what the brief means; comments and layout do not count."""
         return hashlib.sha256(msgspec.json.encode(self.unlearned, order="sorted")).hexdigest()
