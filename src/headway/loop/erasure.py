@@ -199,7 +199,7 @@ class _Work:
             kinds = {column.name: column.kind for column in snapshot.columns}
             if all(kinds.get(column) == named[column] for column in self.wanted):
                 found[name] = dict(self.wanted)
-        examples = self.brief.target.examples
+        examples = self.brief.asked_about
         for spec in (*self.brief.features.values(), *self.brief.sources[examples].derive.values()):
             if isinstance(spec, str) or spec.from_ != self.source:
                 continue
@@ -214,7 +214,7 @@ class _Work:
     def _keys(self) -> set[tuple[Any, ...]]:
         """Return the keys of the examples that are about the entity, in any version; moments in microseconds."""
         examples = self.brief.target.examples
-        if examples not in self.matches:
+        if examples not in self.matches:  # nor where entities are asked about: the example itself names them
             return set()
         condition, values = keys_sql(self.matches[examples])
         found: set[tuple[Any, ...]] = set()
@@ -241,7 +241,7 @@ class _Work:
 
     def _ids(self) -> list[str]:
         """Return the predictions that were about the entity."""
-        columns = self.matches.get(self.brief.target.examples, {})
+        columns = self.matches.get(self.brief.asked_about, {})
         return [
             each.id
             for batch in Reader(self.store.predictions).scan(skip_corrupt=True)

@@ -345,6 +345,11 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retrain: Annotated[Retrain, Meta(description="When to go round again.")] = Retrain()
 
     @property
+    def asked_about(self) -> str:
+        """The source that examples are made of: its rows, or its entities."""
+        return self.target.examples or self.target.entities
+
+    @property
     def example_key(self) -> tuple[str, ...]:
         """The columns that name one example: of its row, or of the entity and the moment that it is asked about."""
         target = self.target

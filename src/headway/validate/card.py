@@ -321,7 +321,8 @@ Expected calibration error: {{ "%.4f" | format(verdict.calibration.error) }}.
 {% endif %}
 ## Target
 
-Label `{{ brief.target.label | code }}` of each row of `{{ brief.target.examples | code }}`, predicted at \
+Label `{{ brief.target.label | code }}` of each {{ "row" if brief.target.examples else "entity" }} of \
+`{{ brief.asked_about | code }}`, predicted at \
 `{{ brief.target.predict_at | code }}`, known at `{{ brief.target.label_known_at | code }}`; \
 acted on: {{ brief.target.act_on | cell }}.
 
