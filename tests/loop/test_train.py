@@ -92,3 +92,16 @@ def test_the_tables_of_a_project_are_arrow(begun: Project) -> None:
     assert begun.datasets()["train"].to_pylist() == [report.rows["train"]]
     assert begun.findings().num_rows == 0
     assert msgspec.json.encode(report)
+
+
+def test_a_number_that_is_used_as_it_is_has_a_cutoff_that_can_be_recorded() -> None:
+    """Every prediction is acted on, however low; and an infinity would not go into the ledger."""
+    import numpy as np
+
+    from headway.loop.train import _cutoff
+    from headway.nouns.act_on import Everything
+    from headway.nouns.canonical import canonical_json
+
+    cutoff = _cutoff(np.array([-1e300, 2.0]), np.array([0, 0]), Everything())
+    assert cutoff < -1e300
+    assert canonical_json({"cutoff": cutoff})

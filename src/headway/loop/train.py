@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -609,6 +610,6 @@ def _cutoff(score: NDArray[np.float64], unit: NDArray[np.int64], act_on: ActOn) 
     if isinstance(act_on, Threshold):
         return act_on.score
     if not isinstance(act_on, Quota):
-        return float("-inf")  # all are acted on
+        return -sys.float_info.max  # all are acted on; an infinity could not be recorded
     lowest = [np.sort(score[unit == one])[::-1][: act_on.k][-1] for one in np.unique(unit)]
     return float(np.median(lowest))
