@@ -34,10 +34,12 @@ JSON = st.recursive(
     max_leaves=5,
 )
 OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    bool: st.booleans(),
     str: TEXTS,
     int: MOMENTS,
     float: FLOATS,
     dict[str, Any]: st.dictionaries(TEXTS, JSON, max_size=3),
+    dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=3),
     dict[str, int]: st.dictionaries(TEXTS, MOMENTS, max_size=3),
     tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     dict[str, float]: st.dictionaries(TEXTS, FLOATS, max_size=3),

@@ -175,6 +175,10 @@ def test_a_source_of_no_rows_is_told(small_ran, said):
     path.write_text(path.read_text().splitlines()[0] + "\n")
     code, _ = said("check", folder=small_ran)
     assert code == 3, "the gate of the data is closed"
+    code, text = said("run", folder=small_ran)
+    assert code == 3, text
+    assert "The gate data-build is closed: there is no example." in text
+    assert said("override", "data", "--by", "Ada", "--why", "to see", folder=small_ran)[0] == 0
     _failed(said, small_ran, ("no labelled example", "headway.toml:"))
 
 

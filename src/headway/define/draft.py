@@ -189,7 +189,18 @@ def _target(choice: Guess) -> str:
         "label_known_at": choice.label_note or ("" if choice.label_known_at else EDIT),
         "act_on": f"{EDIT}: as many as there are cases" if choice.actions_per_day else EDIT,
     }
-    return _table("target", nouns.Target, values, notes=notes, head=head)
+    optional = {
+        "entities": '"customers"',
+        "entity": '["customer_id"]',
+        "each": '"30 days"',
+        "starting": "2024-01-01",
+        "zone": '"UTC"',
+        "among": '"count(orders, interval 60 days) > 0"',
+        "delay": '"2 days"',
+        "match": '["customer_id"]',
+        "rank_within": '["customer_id"]',
+    }
+    return _table("target", nouns.Target, values, notes=notes, optional=optional, head=head)
 
 
 def _features(choice: Guess) -> str:
@@ -274,7 +285,7 @@ def _value(answers: Answers) -> str:
             "build": EDIT,
             "monthly": EDIT,
         },
-        optional={"retraining_per_month": f"100.0  # {EDIT}"},
+        optional={"over": "-0.5", "under": "-2.0", "retraining_per_month": f"100.0  # {EDIT}"},
     )
 
 

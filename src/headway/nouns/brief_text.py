@@ -51,6 +51,7 @@ def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
         raise _toml_error(str(error), text, file) from None
     try:
         _refuse_unknown(table, Brief, ())
+        _refuse_no_moment(table)
         brief = msgspec.convert(table, Brief, strict=True)
         _check(brief)
     except msgspec.ValidationError as error:
@@ -270,6 +271,16 @@ def _check_names(brief: Brief) -> None:
             raise _At(error, *path)
 
 
+def _refuse_no_moment(table: dict[str, Any]) -> None:
+    """Raise first of all where rows have no moment of prediction: splits, and much else, follow from it."""
+    target = table.get("target")
+    if isinstance(target, dict) and target.get("examples") and target.get("predict_at", "") == "":
+        error = BriefError(
+            "target needs 'predict_at'.", hint="Name the moment at which each row is predicted, such as 'opened_at'."
+        )
+        raise _At(error, "target", "predict_at")
+
+
 def _check_target(brief: Brief) -> None:
     """Raise where the target does not say of what its examples are made, or says it twice."""
     target = brief.target
@@ -290,9 +301,6 @@ def _check_target(brief: Brief) -> None:
             if getattr(target, unused):
                 hint = "Write entities = '…' instead of examples, or leave it out."
                 raise _At(BriefError(f"{unused!r} belongs to entities.", hint=hint), "target", unused)
-        if not target.predict_at:
-            hint = "Name the moment at which each row is predicted, such as 'opened_at'."
-            raise _At(BriefError("target needs 'predict_at'.", hint=hint), "target")
     elif target.predict_at != "predict_at":
         hint = "Leave out predict_at: each, starting and zone say when."
         raise _At(BriefError("The moments of entities follow from 'each'.", hint=hint), "target", "predict_at")
@@ -340,11 +348,8 @@ def _place(parse: typing.Callable[[], object], *path: str) -> None:
 
 def _check_split(brief: Brief) -> None:
     split = brief.split
-    days: list[tuple[str, dt.date]] = [
-        ("train_before", split.train_before),
-        ("validate_before", split.validate_before),
-        ("test_before", split.test_before),
-    ]
+    _check_way_of_splitting(brief)
+    days: list[tuple[str, dt.date]] = [(f"{name}_before", day) for name, day in split.ends.items()]
     if split.train_from is not None:
         days.insert(0, ("train_from", split.train_from))
     for (earlier, first), (later, second) in itertools.pairwise(days):
@@ -367,6 +372,47 @@ def _check_split(brief: Brief) -> None:
                 f"{zone!r} is not a time zone.", hint="Write a name such as 'UTC' or 'America/New_York'."
             )
             raise _At(error, *path) from None
+
+
+def _check_way_of_splitting(brief: Brief) -> None:
+    """Raise where the split lacks what its way asks for, or has what belongs to another."""
+    split = brief.split
+    if split.by == "time":
+        for name in ("train", "validate", "test"):
+            if name not in split.ends:
+                error = BriefError(
+                    f"The split is by time and has no {name}_before.",
+                    hint=f"Write {name}_before = 2024-03-01, say; or by = 'group' where the data have no order in time.",
+                )
+                raise _At(error, "split", f"{name}_before")
+    unwanted = [f"{name}_before" for name in split.ends] if split.by != "time" else []
+    unwanted += ["group"] if split.group and split.by != "group" else []
+    unwanted += ["shares"] if split.shares and split.by == "time" else []
+    for name in unwanted:
+        error = BriefError(f"A split by {split.by} has no {name}.", hint=f"Take {name} out, or change by.")
+        raise _At(error, "split", name)
+    if split.by == "group" and not split.group:
+        error = BriefError("The split is by group and names none.", hint="Write group = ['household'], say.")
+        raise _At(error, "split", "group")
+    if split.by != "time" and (min(split.parts.values()) <= 0 or abs(sum(split.parts.values()) - 1) > 1e-9):
+        error = BriefError(
+            f"shares = {list(split.parts.values())} are not three shares of a whole.",
+            hint="Write shares = [0.6, 0.2, 0.2]: each above 0, together 1.",
+        )
+        raise _At(error, "split", "shares")
+    learns = [
+        (name, column)
+        for name, source in brief.sources.items()
+        for column, clean in source.clean.items()
+        if clean.learns
+    ]
+    if split.by != "time" and learns:
+        name, column = learns[0]
+        error = BriefError(
+            f"What {column!r} is cleaned by is learned from the training period, and a split by {split.by} has none.",
+            hint="Say the bounds and the stand-in as numbers, or split by time.",
+        )
+        raise _At(error, "sources", name, "clean", column)
 
 
 def unanswered(source: Source) -> list[str]:
