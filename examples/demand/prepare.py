@@ -14,8 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-__all__ = ["STORES", "package_data", "prepare"]
+__all__ = ["AS_OF", "STORES", "package_data", "prepare"]
 
+AS_OF = "2018-01-02"
+"""The day on which the data have ended."""
 STORES = 20
 """How many stores the example is about."""
 
