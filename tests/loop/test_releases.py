@@ -113,3 +113,30 @@ def test_facts_that_a_crash_left_behind_are_not_taken_for_the_next_release(begun
 
 
 _FACTS = ("release", "reference", "verdict", "model")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_the_contract_in_force_travels_with_the_release(begun: Project, written: bool) -> None:  # noqa: FBT001
+    """What servers read holds the edited file, or what the data suggest; editing later changes no release."""
+    brief = begun.folder / "headway.toml"
+    brief.write_text(brief.read_text().replace("[sources.deliveries]\n", '[sources.deliveries]\ncontract = "block"\n'))
+    begun.run()
+    path = begun.folder / "contracts" / "deliveries.json"
+    inferred = begun.data.infer_contract("deliveries")
+    if written:
+        path.write_text(path.read_text().replace('"late_at_most_days": ', '"late_at_most_days": 1'))
+    else:
+        path.unlink()
+    made = begun.deploy(by="Ada").release
+    contract = release_of(begun.store, made).contract
+    assert contract == (begun.data.contract("deliveries") if written else inferred)
+    assert read_current(begun.store.serving).release.contract == contract
+    assert (contract == inferred) is not written
+
+
+def test_a_release_of_a_brief_without_contracts_carries_none(begun: Project) -> None:
+    """A file that lies there is for who asks for it; the release's bytes do not name it."""
+    begun.run()
+    begun.data.infer_contract("deliveries")
+    made = begun.deploy(by="Ada").release
+    assert b'"contract":{' not in release_of(begun.store, made).to_json()

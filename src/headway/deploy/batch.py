@@ -16,10 +16,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import UNSET, UnsetType
 
-from headway.deploy.contract import Contract, Request
+from headway.deploy.contract import Contract
 from headway.deploy.results import ResultFile
 from headway.deploy.rows import ROW, Rows, format_of
+from headway.deploy.terms import terms_of
 from headway.errors import DataError, RequestError
 from headway.nouns.act_on import Threshold, parse_act_on
 from headway.nouns.prediction import Prediction
@@ -73,12 +75,15 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
         How many were looked up in something older than promised.
     ignored
         Columns that were passed over: the source has them, and the model does not take them.
+    warned
+        How many rows break the contract of their source; only where the brief lets that pass.
     """
 
     rows: int
     acted: int
     stale: int
     ignored: tuple[str, ...] = ()
+    warned: int | UnsetType = UNSET
 
 
 class Batch:
@@ -114,7 +119,9 @@ class Batch:
         self._files = files
         self._as_of_us = as_of_us
         self._store = store
-        self._contract = Contract(definitions)
+        terms = terms_of(release, definitions)
+        self._contract = Contract(definitions, terms)
+        self._warns = terms is not None and not terms.blocks
         self._inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
         self._key = definitions.examples.source.key
 
@@ -131,7 +138,7 @@ class Batch:
         """Answer all rows of a file into another; both are CSV, JSON lines or Parquet by their names.
 
         The answers have the columns ``row`` (from 1), the key, ``predict_at``, ``score``, ``act``, ``release`` and
-        ``id``, in the order of the rows.
+        ``id``, in the order of the rows; ``warnings`` besides, where the brief lets broken contracts pass.
 
         Parameters
         ----------
@@ -159,7 +166,7 @@ class Batch:
             count = self._score_all(database, chunks, scored, where=f"{source}, ", progress=progress)
             ignored = rows.ignored
             with _opened(log) as opened, ResultFile(out, self._schema(scored)) as file:
-                report = BatchReport(rows=0, acted=0, stale=0, ignored=ignored)
+                report = BatchReport(rows=0, acted=0, stale=0, ignored=ignored, warned=0 if self._warns else UNSET)
                 for answers in self._answers(scored, log=opened, now_us=now_us, name=name or source.name, count=count):
                     file.write(answers.drop_columns(["stale"]))
                     report = _added(report, answers)
@@ -281,6 +288,9 @@ class Batch:
         keys = zip(*(self._key_column(table, key).to_pylist() for key in self._key), strict=True)
         features = zip(*(table[f"feature:{f.name}"].to_pylist() for f in definitions.features), strict=True)
         plain = [table[column].to_pylist() for column in (ROW, PREDICT_AT, "score")]
+        terms = self._contract.terms if self._warns else None
+        named = {name: table[f"field:{name}"] for name in fields}
+        warnings = terms.warnings(named) if terms is not None else {}
         return [
             Prediction(
                 served_us=now_us,
@@ -297,9 +307,10 @@ class Batch:
                 batch=name,
                 row_number=number - 1,
                 rows=count,
+                warnings=warnings.get(place, UNSET),
             )
-            for number, predict_at_us, score, row, key, seen, stale in zip(
-                *plain, rows, keys, features, self._stale(table), strict=True
+            for place, (number, predict_at_us, score, row, key, seen, stale) in enumerate(
+                zip(*plain, rows, keys, features, self._stale(table), strict=True)
             )
         ]
 
@@ -328,7 +339,8 @@ class Batch:
         return self._answer_table(empty, [], []).drop_columns(["stale"]).schema
 
     def _answer_table(self, table: pa.Table, predictions: Sequence[Prediction], ids: Sequence[str]) -> pa.Table:
-        taken = {"row", "predict_at", "score", "act", "release", "id", "stale"} & set(self._key)
+        taken = {"row", "predict_at", "score", "act", "release", "id", "stale"}
+        taken = (taken | ({"warnings"} if self._warns else set())) & set(self._key)
         keys = {f"key_{key}" if key in taken else key: self._key_column(table, key) for key in self._key}
         return pa.table(
             {
@@ -340,6 +352,7 @@ class Batch:
                 "release": pa.array([p.release for p in predictions], pa.string()),
                 "id": pa.array(ids, pa.string()),
                 "stale": pa.array([bool(p.stale) for p in predictions], pa.bool_()),
+                **({"warnings": _warnings(predictions)} if self._warns else {}),
             }
         )
 
@@ -354,7 +367,8 @@ def predict_table(
     Returns
     -------
     pyarrow.Table
-        ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of the rows.
+        ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of the rows; ``warnings`` besides, where
+        the brief lets broken contracts pass.
 
     Raises
     ------
@@ -363,12 +377,13 @@ def predict_table(
     """
     source = predictor.definitions.examples.source
     fields = [field.name for field in predictor.contract.fields]
+    terms = predictor.contract.terms
     predictions: list[Prediction] = []
     with Database(threads=1) as database:
         rows = Rows(predictor.contract, database, nulls=source.nulls, zone=source.zone)
         for chunk in rows.of_table(table, rows=_CHUNK_ROWS):
             some = chunk.select(fields).to_pylist()
-            answers = predictor.predict(Request(rows=some, single=False), now_us=now_us)
+            answers = predictor.predict(predictor.contract.held(some, single=False), now_us=now_us)
             predictions += [
                 msgspec.structs.replace(each, batch=name, row_number=number, rows=table.num_rows)
                 for number, each in enumerate(answers, start=len(predictions))
@@ -385,6 +400,7 @@ def predict_table(
             "act": pa.array([p.act for p in predictions], pa.bool_()),
             "release": pa.array([p.release for p in predictions], pa.string()),
             "predict_at": pa.array([moment_text(p.predict_at_us) for p in predictions], pa.string()),
+            **({"warnings": _warnings(predictions)} if terms is not None and not terms.blocks else {}),
         }
     )
 
@@ -408,4 +424,13 @@ def _added(report: BatchReport, answers: pa.Table) -> BatchReport:
         rows=report.rows + answers.num_rows,
         acted=report.acted + (pc.sum(answers["act"]).as_py() or 0),
         stale=report.stale + (pc.sum(answers["stale"]).as_py() or 0),
+        warned=UNSET if report.warned is UNSET else report.warned + _warned(answers),
     )
+
+
+def _warnings(predictions: Sequence[Prediction]) -> pa.Array:
+    return pa.array([None if p.warnings is UNSET else " ".join(p.warnings) for p in predictions], pa.string())
+
+
+def _warned(answers: pa.Table) -> int:
+    return int(pc.count(answers["warnings"]).as_py())

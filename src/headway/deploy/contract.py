@@ -21,6 +21,7 @@ from headway.query.row_form import moment_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headway.deploy.terms import Terms
     from headway.query.definitions import Definitions, RequestField
 
 __all__ = ["MAX_TEXT_CHARS", "WANTED", "Contract", "NotJson", "Request"]
@@ -62,10 +63,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         optional field was not sent.
     single
         Whether it was asked as ``row`` and not as ``rows``.
+    warnings
+        For each row how it breaks its source's contract; empty where no row does.
     """
 
     rows: list[dict[str, Any]]
     single: bool
+    warnings: tuple[tuple[str, ...], ...] = ()
 
 
 class Contract:
@@ -75,9 +79,12 @@ class Contract:
     ----------
     definitions
         The resolved brief; its ``request_fields`` are the fields, its ``serve.max_rows`` the most rows.
+    terms
+        What the source's contract asks of a row beside types; None where nothing was agreed.
     """
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, terms: Terms | None = None) -> None:
+        self.terms = terms
         self.fields: tuple[RequestField, ...] = definitions.request_fields
         self.max_rows = definitions.brief.serve.max_rows
         self._by_name = {field.name: field for field in self.fields}
@@ -136,9 +143,21 @@ class Contract:
         if (decoded.row is UNSET) == (decoded.rows is UNSET):
             raise _shape("both 'row' and 'rows'" if decoded.row is not UNSET else "neither 'row' nor 'rows'")
         if decoded.rows is UNSET:
-            return Request(rows=[self._plain(decoded.row)], single=True)
+            return self.held([self._plain(decoded.row)], single=True)
         self._check_count(len(decoded.rows))
-        return Request(rows=[self._plain(row) for row in decoded.rows], single=False)
+        return self.held([self._plain(row) for row in decoded.rows], single=False)
+
+    def held(self, rows: list[dict[str, Any]], *, single: bool) -> Request:
+        """Return rows whose types are right as a request, held to the terms.
+
+        Raises
+        ------
+        RequestError
+            When a row breaks them and the brief does not let that pass.
+        """
+        if self.terms is None:
+            return Request(rows=rows, single=single)
+        return Request(rows=rows, single=single, warnings=self.terms.hold(rows, single=single))
 
     def check(self, rows: Sequence[Mapping[str, Any]]) -> Request:
         """Return rows that are Python values already (moments as ``datetime`` or ISO 8601 text), checked alike.
@@ -153,7 +172,7 @@ class Contract:
         ]
         for position, row in enumerate(plain):
             self._check_row(row, where=f"row {position + 1}")
-        return Request(rows=[self._plain(msgspec.convert(row, self._row_type)) for row in plain], single=False)
+        return self.held([self._plain(msgspec.convert(row, self._row_type)) for row in plain], single=False)
 
     def decode_lines(self, lines: Sequence[bytes], *, first: int, where: str) -> dict[str, list[Any]]:
         """Return rows of JSON, one a line, as columns.

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from headway.deploy.contract import Contract, Request
 from headway.errors import RequestError, StoreCorrupt
@@ -19,6 +20,7 @@ from headway.query.row_form import Joined, RowForm, moment_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from headway.deploy.terms import Terms
     from headway.nouns.examples import FeatureColumn
     from headway.nouns.task import Task
     from headway.online.store import OnlineStore
@@ -56,6 +58,8 @@ class Predictor:
         What the log says has answered: the release's id, the model's digest.
     cutoff, graph, task
         As in ``Release``.
+    terms
+        What the contract that came with the release asks of a row.
 
     Raises
     ------
@@ -74,6 +78,7 @@ class Predictor:
         cutoff: float,
         graph: str = "",
         task: Task = "condition",
+        terms: Terms | None = None,
     ) -> None:
         given = [(feature.name, feature.kind) for feature in definitions.features]
         taken = [(column.name, column.kind) for column in scorer.columns]
@@ -92,7 +97,7 @@ class Predictor:
         self.graph = graph
         self.task: Task = task
         self.inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
-        self.contract = Contract(definitions)
+        self.contract = Contract(definitions, terms)
         self._row_form = RowForm(definitions, store)
         # Usually None: the graph then takes the features in the order of the brief.
         self._order = None if given == taken else [given.index(column) for column in taken]
@@ -122,7 +127,7 @@ class Predictor:
         RequestError
             When a row does not say when it is to be predicted, or leads outside of what can be computed.
         """
-        rows = request.rows
+        rows, warnings = request.rows, request.warnings
         joined = [self._joined(row, position, request) for position, row in enumerate(rows)]
         seen = [row.features for row in joined]
         if self._order is not None:
@@ -147,6 +152,7 @@ class Predictor:
                 body_digest=body_digest,
                 row_number=position,
                 rows=len(rows),
+                warnings=(warnings[position] if warnings else ()) or UNSET,
             )
             for position, (row, each, score) in enumerate(zip(rows, joined, scores, strict=True))
         ]
@@ -169,6 +175,7 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
     act: bool
     release: str
     predict_at: str
+    warnings: tuple[str, ...] | UnsetType = UNSET
 
 
 class _NumberAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -177,6 +184,7 @@ class _NumberAnswer(msgspec.Struct, frozen=True, gc=False):
     act: bool
     release: str
     predict_at: str
+    warnings: tuple[str, ...] | UnsetType = UNSET
 
 
 def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool, task: Task = "condition") -> bytes:
@@ -194,7 +202,7 @@ def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool
     """
     kind = _NumberAnswer if task == "number" else _Answer
     answers = [
-        kind(name, p.score, p.act, p.release, moment_text(p.predict_at_us))
+        kind(name, p.score, p.act, p.release, moment_text(p.predict_at_us), p.warnings)
         for name, p in zip(ids, predictions, strict=True)
     ]
     return msgspec.json.encode(answers[0] if single else {"predictions": answers})

@@ -228,6 +228,9 @@ class Rows:
                 bad = pc.or_(pc.equal(length, 0), pc.greater(length, MAX_TEXT_CHARS))
                 self._refuse(bad, column, field.name, first, where)
             columns[field.name] = column
+        terms = self._contract.terms
+        if terms is not None and terms.blocks:
+            terms.refuse(columns, first=first, where=where)
         return pa.table(columns)
 
     def _refuse(self, bad: Any, column: Any, name: str, first: int, where: str) -> None:

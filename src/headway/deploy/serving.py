@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from headway.deploy.predictor import Predictor
+from headway.deploy.terms import terms_of
 from headway.errors import NO_ROOM, NotFound, StoreCorrupt, StoreError, StoreFull
 from headway.graph.scorer import GraphScorer
 from headway.nouns.release import Release
@@ -127,6 +128,7 @@ def load_predictor(current: Current, blobs: BlobSource, *, previous: Predictor |
         graph=release.graph,
         cutoff=release.cutoff,
         task=release.task,
+        terms=terms_of(release, definitions),
     )
 
 

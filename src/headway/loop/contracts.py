@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headway.nouns.profile import Reference
     from headway.nouns.snapshot import Snapshot
 
-__all__ = ["Held", "check_contract", "infer_contract", "keeps_contract", "read_contract"]
+__all__ = ["Held", "agreed_contract", "check_contract", "infer_contract", "keeps_contract", "read_contract"]
 
 _FOLDER = "contracts"
 
@@ -110,6 +110,26 @@ def check_contract(store: Store, brief: Brief, name: str, file: str | os.PathLik
         part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
         results = check_part(database, relation, part, contract=contract, reference=reference, now_us=store.now_us())
     return Held(source=name, delivered=str(file), contract=contract.digest, rows=part.rows, results=tuple(results))
+
+
+def agreed_contract(store: Store, brief: Brief, name: str, snapshot: Snapshot) -> Contract | msgspec.UnsetType:
+    """Return what is agreed of a source today, for a release to take along; nothing where the brief asks for nothing.
+
+    It is the contract's file, or what the version in force suggests where there is no file.
+
+    Raises
+    ------
+    DataError
+        When the contract that lies there is none.
+    """
+    source = _source(brief, name)
+    if not source.contract:
+        return msgspec.UNSET
+    path, _ = _paths(store, name)
+    if path.is_file():
+        return _read(path)
+    with Database() as database:
+        return infer(name, _reference(store, database, source, snapshot))
 
 
 def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot, found: Snapshot) -> bool:

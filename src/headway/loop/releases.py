@@ -13,6 +13,7 @@ import msgspec
 
 from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
+from headway.loop.contracts import agreed_contract
 from headway.loop.gates import failed_verdict, overridden
 from headway.loop.gates import override as pass_gate
 from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
@@ -110,6 +111,7 @@ def make_release(
         pass_gate(store, closed[0], by=by, why=override)
     named = store.get(model or result.model, Model)
     number = 1 + len(store.ledger.releases())
+    examples = material.brief.target.examples
     release = Release(
         id=f"r{number}",
         model=named.digest,
@@ -125,6 +127,7 @@ def make_release(
         run=result.run,
         dataset=result.dataset,
         by=by,
+        contract=agreed_contract(store, material.brief, examples, material.snapshots[examples]),
     )
     facts = ReleaseFacts(
         release=store.blobs.put(release.to_json()),

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from headway.nouns.profile import ColumnProfile, Reference
 
-__all__ = ["ColumnContract", "Contract", "Result", "checks_of", "contract_of", "infer", "merged", "passes", "text_of"]
+__all__ = [
+    "ColumnContract",
+    "Contract",
+    "Result",
+    "checks_of",
+    "contract_of",
+    "infer",
+    "merged",
+    "passes",
+    "row_checks",
+    "text_of",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_NAMED = 50  # more categories than that, and nobody reads the list
@@ -151,6 +162,34 @@ def checks_of(contract: Contract) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def row_checks(contract: Contract, kinds: Mapping[str, str]) -> tuple[Check, ...]:
+    """Return the checks of a contract that a row asked about must pass, whose fields have these kinds.
+
+    A range of a key is left out: identifiers that nobody has seen yet are what is asked about. A field of another type
+    than was agreed passes nothing but a missing value, which is a check that wants one of no values.
+
+    Examples
+    --------
+    >>> column = ColumnContract(kind="int", at_least=1, at_most=9)
+    >>> agreed = Contract(source="s", columns={"id": column, "size": column, "late": column}, key=("id",))
+    >>> [(check.column, check.test) for check in row_checks(agreed, {"id": "int", "size": "float"})]
+    [('size', 'between')]
+    """
+    checks = [check for check in checks_of(contract) if check.column in kinds]
+    checks = [check for check in checks if check.test != "between" or check.column not in contract.key]
+    other = {
+        name
+        for name, kind in kinds.items()
+        if name in contract.columns
+        and kind != contract.columns[name].kind
+        and {kind, contract.columns[name].kind} != {"int", "float"}
+    }
+    return (
+        *(check for check in checks if check.column not in other or check.test == "present"),
+        *(Check(column=name, test="among") for name in contract.columns if name in other),
+    )
+
+
 def passes(check: Check, value: Any) -> bool:
     """Return whether one value passes: numbers, texts, booleans, and moments as aware ``datetime``.
 
@@ -195,13 +234,21 @@ def contract_of(text: str, *, where: str) -> Contract:
         When it is no contract: what stands there, and where.
     """
     try:
-        return msgspec.json.decode(text.encode(), type=Contract)
+        contract = msgspec.json.decode(text.encode(), type=Contract)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise DataError(
             f"This is no contract: {error}.",
             where=where,
             hint="Mend it, or delete the file and infer it anew: headway data contract infer.",
         ) from None
+    for name, column in contract.columns.items():
+        if column.kind == "text" and (column.at_least is not None or column.at_most is not None):
+            raise DataError(
+                f"Column {name!r} is text and has bounds; only numbers and moments have them.",
+                where=where,
+                hint="Take 'at_least' and 'at_most' away, or say its values.",
+            )
+    return contract
 
 
 def merged(edited: Contract, before: Contract, fresh: Contract) -> Contract:

@@ -46,6 +46,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     row_number, rows
         Its place in its request, from 0, and how many rows the request had: a retry is answered from the log only
         if all of them are there.
+    warnings
+        How the row breaks the contract of its source, where the brief lets that pass; not there where it does not.
 
     Examples
     --------
@@ -75,7 +77,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body_digest: str = ""
     row_number: int = 0
     rows: int = 1
+    warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # left out of the log where there is none
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, as JSON output and HTTP replies carry them."""
-        return msgspec.structs.asdict(self)
+        warnings = () if self.warnings is msgspec.UNSET else self.warnings
+        return {**msgspec.structs.asdict(self), "warnings": warnings}

@@ -12,6 +12,7 @@ import msgspec
 
 from headway.errors import StoreCorrupt
 from headway.nouns.brief import Brief
+from headway.nouns.contract import Contract
 from headway.nouns.examples import FeatureColumn
 from headway.nouns.task import Task
 
@@ -40,6 +41,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         it sets a quota; then it is the k-th highest score of a typical day, since a server sees one row at a time.
     task, classes
         What kind of answer it gives (``nouns/task.py``).
+    contract
+        What was agreed of the examples' source when the release was made; the rows asked about are held to it as the
+        brief says (``contract = "warn"`` or ``"block"``). Not there where the brief says nothing.
     run, dataset, by, made_us
         Where it came from, who made it and when; "" where nobody said.
 
@@ -77,6 +81,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     dataset: str = ""
     by: str = ""
+    contract: Contract | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # left out of the JSON, which is as it was before there were any
 
     @property
     def digest(self) -> str:

@@ -48,6 +48,8 @@ def show_predicted(page: Page, done: Any) -> None:
         facts.append(("looked up stale", (f"{done.stale:,} rows", "warn")))
     if done.ignored:
         facts.append(("columns passed over", ", ".join(done.ignored)))
+    if done.warned:  # not there at all where nothing was agreed
+        facts.append(("break the contract", (f"{done.warned:,} rows; the column 'warnings' says how", "warn")))
     page.facts(facts)
 
 

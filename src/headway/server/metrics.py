@@ -26,14 +26,16 @@ class Metrics:
         self._buckets = [0] * (len(_BOUNDS_US) + 1)
         self._total_us = 0
         self._predictions = 0
+        self._warned = 0
 
     def count(self, path: str, status: int) -> None:
         """Count one reply."""
         key = path, status
         self._requests[key] = self._requests.get(key, 0) + 1
 
-    def observe(self, latency_us: int, *, predictions: int) -> None:
-        """Count one answered request: from its last byte to its logging, and how many predictions it got."""
+    def observe(self, latency_us: int, *, predictions: int, warned: int = 0) -> None:
+        """Count one answered request: from its last byte to its logging, its predictions, and those with a warning."""
+        self._warned += warned
         self._buckets[bisect_left(_BOUNDS_US, latency_us)] += 1
         self._total_us += latency_us
         self._predictions += predictions
@@ -46,6 +48,11 @@ class Metrics:
             for (path, status), count in sorted(self._requests.items())
         ]
         lines += ["# TYPE headway_predictions_total counter", f"headway_predictions_total {self._predictions}"]
+        if self._warned:
+            lines += [
+                "# TYPE headway_contract_warnings_total counter",
+                f"headway_contract_warnings_total {self._warned}",
+            ]
         lines.append("# TYPE headway_predict_seconds histogram")
         below = 0
         for bound_us, count in zip(_BOUNDS_US, self._buckets, strict=False):

@@ -74,7 +74,8 @@ def _logged(service: Service, predictions: Sequence[Prediction]) -> list[str]:
 
 
 def _answered(service: Service, predictions: Sequence[Prediction], ids: list[str], *, single: bool) -> Reply:
-    service.metrics.observe(predictions[0].latency_us, predictions=len(ids))
+    warned = sum(each.warnings is not msgspec.UNSET for each in predictions)
+    service.metrics.observe(predictions[0].latency_us, predictions=len(ids), warned=warned)
     return Reply(200, reply(predictions, ids, single=single, task=service.predictor.task))
 
 
