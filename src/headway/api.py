@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headway.engine.progress import Progress
     from headway.loop.gates import GateState
     from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
+    from headway.loop.openlineage import Exported
     from headway.loop.project_data import ProjectData
     from headway.loop.sources import Material
     from headway.loop.store import Store
@@ -509,6 +510,12 @@ class Project:
         from headway.loop.lineage import snapshot_lineage
 
         return snapshot_lineage(self.store, digest)
+
+    def openlineage(self, path: str | os.PathLike[str]) -> Exported:
+        """Write the project's history as OpenLineage run events, a line each, to a file; nothing is sent anywhere."""
+        from headway.loop.openlineage import export_openlineage
+
+        return export_openlineage(self.store, Path(path))
 
     def status(self) -> dict[str, Any]:
         """Say how things stand, in figures that fit one screen."""

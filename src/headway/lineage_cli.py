@@ -6,7 +6,7 @@ import click
 
 from headway.command import Asked, Headway, opened, show
 
-__all__ = ["column", "example", "lineage", "snapshot"]
+__all__ = ["column", "example", "export", "lineage", "snapshot"]
 
 
 @click.group("lineage", cls=Headway)
@@ -52,3 +52,19 @@ def snapshot(asked: Asked, /, digest: str) -> None:
     with opened(asked) as project:
         found = project.snapshot_lineage(digest)
     show(asked, found, lambda page: show_snapshot(page, found))
+
+
+@lineage.command()
+@click.option("--out", "out", default="lineage.jsonl", metavar="FILE", show_default=True, help="Where to write.")
+@click.pass_obj
+def export(asked: Asked, /, out: str) -> None:
+    """Write the history as OpenLineage events, one a line.
+
+    Readings of sources, frozen datasets, trainings and deployments, as the ledger has them. The same history gives the
+    same bytes; nothing is sent anywhere.
+    """
+    from headway.screens.lineage import show_export
+
+    with opened(asked) as project:
+        written = project.openlineage(out)
+    show(asked, written, lambda page: show_export(page, written))

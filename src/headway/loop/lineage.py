@@ -36,6 +36,7 @@ __all__ = [
     "ColumnLineage",
     "ExampleLineage",
     "SnapshotLineage",
+    "brief_of",
     "column_lineage",
     "example_lineage",
     "snapshot_lineage",
@@ -127,7 +128,7 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
     """
     made = _run(store, run)
     dataset = store.get(str(made.dataset), Dataset)
-    brief = _brief_of(store, made)
+    brief = brief_of(store, made)
     material = material_of(store, brief, {name: snapshot_of(store, v) for name, v in dataset.snapshots.items()})
     row = _frozen(store, dataset, material.definitions, key)
     names = [column.name for column in dataset.features]
@@ -167,7 +168,7 @@ def _run(store: Store, run: str) -> Run:
     return made
 
 
-def _brief_of(store: Store, run: Run) -> Brief:
+def brief_of(store: Store, run: Run) -> Brief:
     """Return the brief that a run was made with; a retraining's own is kept as JSON."""
     text = store.blobs.read(store.ledger.brief_text(run.brief)).decode()
     return msgspec.json.decode(text, type=Brief) if text.startswith("{") else parse_brief(text)

@@ -8,9 +8,10 @@ from headway.screens.page import Branch
 
 if TYPE_CHECKING:
     from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
+    from headway.loop.openlineage import Exported
     from headway.screens.page import Page
 
-__all__ = ["show_column", "show_example", "show_snapshot"]
+__all__ = ["show_column", "show_example", "show_export", "show_snapshot"]
 
 
 def show_example(page: Page, found: ExampleLineage) -> None:
@@ -55,3 +56,9 @@ def show_snapshot(page: Page, found: SnapshotLineage) -> None:
             *((name, ", ".join(f"{n:,} by {r}" for r, n in by.items()) or "-") for name, by in counts.items()),
         ]
     )
+
+
+def show_export(page: Page, written: Exported) -> None:
+    """Write what was exported, and where to."""
+    page.title(f"OpenLineage, {written.events:,} run events", written.file)
+    page.facts([(job, f"{events:,}") for job, events in written.jobs.items()])
