@@ -23,6 +23,7 @@ from bench.reference import reference
 from bench.runs import overhead, overhead_of_a_whole_budget, unchanged
 from bench.snapshots import snapshots, snapshots_of_a_large_table
 from bench.start import help_screen
+from bench.trace import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,10 +42,11 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "reference": reference,
     "budget": overhead_of_a_whole_budget,
     "large": snapshots_of_a_large_table,
+    "trace": trace,
     "demo": demonstration,
 }
 
-LONG = frozenset({"budget", "demo", "large"})
+LONG = frozenset({"budget", "demo", "large", "trace"})
 """Those that take minutes."""
 
 _HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")

@@ -258,7 +258,7 @@ class _Teller:
 
     def _ended(self, run: str) -> _Begun | None:
         self.current = None
-        return self.begun.get(run)
+        return self.begun.pop(run, None)  # begun once more after its end, it is another execution
 
     def _snapshot(self, version: str) -> Snapshot | None:
         with contextlib.suppress(NotFound):  # collected: its name is all that is left
