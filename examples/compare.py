@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headway.api import RunReport
     from headway.nouns.interval import Interval
 
-__all__ = ["Compared", "compare", "part"]
+__all__ = ["Compared", "compare", "part", "places"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +87,20 @@ def compare(example: str, folder: Path, *, as_of: str) -> Compared:
         examples = test_examples(store, report.dataset)
         score = GraphScorer(store.blobs.read(project._result(report.run).tested_graph)).score(examples.features)  # noqa: SLF001
         metric = project.brief.success.metric
-    places = _places(theirs, examples.key, done.KEY)
-    other, label = (theirs[name].to_numpy()[places].astype(np.float64) for name in ("score", "label"))
+    if theirs.num_rows != len(examples):
+        message = f"Headway has {len(examples):,} examples in its test, by hand there are {theirs.num_rows:,}."
+        raise ValueError(message)
+    at = places(theirs, examples.key, done.KEY)
+    other, label = (theirs[name].to_numpy()[at].astype(np.float64) for name in ("score", "label"))
     if not np.array_equal(label, examples.label):
         message = f"{int((label != examples.label).sum())} of {len(label)} labels differ."
         raise ValueError(message)
     pair = (score, other) if higher_is_better(metric) else (other, score)
-    ahead = paired_day_bootstrap(metric, *pair, examples.label, examples.day, draws=1_000, seed=7)
+    ahead = paired_day_bootstrap(metric, *pair, examples.label, examples.day, group=examples.group, draws=1_000, seed=7)
     return Compared(
         metric=metric,
-        headway=measured(metric, score, examples.label),
-        by_hand=measured(metric, other, examples.label),
+        headway=measured(metric, score, examples.label, group=examples.group),
+        by_hand=measured(metric, other, examples.label, group=examples.group),
         ahead=ahead,
         examples=len(label),
         days=len(np.unique(examples.day)),
@@ -107,15 +110,18 @@ def compare(example: str, folder: Path, *, as_of: str) -> Compared:
     )
 
 
-def _places(theirs: pa.Table, key: pa.Table, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Return the row of ``theirs`` that has each key; both must have the same keys, each once."""
+def places(theirs: pa.Table, key: pa.Table, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the row of ``theirs`` that has each key.
+
+    Raises
+    ------
+    ValueError
+        When a key is not there, or there twice.
+    """
     asked, there = (_texts(table, names) for table in (key, theirs))
     found = pc.index_in(asked, value_set=there)
-    if found.null_count or len(asked) != len(there) or len(pc.unique(there)) != len(there):
-        message = (
-            f"Headway has {len(asked):,} examples, by hand there are {len(there):,}; "
-            f"{found.null_count:,} of Headway's are not among them."
-        )
+    if found.null_count or len(pc.unique(there)) != len(there):
+        message = f"{found.null_count:,} of Headway's {len(asked):,} examples are not among the {len(there):,} by hand."
         raise ValueError(message)
     return np.asarray(found, dtype=np.int64)
 

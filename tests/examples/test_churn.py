@@ -17,6 +17,7 @@ from headway.api import Project
 from headway.nouns.dataset import Dataset
 
 AS_OF = "2018-01-02"
+KEY = ["key:household_id", "key:predict_at"]
 RENAMED = {"size": "household_size", "kids": "kids_count", "home": "home_ownership"}
 
 
@@ -72,18 +73,8 @@ def test_churn_sees_what_the_query_by_hand_sees(churn) -> None:
         dataset = project.store.get(report.dataset, Dataset)
         ours = pq.read_table(project.store.blobs.path(dataset.table))
     assert ours.num_rows == 84_467
-    moments = ours["key:predict_at"].cast(pa.timestamp("s")).cast(pa.int64())
-    place = {
-        key: at
-        for at, key in enumerate(
-            zip(
-                theirs["predict_at"].cast(pa.timestamp("s")).cast(pa.int64()).to_pylist(),
-                theirs["household_id"].to_pylist(),
-                strict=True,
-            )
-        )
-    }
-    rows = pa.array([place[key] for key in zip(moments.to_pylist(), ours["key:household_id"].to_pylist(), strict=True)])
+    places = _compare().places(theirs, ours.select(KEY).rename_columns(done.KEY), done.KEY)
+    rows = pa.array(places)
     for feature in dataset.features:
         wanted = theirs[RENAMED.get(feature.name, feature.name)].take(rows)
         found = ours[f"feature:{feature.name}"]
@@ -95,3 +86,19 @@ def test_churn_sees_what_the_query_by_hand_sees(churn) -> None:
 
 def _float32(column: pa.ChunkedArray) -> np.ndarray:
     return pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy().astype(np.float32)
+
+
+def test_churn_is_answered_one_by_one_as_in_batch(churn) -> None:
+    """The release is put into service; three households are asked about at the counter and in a file."""
+    folder, compared = churn
+    asked = [{"household_id": household, "predict_at": "2018-01-01T00:00:00Z"} for household in (1, 900, 1228)]
+    pq.write_table(pa.Table.from_pylist(asked), folder / "asked.parquet")
+    with Project.open(folder, as_of=AS_OF) as project:
+        assert project.deploy(compared.report.run, by="Ada").release == "r1"
+        found = project.predict(asked)
+        assert project.predict_file(folder / "asked.parquet", folder / "answered.parquet").rows == 3
+        seen = project.trace(found["id"][0].as_py()).prediction.features
+    in_batch = pq.read_table(folder / "answered.parquet")
+    assert found["score"].to_pylist() == in_batch["score"].to_pylist()
+    assert len(set(found["score"].to_pylist())) == 3
+    assert (seen["baskets_60d"], seen["campaign_type"], seen["age"]) == (10.0, "Type B", "65+")

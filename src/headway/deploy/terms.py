@@ -145,8 +145,10 @@ class Terms:
 def terms_of(release: Release, definitions: Definitions) -> Terms | None:
     """Return what the contract that came with a release asks of a row; None where its brief asks nothing."""
     brief = release.brief
+    if release.contract is UNSET:
+        return None
     policy = brief.sources[brief.target.examples].contract
-    if release.contract is UNSET or not policy:
+    if not policy:
         return None
     kinds = {field.name: field.kind for field in definitions.request_fields}
     return Terms(release.contract, kinds, blocks=policy == "block")

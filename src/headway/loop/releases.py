@@ -127,7 +127,10 @@ def make_release(
         run=result.run,
         dataset=result.dataset,
         by=by,
-        contract=agreed_contract(store, material.brief, examples, material.snapshots[examples]),
+        # Who is asked about again and again is asked about by name: such a request is no row of a source.
+        contract=agreed_contract(store, material.brief, examples, material.snapshots[examples])
+        if examples
+        else msgspec.UNSET,
     )
     facts = ReleaseFacts(
         release=store.blobs.put(release.to_json()),
