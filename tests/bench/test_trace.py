@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from bench.trace import trace
 
 
@@ -11,5 +12,5 @@ def test_answers_of_both_logs_are_traced_whole():
     assert (found.name, found.bound, found.unit) == ("trace", 2.0, "ms")
     assert found.figure is not None
     assert found.limit is not None
-    assert found.ratio == found.figure / found.limit
+    assert found.ratio == pytest.approx(found.figure / found.limit)
     assert "4,000 answers with outcomes" in found.note
