@@ -16,6 +16,7 @@ from referencing import Registry, Resource
 
 from headway.cli import cli
 from headway.errors import StoreError
+from headway.loop.openlineage_facets import place_of_file
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import ReleaseActivated, ReleaseRolledBack, RunFailed, RunStarted, SnapshotTaken
 
@@ -179,6 +180,44 @@ def test_a_run_that_failed_ends_in_fail_and_a_killed_one_only_starts(begun: Proj
     _validate(events)
     assert [event["eventType"] for event in events] == ["START", "FAIL", "START"]
     assert events[1]["run"]["facets"]["errorMessage"]["message"] == "The disk is full."
+    begun.store.record(started)
+    again = _exported(begun, tmp_path)
+    assert again[:3] == events
+    assert again[3]["run"]["runId"] != events[0]["run"]["runId"], "begun anew after its end, it is another execution"
+
+
+def test_a_broken_contract_and_a_forgotten_version_are_told(begun: Project, tmp_path: Path) -> None:
+    """The dataset's source carries what its contract found, in words; what is gone is named without its columns."""
+    brief = begun.folder / "headway.toml"
+    brief.write_text(brief.read_text().replace("personal = false", 'personal = false\ncontract = "warn"', 1))
+    begun.run()
+    path = begun.folder / "data" / "deliveries" / "2024-03.csv"
+    header, *lines = path.read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    metres = [",".join([*row[:3], str(float(row[3]) * 1_000), *row[4:]]) for row in cells]
+    path.write_text("\n".join([header, *metres]) + "\n")
+    begun.run()
+    events = _exported(begun, tmp_path)
+    _validate(events)
+    first, second = (e for e in events if (e["job"]["name"], e["eventType"]) == ("freeze", "COMPLETE"))
+    (tests,) = (
+        each["inputFacets"]["dataQualityAssertions"]["assertions"] for each in second["inputs"] if "inputFacets" in each
+    )
+    assert not [each for each in first["inputs"] if "inputFacets" in each], "nothing came before the first version"
+    assert [each for each in tests if not each["success"] and "distance" in each["description"]]
+    old = begun.store.ledger.snapshots(source="deliveries")[0].snapshot
+    manifest = begun.store.ledger.step(f"snapshot:{old}")
+    assert manifest is not None
+    begun.store.blobs.path(manifest["blob"]).unlink()
+    events = _exported(begun, tmp_path)
+    _validate(events)
+    told = [each for e in events for each in e["outputs"] if each["facets"]["version"]["datasetVersion"] == old]
+    assert [sorted(each["facets"]) for each in told] == [["version"]]
+
+
+def test_a_file_of_a_store_is_named_without_whoever_may_open_it() -> None:
+    """No name, no secret and no signature of a URL stands in what is exported."""
+    assert place_of_file("s3://key:secret@bucket/till/a.csv?X-Signature=abc") == ("s3://bucket", "till/a.csv")
 
 
 def test_the_same_history_gives_the_same_bytes(lived: deliveries.Lived, tmp_path: Path) -> None:
