@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from headway.data.contract import sql_of
 from headway.deploy.batch import Batch, predict_table
 from headway.deploy.serving import Current, load_predictor, release_definitions
-from headway.deploy.terms import Terms, condition_of, fails
+from headway.deploy.terms import condition_of, fails
 from headway.errors import RequestError
 from headway.nouns.change import Check
 from headway.nouns.contract import ColumnContract, Contract, passes
@@ -215,12 +215,3 @@ def test_a_table_is_answered_with_the_warnings_of_a_request(in_service, rows):
     (answer,) = asked(predictor, row)
     table = predict_table(predictor, pa.Table.from_pylist([row]), log=None, now_us=NOW_US)
     assert table["warnings"].to_pylist() == [" ".join(answer.warnings)]
-
-
-def test_terms_of_a_key_are_not_asked():
-    """An identifier that nobody has seen yet is what is asked about."""
-    column = ColumnContract(kind="int", at_least=1, at_most=9)
-    terms = Terms(agreed(order=column, size=column), {"order": "int", "size": "int"}, blocks=True)
-    assert terms.hold([{"order": 10_000, "size": 5}], single=True) == ()
-    with pytest.raises(RequestError, match="'size'"):
-        terms.hold([{"order": 1, "size": 10}], single=True)

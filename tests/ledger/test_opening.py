@@ -186,6 +186,7 @@ def test_acknowledged_events_are_synced_to_the_disk(ledger: Ledger) -> None:
 LATER_KINDS = {
     "ErasureBegun",
     "ErasureFinished",
+    "ContractBroken",
     "GateJudged",
     "HoldPlaced",
     "HoldReleased",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
 from headway.errors import NotFound
+from headway.screens.page import Page
+from headway.screens.status import show_status
 
 SOURCE = "deliveries"
 
@@ -20,6 +23,16 @@ def read(begun):
 
 def _file(project):
     return max((project.folder / "data" / "deliveries").glob("*.csv"))
+
+
+def _broken(text, snapshot):
+    """Return a part in which a number is far from all that it ever was."""
+    header, *lines = text.splitlines()
+    columns = header.split(",")
+    names = (c.name for c in snapshot.columns if c.kind in {"int", "float"})
+    at = columns.index(next(name for name in names if name not in snapshot.columns[0].name))
+    broken = [",".join("-99999999" if i == at else v for i, v in enumerate(line.split(","))) for line in lines]
+    return "\n".join([header, *broken]) + "\n"
 
 
 def test_what_was_edited_stays_when_a_contract_is_inferred_anew(read):
@@ -74,11 +87,32 @@ def test_a_part_that_breaks_its_contract_is_taken_only_where_the_brief_lets_it(b
         assert head in text
         brief.write_text(text.replace(head, f'{head}contract = "{word}"\n'))
     before = begun.material().snapshots[SOURCE]
-    header, *lines = _file(begun).read_text().splitlines()
-    columns = header.split(",")
-    number = next(c.name for c in before.columns if c.kind in {"int", "float"} and c.name not in before.columns[0].name)
-    at = columns.index(number)
-    broken = [",".join("-99999999" if i == at else v for i, v in enumerate(line.split(","))) for line in lines]
-    (_file(begun).parent / "zz.csv").write_text("\n".join([header, *broken]) + "\n")
+    (_file(begun).parent / "zz.csv").write_text(_broken(_file(begun).read_text(), before))
     assert (begun.material().snapshots[SOURCE].digest != before.digest) is taken
     assert (begun.material().snapshots[SOURCE].digest != before.digest) is taken
+    told = [line for line in begun.history() if line["kind"] == "ContractBroken"]
+    broken = begun.status().get("contracts", [])
+    assert len(told) == len(broken) == (1 if word else 0)
+    if word:
+        assert ("was not taken" in told[0]["what"]) is not taken
+        assert told[0]["why"]
+        assert (broken[0]["source"], broken[0]["blocked"]) == (SOURCE, not taken)
+        screen = io.StringIO()
+        show_status(Page(screen), begun.status())
+        assert "Source deliveries breaks its contract since" in " ".join(screen.getvalue().split())
+
+
+def test_a_mended_part_ends_the_broken_contract_in_the_status(begun):
+    """As soon as a version is taken that keeps the contract, only the history speaks of the one that did not."""
+    brief = begun.folder / "headway.toml"
+    brief.write_text(brief.read_text().replace(f"[sources.{SOURCE}]\n", f'[sources.{SOURCE}]\ncontract = "block"\n'))
+    last = _file(begun)
+    text = last.read_text()
+    last.unlink()
+    before = begun.material().snapshots[SOURCE]
+    last.write_text(_broken(text, before))
+    begun.material()
+    assert begun.status()["contracts"]
+    last.write_text(text)
+    begun.material()
+    assert "contracts" not in begun.status()

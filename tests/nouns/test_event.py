@@ -13,6 +13,7 @@ RELEASED_FIELDS = {
     "Alerted": "finding to",
     "BriefSeen": "brief text",
     "ChallengerJudged": "challenger champion verdict why evidence",
+    "ContractBroken": "source snapshot previous contract blocked failed",
     "ErasureBegun": "erasure source columns by why",
     "ErasureFinished": "erasure removed snapshots datasets models",
     "FindingCleared": "finding at_us",

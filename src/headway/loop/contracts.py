@@ -20,6 +20,7 @@ from headway.data.profiles import build_reference, kinds_in, profile
 from headway.errors import NotFound, did_you_mean
 from headway.loop.sources import snapshot_of
 from headway.nouns.contract import Contract, Result, contract_of, infer, merged, text_of
+from headway.nouns.event import ContractBroken
 from headway.query.database import Database
 from headway.query.parts import parts_of, parts_sql
 
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from headway.nouns.profile import Reference
     from headway.nouns.snapshot import Snapshot
 
-__all__ = ["Held", "agreed_contract", "check_contract", "infer_contract", "keeps_contract", "read_contract"]
+__all__ = [
+    "Held",
+    "agreed_contract",
+    "broken_contracts",
+    "check_contract",
+    "infer_contract",
+    "keeps_contract",
+    "read_contract",
+]
 
 _FOLDER = "contracts"
 
@@ -142,6 +151,7 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
     path, _ = _paths(store, name)
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     written = hashlib.sha256(text.encode()).hexdigest()[:16]
+    blocks = source.contract == "block"
 
     def held() -> dict[str, Any]:
         with Database() as database:
@@ -155,16 +165,47 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
             results = check_part(
                 database, relation, part, contract=contract, reference=reference, now_us=store.now_us()
             )
-        return {"failed": [result.words for result in results if result.state == "failed"]}
+        failed = [result.words for result in results if result.state == "failed"]
+        if failed:  # before the answer is kept: told twice after a crash, never not at all
+            store.record(
+                ContractBroken(
+                    source=name,
+                    snapshot=found.digest,
+                    previous=previous.digest,
+                    contract=contract.digest,
+                    blocked=blocks,
+                    failed=tuple(failed),
+                )
+            )
+        return {"failed": failed}
 
-    key = f"contract:{written}:{previous.digest}:{found.digest}"
+    key = f"contract:{source.contract}:{written}:{previous.digest}:{found.digest}"
     failed = store.remembered(key, f"contract {name}", held)["failed"]
     if not failed:
         return True
-    blocks = source.contract == "block"
     then = "the version before stays in force" if blocks else "taken all the same"
     store.progress.advance("read sources", 0, note=f"{name} breaks its contract ({failed[0]}); {then}")
     return not blocks
+
+
+def broken_contracts(store: Store) -> list[dict[str, Any]]:
+    """Return which sources break their contract now, by name, as plain data.
+
+    Returns
+    -------
+    list of dict
+        ``source``, ``since_us``, ``blocked`` (the version found is refused) and ``failed``, in words.
+    """
+    last = {}
+    for entry in store.ledger.events(ContractBroken):
+        if isinstance(entry.event, ContractBroken):
+            last[entry.event.source] = entry.event, entry.effective_us
+    found = []
+    for name, (event, since_us) in sorted(last.items()):
+        taken = store.ledger.snapshots(source=name)
+        if taken and taken[-1].snapshot == (event.previous if event.blocked else event.snapshot):
+            found.append({"source": name, "since_us": since_us, "blocked": event.blocked, "failed": list(event.failed)})
+    return found
 
 
 def _source(brief: Brief, name: str) -> Source:

@@ -59,6 +59,12 @@ def _snapshot(event: events.SnapshotTaken) -> Line:
     return "", f"Source {event.source} was read: {event.rows:,} rows{grown}, in {files}.", ""
 
 
+def _contract(event: events.ContractBroken) -> Line:
+    then = "was not taken, the version before stays in force" if event.blocked else "was taken all the same"
+    more = f" And {len(event.failed) - 1:,} more." if len(event.failed) > 1 else ""
+    return "", f"A version of source {event.source} breaks its contract and {then}.", f"{event.failed[0]}{more}"
+
+
 def _run_started(event: events.RunStarted) -> Line:
     return "", f"Run {event.run} began, as of {format_moment(event.as_of_us)}.", ""
 
@@ -165,6 +171,7 @@ _WORDS: dict[str, Callable[[Any], Line]] = {
     "ProjectOpened": _opened,
     "BriefSeen": _brief,
     "SnapshotTaken": _snapshot,
+    "ContractBroken": _contract,
     "RunStarted": _run_started,
     "RunFinished": _run_finished,
     "RunFailed": _run_failed,

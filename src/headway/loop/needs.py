@@ -33,6 +33,7 @@ _SNAPSHOT, _DIMENSION = "snapshot:", "dimension:"
 # These say that something was there once, not that it is wanted; steps are asked for as they stand now.
 _MERELY_TOLD = (
     happened.SnapshotTaken,
+    happened.ContractBroken,
     happened.StepFinished,
     happened.SnapshotsCollected,
     happened.ErasureFinished,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from headway.loop.contracts import broken_contracts
 from headway.loop.daily import daily
 from headway.loop.days import local_day
 from headway.loop.history import history
@@ -49,12 +50,14 @@ def status(store: Store, brief: Brief) -> dict[str, Any]:
     dict
         ``now_us``, ``state`` (``nothing deployed``, ``healthy``, ``watch`` or ``act``) and ``in_words``, then
         ``decision``; ``live``, ``tested`` and ``last_30_days`` (None without a release, or without ripe outcomes);
-        ``health`` with its ``findings``, the worst first; ``online_store``, ``challenger``, ``retraining``, ``runs``.
+        ``health`` with its ``findings``, the worst first; ``online_store``, ``challenger``, ``retraining``, ``runs``;
+        ``contracts`` where the newest version of a source breaks its own.
     """
     champion = store.ledger.champion()
     felt = health(store, brief)
     state = felt.pop("state") if champion is not None else "nothing deployed"
     recent = _recent(store, brief) if champion is not None else None
+    broken = broken_contracts(store)
     return {
         "now_us": store.now_us(),
         "state": state,
@@ -68,6 +71,7 @@ def status(store: Store, brief: Brief) -> dict[str, Any]:
         "challenger": _challenger(store, brief),
         "retraining": retraining(store, brief),
         "runs": _runs(store),
+        **({"contracts": broken} if broken else {}),
     }
 
 

@@ -117,7 +117,7 @@ def infer(source: str, reference: Reference) -> Contract:
     return Contract(
         source=source,
         columns={
-            name: _column(column, [window[name] for window in windows if name in window])
+            name: _column(column, [window[name] for window in windows if name in window], key=name in reference.key)
             for name, column in reference.whole.columns.items()
         },
         key=reference.key,
@@ -130,12 +130,13 @@ def infer(source: str, reference: Reference) -> Contract:
     )
 
 
-def _column(column: ColumnProfile, windows: list[ColumnProfile]) -> ColumnContract:
+def _column(column: ColumnProfile, windows: list[ColumnProfile], *, key: bool) -> ColumnContract:
     rates = [each.missing_rate for each in (column, *windows)]
     spread = max(rates) - min(rates)
     missing = 0.0 if column.missing == 0 else min(1.0, round(max(rates) + max(0.02, 0.75 * spread), 4))
     least = most = None
-    if column.kind in {"int", "float"} and column.least is not None and column.most is not None:
+    # Identifiers of new rows lie beyond all that there were.
+    if not key and column.kind in {"int", "float"} and column.least is not None and column.most is not None:
         margin = 0.25 * (column.most - column.least)
         least, most = column.least - margin, column.most + margin
     named = column.kind == "text" and column.complete and len(column.counts) <= _MOST_NAMED
@@ -165,18 +166,16 @@ def checks_of(contract: Contract) -> tuple[Check, ...]:
 def row_checks(contract: Contract, kinds: Mapping[str, str]) -> tuple[Check, ...]:
     """Return the checks of a contract that a row asked about must pass, whose fields have these kinds.
 
-    A range of a key is left out: identifiers that nobody has seen yet are what is asked about. A field of another type
-    than was agreed passes nothing but a missing value, which is a check that wants one of no values.
+    A field of another type than was agreed passes nothing but a missing value: its check wants one of no values.
 
     Examples
     --------
     >>> column = ColumnContract(kind="int", at_least=1, at_most=9)
-    >>> agreed = Contract(source="s", columns={"id": column, "size": column, "late": column}, key=("id",))
-    >>> [(check.column, check.test) for check in row_checks(agreed, {"id": "int", "size": "float"})]
-    [('size', 'between')]
+    >>> agreed = Contract(source="s", columns={"size": column, "name": column, "late": column})
+    >>> [(check.column, check.test) for check in row_checks(agreed, {"name": "text", "size": "float"})]
+    [('size', 'between'), ('name', 'among')]
     """
     checks = [check for check in checks_of(contract) if check.column in kinds]
-    checks = [check for check in checks if check.test != "between" or check.column not in contract.key]
     other = {
         name
         for name, kind in kinds.items()

@@ -19,6 +19,7 @@ __all__ = [
     "Alerted",
     "BriefSeen",
     "ChallengerJudged",
+    "ContractBroken",
     "ErasureBegun",
     "ErasureFinished",
     "Event",
@@ -74,6 +75,29 @@ class SnapshotTaken(_Fact, frozen=True, kw_only=True):
     rows: int
     files: int
     added_rows: int = 0
+
+
+class ContractBroken(_Fact, frozen=True, kw_only=True):
+    """A version of a source breaks what was agreed of it.
+
+    Attributes
+    ----------
+    snapshot, previous
+        Digests of the version that was found and of the one in force till then.
+    contract
+        Digest of the contract.
+    blocked
+        Whether the version was refused; otherwise it was taken all the same.
+    failed
+        What does not hold, in words.
+    """
+
+    source: str
+    snapshot: str
+    previous: str
+    contract: str
+    blocked: bool
+    failed: tuple[str, ...]
 
 
 class StepFinished(_Fact, frozen=True, kw_only=True):
@@ -337,6 +361,7 @@ Event: TypeAlias = (
     ProjectOpened
     | BriefSeen
     | SnapshotTaken
+    | ContractBroken
     | StepFinished
     | RunStarted
     | TrialFinished

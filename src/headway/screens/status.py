@@ -35,6 +35,7 @@ def show_status(page: Page, stands: Mapping[str, Any], *, zone: str = "UTC") -> 
     )
     _worth(page, stands)
     _open(page, stands["health"], zone=zone)
+    _contracts(page, stands, zone=zone)
     page.gap()
     page.facts(_retraining(stands, zone=zone))
     if stands["live"] is None:
@@ -59,6 +60,19 @@ def _service(stands: Mapping[str, Any], *, zone: str) -> list[tuple[str, Cell]]:
         words = f"{store['rows']:,} rows, filled {store['age']} ago; {store['promised']} is promised"
         facts.append(("online store", words if store["kept"] else (words, "warn")))
     return facts
+
+
+def _contracts(page: Page, stands: Mapping[str, Any], *, zone: str) -> None:
+    for each in stands.get("contracts", ()):
+        then = "is not taken; the version before stays in force" if each["blocked"] else "was taken all the same"
+        more = f" And {len(each['failed']) - 1:,} more." if len(each["failed"]) > 1 else ""
+        page.gap()
+        page.words(
+            f"Source {each['source']} breaks its contract since {moment(each['since_us'], zone=zone)}: what came then "
+            f"{then}. {each['failed'][0]}{more}",
+            tone="warn",
+            indent=2,
+        )
 
 
 def _worth(page: Page, stands: Mapping[str, Any]) -> None:
