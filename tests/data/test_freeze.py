@@ -223,3 +223,82 @@ def test_a_sum_that_does_not_fit_is_said_and_no_traceback(made) -> None:
     with pytest.raises(DataError, match="cannot be computed from the data") as caught:
         made(_rows(), text)
     assert caught.value.where == "sources.asks"
+
+
+_BY_TIME = "train_before = 2013-01-11\nvalidate_before = 2013-01-16\ntest_before = 2013-01-21\n"
+_BY_WHO = TEXT.replace(_BY_TIME, 'by = "group"\ngroup = ["who"]\nshares = [0.5, 0.25, 0.25]\n')
+_LATE = dt.datetime(2016, 1, 1, tzinfo=dt.UTC)
+_BY_LOT = TEXT.replace(_BY_TIME, 'by = "random"\n')
+
+
+def _people(count, people=40):
+    return _rows(count, who=lambda number, _: f"p{number * 7 % people}")
+
+
+def _sides(table):
+    """Return the splits that each group has rows in."""
+    sides: dict[str, set[str]] = {}
+    for who, split in zip(table["segment:who"].to_pylist(), table["split"].to_pylist(), strict=True):
+        sides.setdefault(who, set()).add(split)
+    return sides
+
+
+def test_a_split_by_group_puts_no_group_on_two_sides_and_more_data_move_none(made) -> None:
+    """Half of the people train; whoever is on a side stays there when others come, and the same run gives the same."""
+    few, many = made(_people(240), _BY_WHO, as_of=_LATE), made(_people(2400, people=400), _BY_WHO, as_of=_LATE)
+    sides = _sides(many.table)
+    assert all(len(each) == 1 for each in sides.values())
+    assert {who: sides[who] for who in _sides(few.table)} == _sides(few.table)
+    assert made(_people(240), _BY_WHO, as_of=_LATE).dataset.digest == few.dataset.digest
+    shares = {name: sum(each == {name} for each in sides.values()) / 400 for name in ("train", "validate", "test")}
+    for name, wanted in (("train", 0.5), ("validate", 0.25), ("test", 0.25)):
+        assert abs(shares[name] - wanted) < 4 * (wanted * (1 - wanted) / 400) ** 0.5  # four standard errors
+    assert sum(count.examples for count in many.dataset.splits) == 2400
+    assert many.dataset.split("after").examples == 0
+
+
+def test_another_seed_draws_other_groups(made) -> None:
+    """The seed of the search is what the sides are drawn by."""
+    one, two = (
+        made(_people(240), _BY_WHO, as_of=_LATE),
+        made(_people(240), _BY_WHO + "[search]\nseed = 8\n", as_of=_LATE),
+    )
+    assert _sides(one.table) != _sides(two.table)
+
+
+def test_a_split_at_random_holds_as_many_cases_on_each_side(made) -> None:
+    """Of 240 examples 80 are cases: 48, 16 and 16 of them, whatever the seed."""
+    for seed in (7, 8):
+        found = made(_people(240), _BY_LOT + f"[search]\nseed = {seed}\n", as_of=_LATE).dataset.splits
+        assert [(count.name, count.examples, count.positives) for count in found] == [
+            ("train", 144, 48),
+            ("validate", 48, 16),
+            ("test", 48, 16),
+            ("after", 0, 0),
+        ]
+
+
+def test_an_example_without_a_group_is_refused(made) -> None:
+    """It could be of a group that is on another side."""
+    rows = _people(240)
+    rows[3]["who"] = ""
+    with pytest.raises(DataError, match="1 of 240 examples have no 'who'"):
+        made(rows, _BY_WHO, as_of=_LATE)
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ('by = "group"\n', "names none"),
+        ('by = "group"\ngroup = ["whom"]\n', "no column 'whom'.*'who'"),
+        ('by = "random"\ngroup = ["who"]\n', "has no group"),
+        ('by = "random"\nshares = [0.9, 0.2, 0.2]\n', "three shares of a whole"),
+        ('by = "random"\n' + _BY_TIME, "has no train_before"),
+        ("train_before = 2013-01-11\ntest_before = 2013-01-21\n", "split needs 'validate_before'"),
+        (_BY_TIME + "shares = [0.6, 0.2, 0.2]\n", "has no shares"),
+    ],
+)
+def test_a_split_that_says_too_little_or_too_much_is_refused(made, split, said) -> None:
+    """Each way of splitting has its own words, and wants them."""
+    with pytest.raises(BriefError, match=said):
+        made(_people(60), TEXT.replace(_BY_TIME, split))

@@ -84,6 +84,9 @@ def _description(field) -> str:
     )
 
 
+_NOTHING = {type(None), msgspec.UnsetType}
+
+
 def _kind(kind) -> str:
     """Return a type in the words of TOML."""
     if hasattr(kind, "__metadata__"):
@@ -96,7 +99,7 @@ def _kind(kind) -> str:
     if origin is dict:
         return f"table of {_kind(parts[1])}"
     if parts:
-        return " or ".join(dict.fromkeys(_kind(part) for part in parts if part is not type(None)))
+        return " or ".join(dict.fromkeys(_kind(part) for part in parts if part not in _NOTHING))
     named = {str: "text", bool: "true or false", int: "whole number", float: "number", FeatureSpec: "long form"}
     named |= {Clean: "table", Once: "table"}
     return named.get(kind, "day" if getattr(kind, "__name__", "") == "date" else "text")
@@ -106,7 +109,7 @@ def _default(field) -> str:
     if field.required:
         return "**needed**"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if value in ("", None, (), {}):
+    if value in ("", None, (), {}, msgspec.UNSET):
         return ""
     return f"`{msgspec.json.encode(value).decode()}`"
 

@@ -213,3 +213,37 @@ def test_the_same_data_give_the_same_checks_and_failures_come_first():
     first = find_leaks(leaky, label, split, key=key)
     assert first == find_leaks(leaky, label, split, key=key)
     assert [check.passed for check in first] == sorted(check.passed for check in first)
+
+
+def test_a_group_in_two_splits_is_found():
+    """One household of which a row is judged on that others were learned from is one too many."""
+    features, label, split, key = _honest(12)
+    sides = {name: 1000 * number for number, name in enumerate(np.unique(split))}
+    by_side = np.array([sides[name] for name in split]) + np.arange(ROWS) % 50
+    apart = find_leaks(features, label, split, key=key, group=pa.table({"household": by_side}))
+    assert _failed(apart) == set()
+    by_side[-1] = by_side[0]
+    torn = find_leaks(features, label, split, key=key, group=pa.table({"household": by_side}))
+    assert _failed(torn) == {("group in two splits", "household")}
+
+
+def test_groups_that_are_there_under_two_names_are_found():
+    """Forty rows of the test are copies of training rows under new names: no key and no group tells."""
+    features, label, split, key = _honest(13)
+    later = np.flatnonzero(split != "train")[:40]
+    order = np.arange(ROWS)
+    order[later] = np.flatnonzero(split == "train")[:40]
+    group = pa.table({"household": np.arange(ROWS)})
+    assert _failed(find_leaks(features, label, split, key=key, group=group)) == set()
+    copied = find_leaks(features.take(order), label[order], split, key=key, group=group)
+    assert _failed(copied) == {("group under two names", "features")}
+
+
+def test_training_is_what_is_called_so_wherever_it_stands():
+    """A split by group begins with any side; the first row's is not the training one for that."""
+    features, label, split, key = _honest(14)
+    turned = np.arange(ROWS)[::-1]
+    ahead = find_leaks(features, label, split, key=key)
+    behind = find_leaks(features.take(turned), label[turned], split[turned], key=key.take(turned))
+    twins = [next(check for check in each if check.name.startswith("rows")) for each in (ahead, behind)]
+    assert twins[0] == twins[1]

@@ -102,7 +102,7 @@ class _Rows:
         point = PointInTime(database, definitions, files)
         self.text = point.relation_sql(self.relation, parts_sql(files[name]))
         split = definitions.brief.split
-        self.before = moment_sql(parse_moment(str(split.train_before), zone=split.zone))
+        self.before = moment_sql(parse_moment(str(split.ends["train"]), zone=split.zone))
         self.after = moment_sql(parse_moment(str(split.train_from), zone=split.zone)) if split.train_from else ""
 
     def learn(self, column: str, spec: Clean) -> Fitted:

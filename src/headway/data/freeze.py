@@ -1,17 +1,15 @@
-"""From snapshots to a frozen dataset: examples with their features, split by time, as one deterministic table.
+"""From snapshots to a frozen dataset: examples with their features, split, as one deterministic table.
 
-The file hides which rows belong to which split. A split ends at a local midnight; an example belongs to it if it was
+The file hides which rows can be used. By time, a split ends at a local midnight; an example belongs to it if it was
 predicted before, *and* its label was known before: what was predicted in time but known too late is embargoed,
-since whoever stood at the boundary could not have learned from it.
+since whoever stood at the boundary could not have learned from it. Which side a row is on: ``query/split.py``.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +24,7 @@ from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.split import boundaries_us, midnight_us, side_columns
 
 if TYPE_CHECKING:
     import os
@@ -48,20 +47,6 @@ class TableStore(Protocol):
 
     def put(self, data: Path) -> str:
         """Adopt a file and return its digest."""
-
-
-def boundaries_us(split: Split) -> dict[str, int]:
-    """Return the end of each split as a moment: local midnight of the split's zone."""
-    return {name: _midnight_us(day, split.zone) for name, day in _days(split).items()}
-
-
-def _days(split: Split) -> dict[str, dt.date]:
-    return {"train": split.train_before, "validate": split.validate_before, "test": split.test_before}
-
-
-def _midnight_us(day: dt.date, zone: str) -> int:
-    local = dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    return (local - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def freeze(
@@ -92,13 +77,17 @@ def freeze(
         future.
     """
     split = definitions.brief.split
-    since_us = None if split.train_from is None else _midnight_us(split.train_from, split.zone)
+    since_us = None if split.train_from is None else midnight_us(split.train_from, split.zone)
     with Database(threads=threads) as database:
         point_in_time = PointInTime(database, definitions, files)
         table = point_in_time.examples(as_of_us=as_of_us, since_us=since_us)
         _check_unique(database, table, definitions)
         if lived is not None:
             table = database.create(_with_lived_sql(table, lived, definitions, since_us=since_us), prefix="lived")
+            # What was lived through and does not say its group could be of one on another side; it is left out.
+            grouped = " AND ".join(f"{quote(name)} IS NOT NULL" for name in split.group or ())
+            table = database.create(f"SELECT * FROM {table} WHERE {grouped}", prefix="known") if grouped else table
+        _check_grouped(database, table, definitions)
         view = database.create(split_sql(table, definitions, boundaries_us(split)), prefix="split")
         classes, unseen = _classes(database, view, definitions)
         view = database.create(_shaped_sql(view, definitions, classes), prefix="shaped")
@@ -137,14 +126,8 @@ def _with_lived_sql(table: str, lived: Path, definitions: Definitions, *, since_
 
 def split_sql(table: str, definitions: Definitions, ends: Mapping[str, int]) -> str:
     """Return the examples of ``table`` with their split, day, rule and segments."""
-    moment = quote(PREDICT_AT)
-    names = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN '{name}'" for name, end in ends.items())
-    bounds = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN {moment_sql(end)}" for end in ends.values())
-    local = f"timezone({quote_text(definitions.brief.split.zone)}, timezone('UTC', {moment}))"
     columns = [
-        f"CASE {names} ELSE 'after' END AS {quote('@split')}",
-        f"CASE {bounds} END AS {quote('@end')}",
-        f"date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS {quote('@day')}",
+        *side_columns(definitions, ends),
         f"{definitions.rule_sql('feature:')} AS {quote('@rule')}",
         *(f"{_segment_sql(name, definitions)} AS {quote(f'segment:{name}')}" for name in _segments(definitions)),
     ]
@@ -173,6 +156,22 @@ def _check_unique(database: Database, table: str, definitions: Definitions) -> N
             f"{rows} examples of source {definitions.examples.name!r} have the one key {shown}{more}.",
             where=f"sources.{definitions.examples.name}.key",
             hint="Name more columns in key, so that they tell one example from another, or take out the doubled rows.",
+        )
+
+
+def _check_grouped(database: Database, table: str, definitions: Definitions) -> None:
+    """Raise where an example has no group: whether it is of one that is on another side cannot be known."""
+    group = definitions.brief.split.group or ()
+    if not group:
+        return
+    nobody = " OR ".join(f"{quote(name)} IS NULL" for name in group)
+    ((lone, rows),) = database.rows(f"SELECT count(*) FILTER (WHERE {nobody}), count(*) FROM {table}")
+    if lone:
+        raise DataError(
+            f"{lone:,} of {rows:,} examples have no {' or no '.join(map(repr, group))}; which side they belong to "
+            "cannot be said.",
+            where="split.group",
+            hint="Split by a column that every example has, or give the missing ones a value with derive.",
         )
 
 
@@ -260,20 +259,23 @@ def _counts(database: Database, view: str, definitions: Definitions) -> tuple[Sp
     )
     for count in counts:
         if count.name != "after":
-            _check_split(count, _days(split)[count.name], definitions.aim.task)
+            _check_split(count, split, definitions.aim.task)
     return counts
 
 
-def _check_split(count: SplitCount, end: dt.date, task: Task) -> None:
+def _check_split(count: SplitCount, split: Split, task: Task) -> None:
+    by_time, end = split.by == "time", split.ends.get(count.name)
     if count.examples == 0:
         rest = [f"{count.void:,} have no label" if count.void else ""]
         rest += [f"the horizon of {count.censored:,} was not over" if count.censored else ""]
         rest += [f"the label of {count.embargoed:,} became known too late" if count.embargoed else ""]
         because = "; ".join(part for part in rest if part)
         raise DataError(
-            f"The {count.name} period, before {end}, has no labelled example" + (f": {because}." if because else "."),
-            where=f"split.{count.name}_before",
-            hint="Move the boundaries to where the data are, or look at label and label_known_at.",
+            f"The {count.name} {f'period, before {end},' if by_time else 'split'} has no labelled example"
+            + (f": {because}." if because else "."),
+            where=f"split.{count.name}_before" if by_time else "split",
+            hint=f"{'Move the boundaries to where the data are' if by_time else 'Change the shares'}, "
+            "or look at label and label_known_at.",
         )
     if task == "condition" and count.positives in {0, count.examples}:
         only = "true" if count.positives else "false"
@@ -302,6 +304,8 @@ def _write(database: Database, view: str, definitions: Definitions, store: Table
     names = [f"segment:{name}" for name in _segments(definitions)]
     names += [f"feature:{feature.name}" for feature in definitions.features]
     keys = [(quote(name), quote(f"key:{name}")) for name in definitions.examples.source.key]
+    sides = [name for name in definitions.brief.split.group or () if name not in definitions.examples.source.key]
+    group += "".join(f", {quote(name)} AS {quote(f'group:{name}')}" for name in sides)
     text = f"""
         SELECT "@split" AS split, epoch_us({quote(PREDICT_AT)}) AS predict_at,
                epoch_us({quote(KNOWN_AT)}) AS label_known_at, CAST({quote(LABEL)} AS DOUBLE) AS label, "@day" AS day,

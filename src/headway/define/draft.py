@@ -234,6 +234,7 @@ def _split(choice: Guess) -> str:
         if bounds
         else dict.fromkeys(("train_before", "validate_before", "test_before"), f"2024-01-01  # {EDIT}")
     )
+    optional |= {"group": '["household"]', "shares": "[0.6, 0.2, 0.2]"}
     return _table(
         "split",
         nouns.Split,

@@ -6,9 +6,7 @@ same cut-offs), so that what it counts is what a run will find; it trains nothin
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -18,10 +16,11 @@ from headway.define.signal import find_signal
 from headway.nouns.brief import Quota, Source, Split, Threshold, parse_act_on
 from headway.nouns.dataset import SplitCount
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
-from headway.query.compile import quote, quote_text
+from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.split import boundaries_us, midnight_us, side_columns
 
 if TYPE_CHECKING:
     import os
@@ -100,26 +99,15 @@ def gather(
 
 
 def _start_us(split: Split) -> int | None:
-    return None if split.train_from is None else _midnight_us(split.train_from, split.zone)
-
-
-def _midnight_us(day: dt.date, zone: str) -> int:
-    local = dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    return (local - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    return None if split.train_from is None else midnight_us(split.train_from, split.zone)
 
 
 def _marked_sql(table: str, definitions: Definitions) -> str:
     """Return the examples with split, day and whether they can be used: labelled before their split ends."""
-    split, moment, known = definitions.brief.split, quote(PREDICT_AT), quote(KNOWN_AT)
-    bounds = zip(_SPLITS, (split.train_before, split.validate_before, split.test_before), strict=False)
-    ends = [(name, moment_sql(_midnight_us(day, split.zone))) for name, day in bounds]
-    names = " ".join(f"WHEN {moment} < {end} THEN '{name}'" for name, end in ends)
-    times = " ".join(f"WHEN {moment} < {end} THEN {end}" for _, end in ends)
-    local = f"timezone({quote_text(split.zone)}, timezone('UTC', {moment}))"
+    sides = ", ".join(side_columns(definitions, boundaries_us(definitions.brief.split)))
     return (
-        f'SELECT *, {quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {known} < "@end") AS "@usable" FROM ('
-        f'SELECT *, CASE {names} ELSE \'after\' END AS "@split", CASE {times} END AS "@end", '
-        f"date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS \"@day\" FROM {table})"
+        f'SELECT *, {quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end") AS "@usable" '
+        f"FROM (SELECT *, {sides} FROM {table})"
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.train import RunResult
+    from headway.nouns.brief import Split
     from headway.query.definitions import Definitions
 
 __all__ = ["card_of", "write_card"]
@@ -51,9 +52,7 @@ def _facts(store: Store, material: Material, result: RunResult) -> CardFacts:
             "embargoed": sum(count.embargoed for count in dataset.splits),
         },
         periods={
-            "train": f"before {split.train_before}",
-            "validate": f"{split.train_before} to {split.validate_before}",
-            "test": f"{split.validate_before} to {split.test_before}",
+            **_periods(split),
             "the released model": " to ".join(
                 format_moment(moment, zone=split.zone) for moment in (model.trained_from, model.trained_to)
             ),
@@ -72,6 +71,14 @@ def _facts(store: Store, material: Material, result: RunResult) -> CardFacts:
         environment={name: str(value) for name, value in begun.environment.items()},
         reproduce=(f"headway --as-of {format_moment(result.as_of_us)} run",),
     )
+
+
+def _periods(split: Split) -> dict[str, str]:
+    if split.by != "time":
+        of = f"the groups of {', '.join(split.group or ())}" if split.by == "group" else "the examples"
+        return {name: f"{share:.0%} of {of}, drawn at random" for name, share in split.parts.items()}
+    train, validate, test = split.ends.values()
+    return {"train": f"before {train}", "validate": f"{train} to {validate}", "test": f"{validate} to {test}"}
 
 
 def _features(definitions: Definitions, importance: dict[str, float]) -> tuple[FeatureFact, ...]:

@@ -87,7 +87,10 @@ def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
     ]
     features = [(f"p.{quote(f'features.{f.name}')}", f"feature:{f.name}") for f in definitions.features]
     # Segments go by columns of the row; those that are features under the same name are known here, too.
-    known = {feature.name for feature in definitions.features} & set(definitions.brief.success.segments)
+    known = {feature.name for feature in definitions.features} & {
+        *definitions.brief.success.segments,
+        *(definitions.brief.split.group or ()),
+    }
     segments = [(f"p.{quote(f'features.{name}')}", name) for name in sorted(known - set(names))]
     columns = [
         *key,

@@ -7,9 +7,7 @@ test period is never read: the world ends, for all that is computed here, at its
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -23,6 +21,7 @@ from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions, resolve
 from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.split import boundaries_us, midnight_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,14 +90,20 @@ def suggest(definitions: Definitions, files: Mapping[str, Sequence[Part]], *, as
     found = proposals(definitions)
     raw = {name: dict(relation.raw) for name, relation in definitions.relations.items()}
     wider = resolve(extended(brief, found), raw)
-    train_us, end_us = (_midnight_us(day, brief.split.zone) for day in (brief.split.train_before, _last_day(brief)))
+    if brief.split.by != "time":
+        raise DataError(
+            f"Features are ranked by what they add on later days; the split is by {brief.split.by}.",
+            where="split.by",
+            hint="Split by time, or try features one at a time.",
+        )
+    train_us, end_us, _ = boundaries_us(brief.split).values()
     now_us = min(as_of_us, end_us)
     since = brief.split.train_from
     with Database() as database:
         point_in_time = PointInTime(database, wider.known_by(now_us), files)
         table = point_in_time.examples(
             as_of_us=now_us,
-            since_us=None if since is None else _midnight_us(since, brief.split.zone),
+            since_us=None if since is None else midnight_us(since, brief.split.zone),
             until_us=end_us,
         )
         train, validate = (_period(database, table, wider, train_us=train_us, first=first) for first in (True, False))
@@ -134,16 +139,6 @@ def suggest(definitions: Definitions, files: Mapping[str, Sequence[Part]], *, as
             )
         )
     return sorted(suggestions, key=lambda each: (-each.gain, each.steps, each.name))
-
-
-def _last_day(brief: Any) -> dt.date:
-    day: dt.date = brief.split.validate_before
-    return day
-
-
-def _midnight_us(day: dt.date, zone: str) -> int:
-    local = dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    return (local - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def _period(database: Database, table: str, definitions: Definitions, *, train_us: int, first: bool) -> pa.Table:

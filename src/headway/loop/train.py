@@ -308,6 +308,7 @@ class _Experiment:
             _halves(examples.label, self._calls(work).task),
             split,
             key=examples.key,
+            group=_groups(table, self.brief.split),
             seed=self.brief.search.seed,
         )
         for check in checks:
@@ -375,6 +376,7 @@ class _Experiment:
         from headway.nouns.calls import Places
         from headway.validate.judge import judge
         from headway.validate.judge_task import judge_task
+        from headway.validate.unordered import saying_how_split
 
         test, calls = self._load(work, "test")[1], self._calls(work)
         fitted = self._fitted(work, "train")
@@ -393,7 +395,7 @@ class _Experiment:
         else:
             verdict = judge_task(score, test, calls=calls, **asked)
         return {
-            "verdict": self.store.put(verdict),
+            "verdict": self.store.put(saying_how_split(verdict, self.brief.split)),
             "graph": self.store.blobs.put(graph),
             "cutoff": _cutoff(calls.score(score), Places.of(test).unit(calls.act_on), calls.act_on),
         }
@@ -587,6 +589,17 @@ def environment() -> dict[str, str]:
 
 def _plain(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return msgspec.to_builtins(inputs, str_keys=True)  # type: ignore[no-any-return]
+
+
+def _groups(table: pa.Table, split: Split) -> pa.Table | None:
+    """Return the columns that the split goes by, as far as the frozen table has them; None where it goes by none."""
+    import pyarrow as pa
+
+    found = {
+        name: next((table[column] for column in (f"key:{name}", f"group:{name}") if column in table.column_names), None)
+        for name in split.group or ()
+    }
+    return pa.table(found) if found else None
 
 
 def _fit_name(splits: tuple[str, ...], algorithm: str, settings: Mapping[str, Setting]) -> str:

@@ -216,11 +216,27 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which examples train, which choose, which judge. All bounds are exclusive, at local midnight of ``zone``."""
 
-    train_before: Annotated[dt.date, Meta(description="Train on predictions, and labels known, before this day.")]
-    validate_before: Annotated[dt.date, Meta(description="Choose settings on what follows, up to this day.")]
-    test_before: Annotated[dt.date, Meta(description="Judge once on what follows, up to this day.")]
+    train_before: Annotated[
+        dt.date | None, Meta(description="Train on predictions, and labels known, before this day.")
+    ] = None
+    validate_before: Annotated[dt.date | None, Meta(description="Choose settings on what follows, up to this day.")] = (
+        None
+    )
+    test_before: Annotated[dt.date | None, Meta(description="Judge once on what follows, up to this day.")] = None
     train_from: Annotated[dt.date | None, Meta(description="Leave out examples before this day.")] = None
-    by: Annotated[Literal["time"], Meta(description="How the examples are split.")] = "time"
+    by: Annotated[
+        Literal["time", "group", "random"],
+        Meta(description="How the examples are split; only 'time' says what a model is worth on days to come."),
+    ] = "time"
+    # What is not set is not written: a brief that splits by time keeps its digest.
+    group: Annotated[
+        tuple[Text, ...] | msgspec.UnsetType,
+        Meta(description="By group: the examples' columns that name it; no group is on two sides."),
+    ] = msgspec.UNSET
+    shares: Annotated[
+        tuple[float, float, float] | msgspec.UnsetType,
+        Meta(description="By group or random: the shares that train, choose and judge; [0.6, 0.2, 0.2] if not said."),
+    ] = msgspec.UNSET
     zone: Annotated[str, Meta(description="The zone whose midnights bound the splits and whose days are counted.")] = (
         "UTC"
     )
@@ -228,6 +244,17 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Literal["all data before deployment", "train only"],
         Meta(description="What the released model learns from, once the settings are chosen and judged."),
     ] = "all data before deployment"
+
+    @property
+    def ends(self) -> dict[str, dt.date]:
+        """The day before which each split ends, by its name; none where the split is not by time."""
+        days = {"train": self.train_before, "validate": self.validate_before, "test": self.test_before}
+        return {name: day for name, day in days.items() if day is not None}
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The share of the examples (or groups) that each split is to get, where it is not by time."""
+        return dict(zip(("train", "validate", "test"), self.shares or (0.6, 0.2, 0.2), strict=True))
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

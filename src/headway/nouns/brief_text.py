@@ -380,11 +380,8 @@ def _check_way_of_splitting(brief: Brief) -> None:
     if split.by == "time":
         for name in ("train", "validate", "test"):
             if name not in split.ends:
-                error = BriefError(
-                    f"The split is by time and has no {name}_before.",
-                    hint=f"Write {name}_before = 2024-03-01, say; or by = 'group' where the data have no order in time.",
-                )
-                raise _At(error, "split", f"{name}_before")
+                hint = f"Write {name}_before = 2024-03-01, say; or by = 'group' where the data have no order in time."
+                raise _At(BriefError(f"split needs '{name}_before'.", hint=hint), "split")
     unwanted = [f"{name}_before" for name in split.ends] if split.by != "time" else []
     unwanted += ["group"] if split.group and split.by != "group" else []
     unwanted += ["shares"] if split.shares and split.by == "time" else []

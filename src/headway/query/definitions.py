@@ -179,9 +179,10 @@ class Definitions:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """The columns of the examples' source that stay with an example: its key, its segments, what a client sends."""
+        """The columns of the examples' source that stay with an example: its key, its groups and so on."""
         relation = self.examples
         wanted = {*relation.source.key, *self.brief.success.segments, *(field.name for field in self.request_fields)}
+        wanted |= set(self.brief.split.group or ())
         return tuple(name for name in relation.kinds if name in wanted)
 
     def reads(self, name: str) -> frozenset[str]:

@@ -379,6 +379,20 @@ class Resolver:
                     where="success.segments",
                     hint=did_you_mean(column, [*examples.kinds, *self.brief.features]),
                 )
+        split, ranked = self.brief.split, self.aim.group
+        for column in split.group or ():
+            if column not in examples.kinds:
+                raise BriefError(
+                    f"Source {examples.name!r} has no column {column!r}.",
+                    where="split.group",
+                    hint=did_you_mean(column, examples.kinds),
+                )
+        if self.aim.task == "ranking" and split.by != "time" and not (split.group and set(split.group) <= set(ranked)):
+            raise BriefError(
+                f"A split by {split.by} would tear apart what is ranked together.",
+                where="split.by",
+                hint=f"Split by time, or by group with columns of {list(ranked)}.",
+            )
 
     def _rule(self, features: tuple[Feature, ...]) -> Compiled | None:
         text = self.brief.baseline.rule

@@ -202,6 +202,8 @@ def _limits(brief: Brief, verdict: Verdict, facts: CardFacts) -> list[str]:
         "The intervals take days as independent and say nothing about a season that was not tested.",
         "The figures of money hold for what the brief says a call is worth; an action may change what happens.",
     ]
+    if brief.split.by != "time":
+        said.append("The split is not by time: how it does on days after those that it learned from was not tested.")
     if small := [segment.name for segment in verdict.segments if segment.too_few]:
         said.append(f"Nothing is known about these segments; there are too few cases: {names(small, shown=20)}.")
     if verdict.latency is None:

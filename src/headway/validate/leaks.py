@@ -63,7 +63,13 @@ class LeakCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_leaks(
-    features: pa.Table, label: ArrayLike, split: ArrayLike, *, key: pa.Table | None = None, seed: int = 0
+    features: pa.Table,
+    label: ArrayLike,
+    split: ArrayLike,
+    *,
+    key: pa.Table | None = None,
+    group: pa.Table | None = None,
+    seed: int = 0,
 ) -> list[LeakCheck]:
     """Return every check that was made, failed ones first.
 
@@ -76,10 +82,13 @@ def find_leaks(
     label
         0 or 1 for each row.
     split
-        The name of each row's split; the first to appear is taken as the training one.
+        The name of each row's split; ``train`` is the training one, or the first to appear where none is called so.
     key
         The columns that name the entity of each row. With it no row may come twice; without it, equal features
         may be mere chance, and a small share of twins is let pass.
+    group
+        The columns that name the group of each row, where no group may be in two splits: neither itself nor, under
+        another name, with the same features.
     seed
         Of the folds within which a category's mean label is taken.
 
@@ -97,10 +106,14 @@ def find_leaks(
         raise DataError("Labels must be 0 or 1.", hint="Leave out examples whose label is void or not yet known.")
     if not len(y):
         return []
-    checks = [_twins(features, key, parts)]
+    training = "train" if np.any(parts == "train") else parts[0]
+    order = [training, *(part for part in dict.fromkeys(parts.tolist()) if part != training)]
+    checks = [_twins(features, key, parts, order)]
+    if group is not None:
+        checks += [_group_twice(group, parts, order), _group_twins(features, parts == training)]
     # One column's leak shows in a part of the rows as in all; a row that comes twice shows in all alone.
     rows = np.unique(np.linspace(0, len(y) - 1, min(_MOST_ROWS, len(y))).astype(np.int64))
-    y, train = y[rows], (parts == parts[0])[rows]
+    y, train = y[rows], (parts == training)[rows]
     fold = np.random.default_rng(seed).integers(0, _FOLDS, len(y))
     numbers: dict[str, Floats] = {}
     for name in features.column_names:
@@ -258,15 +271,13 @@ def _missing_tells(name: str, missing: Bools, label: Floats) -> LeakCheck:
     )
 
 
-def _twins(features: pa.Table, key: pa.Table | None, split: NDArray[np.str_]) -> LeakCheck:
+def _twins(features: pa.Table, key: pa.Table | None, split: NDArray[np.str_], order: list[str]) -> LeakCheck:
     """Whether later splits hold rows that training holds, by a 64-bit fingerprint of key and features."""
     columns = [features[name] for name in features.column_names]
     columns += [] if key is None else [key[name] for name in key.column_names]
     print_ = _fingerprint(columns)
-    seen, repeated, others = print_[split == split[0]], 0, 0
-    for part in dict.fromkeys(split.tolist()):
-        if part == split[0]:
-            continue
+    seen, repeated, others = print_[split == order[0]], 0, 0
+    for part in order[1:]:
         mine = print_[split == part]
         repeated += int(np.isin(mine, seen).sum())
         others += len(mine)
@@ -279,6 +290,42 @@ def _twins(features: pa.Table, key: pa.Table | None, split: NDArray[np.str_]) ->
         passed=share <= allowed,
         found=f"{repeated} of {others} later rows have a twin in an earlier split",
         wanted="none" if key is not None else f"at most {TWINS:.0%}",
+    )
+
+
+def _group_twice(group: pa.Table, split: NDArray[np.str_], order: list[str]) -> LeakCheck:
+    """Whether a group has rows in two splits."""
+    print_ = _fingerprint([group[name] for name in group.column_names])
+    seen, twice = np.unique(print_[split == order[0]]), 0
+    for part in order[1:]:
+        mine = np.unique(print_[split == part])
+        twice += int(np.isin(mine, seen).sum())
+        seen = np.union1d(seen, mine)
+    return LeakCheck(
+        name="group in two splits",
+        subject=", ".join(group.column_names),
+        passed=not twice,
+        found=f"{twice} of {len(seen)} groups are in more than one split",
+        wanted="none",
+    )
+
+
+def _group_twins(features: pa.Table, train: Bools) -> LeakCheck:
+    """Whether rows outside training look like rows in it, of other groups, more often than those in it do like others.
+
+    A group that is there under two names shows so. How many rows are alike by chance, the training rows say themselves.
+    """
+    print_ = _fingerprint([features[name] for name in features.column_names])
+    names, counts = np.unique(print_[train], return_counts=True)
+    by_chance = float(counts[counts > 1].sum() / max(counts.sum(), 1))
+    share = float(np.isin(print_[~train], names).mean()) if not train.all() else 0.0
+    allowed = TWINS + 2 * by_chance
+    return LeakCheck(
+        name="group under two names",
+        subject="features",
+        passed=share <= allowed,
+        found=f"{share:.1%} of the rows outside training have a twin in it, of another group",
+        wanted=f"at most {min(allowed, 1):.1%}",
     )
 
 
