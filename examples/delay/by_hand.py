@@ -38,6 +38,8 @@ _WINDOWS = {
     "plane_24h": ("tailnum", "24 hours", "arr_delay", "actual_arr"),
 }
 
+_MEASURED = FEATURES[6:15]
+
 _TIMED = """
 with flights as (
     select *, timezone('America/New_York', make_timestamp(
@@ -54,6 +56,7 @@ select carrier, flight, origin, dest, tailnum, distance, dep_delay, arr_delay,
     sched_dep_time // 100 as hour, isodow(make_date(year, month, day)) - 1 as weekday,
     make_timestamp(epoch_us(departs)) as sched_dep,
     sched_dep - interval 2 hours as predict_at,
+    predict_at - interval 10 minutes as seen_at,  -- the board may be ten minutes old
     sched_dep + to_minutes(dep_delay) as actual_dep,
     make_timestamp(epoch_us(arrives)) + to_minutes(arr_delay) as actual_arr
 from zoned
@@ -85,15 +88,18 @@ def _steps(name: str) -> str:
 def _query() -> str:
     joins = "\n".join(
         f"asof left join ({_steps(name)}) as {name}_steps"
-        f" on {name}_steps.key = t.{name}_key and predict_at >= {name}_steps.moment"
+        f" on {name}_steps.key = t.{name}_key and seen_at >= {name}_steps.moment"
         for name in _WINDOWS
     )
     keys = ", ".join(f"{key} as {name}_key" for name, (key, *_) in _WINDOWS.items())
+    measured = ", ".join(
+        f"case when predict_at - hour_of <= interval 6 hours then {it} end as {it}" for it in _MEASURED
+    )
     means = ", ".join(f"{name}_steps.total / nullif({name}_steps.n, 0) as {name}" for name in _WINDOWS)
     return f"""
-        select t.*, w.* exclude (origin, hour_of), {means}, year(predict_at) - p.year as plane_age
+        select t.*, {measured}, {means}, year(predict_at) - p.year as plane_age
         from (select *, {keys} from timed) as t
-        asof left join weather as w on w.origin = t.origin and predict_at >= w.hour_of + interval 10 minutes
+        asof left join weather as w on w.origin = t.origin and seen_at >= w.hour_of + interval 10 minutes
         left join read_csv($folder || '/planes.csv', nullstr = 'NA') as p on p.tailnum = t.tailnum
         {joins}
         order by t.sched_dep, t.carrier, t.flight, t.origin"""
