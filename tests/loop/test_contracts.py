@@ -61,6 +61,21 @@ def test_a_renamed_column_of_a_delivery_is_named(read, tmp_path):
     assert any(result.state == "not run" for result in held.results)
 
 
+def test_what_is_wrong_is_placed_in_the_file_that_came(read, tmp_path):
+    """A clause and a change name the file as it was delivered, and the row as it stands there."""
+    read.data.infer_contract(SOURCE)
+    before = read.material().snapshots[SOURCE]
+    good = _file(read).read_text().splitlines()
+    bad = _broken(_file(read).read_text(), before).splitlines()
+    came = tmp_path / "came.csv"
+    came.write_text("\n".join([*good[:4], *bad[4:]]) + "\n")
+    held = read.data.check_contract(SOURCE, came)
+    assert any("first in row 4 of " in result.words and "came.csv" in result.words for result in held.failed)
+    placed = [result.change for result in held.failed if result.change is not None and result.change.row]
+    assert placed
+    assert all((change.row, change.file.endswith("came.csv")) == (4, True) for change in placed)
+
+
 def test_a_check_takes_nothing(read, tmp_path):
     """To hold a file against the contract leaves the version in force, and the ledger, as they were."""
     read.data.infer_contract(SOURCE)

@@ -21,8 +21,9 @@ from headway.errors import NotFound, did_you_mean
 from headway.loop.sources import snapshot_of
 from headway.nouns.contract import Contract, Result, contract_of, infer, merged, text_of
 from headway.nouns.event import ContractBroken
+from headway.query.compile import quote_text
 from headway.query.database import Database
-from headway.query.parts import parts_of, parts_sql
+from headway.query.parts import parts_of, parts_sql, placed_sql
 
 if TYPE_CHECKING:
     from headway.loop.store import Store
@@ -117,7 +118,10 @@ def check_contract(store: Store, brief: Brief, name: str, file: str | os.PathLik
         reference = _reference(store, database, source, _in_force(store, name))
         relation = f"({parts_sql(parts_of(delivered, store.blobs))})"
         part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
-        results = check_part(database, relation, part, contract=contract, reference=reference, now_us=store.now_us())
+        placed, row, named = _placed(delivered, store)
+        results = check_part(
+            database, placed, part, contract=contract, reference=reference, now_us=store.now_us(), row=row, file=named
+        )
     return Held(source=name, delivered=str(file), contract=contract.digest, rows=part.rows, results=tuple(results))
 
 
@@ -162,8 +166,10 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
             looked = msgspec.structs.replace(found, segments=new) if reference.time and new else found
             relation = f"({parts_sql(parts_of(looked, store.blobs))})"
             part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
+            placed, row, named = _placed(looked, store)
+            now_us = store.now_us()
             results = check_part(
-                database, relation, part, contract=contract, reference=reference, now_us=store.now_us()
+                database, placed, part, contract=contract, reference=reference, now_us=now_us, row=row, file=named
             )
         failed = [result.words for result in results if result.state == "failed"]
         if failed:  # before the answer is kept: told twice after a crash, never not at all
@@ -226,6 +232,18 @@ def _reference(store: Store, database: Database, source: Source, snapshot: Snaps
     kinds = {column.name: column.kind for column in snapshot.columns}
     time = source.time if kinds.get(source.time) == "time" else ""
     return build_reference(database, relation, kinds, key=source.key, time=time, now_us=store.now_us())
+
+
+def _placed(snapshot: Snapshot, store: Store) -> tuple[str, str, str]:
+    """Return the relation of a version's rows, and what tells the number of each in its file and that file's name."""
+    parts = parts_of(snapshot, store.blobs)
+    names = [
+        f"{quote_text(f'{part.name} {place}')}: {quote_text(segment.origin(place).file)}"
+        for part, segment in zip(parts, snapshot.segments, strict=True)
+        for place in range(len(segment.origins) or 1)
+    ]
+    relation = f"({placed_sql(parts, part='@part', origin='@origin', row='@place')})"
+    return relation, '"@place"', f'MAP {{{", ".join(names)}}}[concat("@part", \' \', "@origin")]'
 
 
 def _paths(store: Store, name: str) -> tuple[Path, Path]:
