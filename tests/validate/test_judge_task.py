@@ -72,6 +72,18 @@ def test_a_bias_and_a_segment_that_is_served_worse_are_named():
     assert [segment.name for segment in found.segments_below_bar] == ["where = south"]
 
 
+def test_a_quantile_is_held_to_its_share_and_not_to_the_mean():
+    """Three labels in four lie below, as is meant; where the mean is given instead, half of them do, and it is said."""
+    three_in_four = TRUTH + 5 * 0.6745
+    found = _judge(three_in_four, _examples(), metric="pinball_75")
+    assert _gate(found, "coverage").passed
+    assert "bias" not in [gate.name for gate in found.gates]
+    mean = _judge(TRUTH, _examples(), metric="pinball_75")
+    assert not _gate(mean, "coverage").passed
+    assert not _gate(mean, "coverage").blocking
+    assert 0.45 < float(_gate(mean, "coverage").found.split()[0]) < 0.55
+
+
 def test_a_number_used_as_it_is_is_held_against_the_best_constant():
     """Nobody can do nothing: there is no such gate."""
     found = _judge(TRUTH, _examples(), act_on="every prediction", value=Value(over=-0.5, under=-2.0))

@@ -35,6 +35,7 @@ __all__ = ["judge_task", "residuals", "said_today"]
 _FEWEST = 50  # of a segment: below, a figure of its errors is anybody's guess
 _FEWEST_DAYS = 10
 _BINS = 10
+_SPARE = 0.05  # of a quantile's share of labels: a tenth of what lies on either side of the median
 
 
 def judge_task(
@@ -84,7 +85,7 @@ def judge_task(
             against=f"today's rule '{rule_name}'" if has_rule else "no skill", used_as_it_is=calls.by_error,
         ),
         *_fair(segments, compared_by=WAYS[calls.task].compared_by, has_rule=has_rule),
-        *([] if around is None else [_unbiased(around, label)]),
+        *([] if around is None else [_centred(metric, said_, label, day, around, draws=draws, seed=seed)]),
     )  # fmt: skip
     return Verdict(
         task=calls.task,
@@ -122,7 +123,7 @@ def said_today(examples: Examples, *, calls: Calls, metric: str, has_rule: bool)
         return np.tile(mix, (len(label), 1))
     if calls.task == "ranking":
         return np.where(np.isnan(examples.rule), -np.inf, examples.rule) if has_rule else np.zeros(len(label))
-    share = int(metric.removeprefix("pinball_")) / 100 if metric.startswith("pinball_") else 0.5
+    share = _quantile_of(metric) or 0.5
     by_mean = metric in {"rmse", "r2", "poisson_deviance"}
     constant = float(label.mean() if by_mean else np.quantile(label, share))
     return np.where(np.isfinite(examples.rule), examples.rule, constant) if has_rule else np.full(len(label), constant)
@@ -152,6 +153,36 @@ def residuals(said_: Floats, label: Floats, day: NDArray[np.int64], *, draws: in
     )
     mean = float((label - said_).mean())
     return Residuals(bias=interval_of_draws(mean, overall, days=len(days)), bins=bins)
+
+
+def _centred(
+    metric: str, said_: Floats, label: Floats, day: NDArray[np.int64], around: Residuals, *, draws: int, seed: int
+) -> Gate:
+    """Return whether predictions lie where they are meant to: on the mean, or on the quantile that is asked for."""
+    share = _quantile_of(metric)
+    return _unbiased(around, label) if share is None else _covering(share, said_, label, day, draws=draws, seed=seed)
+
+
+def _covering(share: float, said_: Floats, label: Floats, day: NDArray[np.int64], *, draws: int, seed: int) -> Gate:
+    """Return whether as many labels lie below the predictions as was asked for; one that is met counts half."""
+    days, index = np.unique(day, return_inverse=True)
+    below = (label < said_) + 0.5 * (label == said_)
+    count = np.bincount(index, minlength=len(days)).astype(np.float64)
+    drawn = day_multiplicity(len(days), draws=draws, seed=seed)
+    covered = (drawn @ np.bincount(index, weights=below, minlength=len(days))) / (drawn @ count)
+    found = interval_of_draws(float(below.mean()), covered, days=len(days))
+    return Gate(
+        name="coverage",
+        passed=not (found.low > share + _SPARE or found.high < share - _SPARE),
+        blocking=False,
+        found=f"{found} of the labels lie below the predictions",
+        wanted=f"within {_SPARE:g} of {share:g}, or not clearly outside",
+    )
+
+
+def _quantile_of(metric: str) -> float | None:
+    """Return which share of labels a prediction is to lie above, where the metric asks for a quantile."""
+    return int(metric.removeprefix("pinball_")) / 100 if metric.startswith("pinball_") else None
 
 
 def _unbiased(found: Residuals, label: Floats) -> Gate:
