@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import msgspec
 import pytest
 
 from headway.errors import BriefError
-from headway.nouns.brief import Monitor, Quota, Threshold, false_alarm_windows, parse_act_on
+from headway.nouns.brief import Monitor, Quota, Split, Threshold, false_alarm_windows, parse_act_on
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,13 @@ def test_a_rate_that_is_none_is_refused(text) -> None:
     """Less than a day between two cannot be promised of daily windows."""
     with pytest.raises(BriefError):
         false_alarm_windows(Monitor(false_alarm=text))
+
+
+def test_a_brief_that_splits_by_time_keeps_the_digest_that_it_had() -> None:
+    """What only other ways of splitting have is not written where it is not set; so no dataset changes its name."""
+    split = Split(
+        train_before=dt.date(2024, 1, 1), validate_before=dt.date(2024, 2, 1), test_before=dt.date(2024, 3, 1)
+    )
+    assert set(msgspec.to_builtins(split)) == {
+        *("train_from", "train_before", "validate_before", "test_before", "by", "zone", "refit")
+    }
