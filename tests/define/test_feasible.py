@@ -65,6 +65,40 @@ def test_what_is_counted_is_what_freezing_counts(airport, begin, late, known_at)
     assert facts.split("train").embargoed > 0
 
 
+ASKED_AGAIN = """
+[sources.trips]
+path = "trips/*.csv"
+key = ["sched_dep", "carrier", "trip_no"]
+time = "sched_dep"
+known = "sched_dep"
+[target]
+entities = "trips"
+entity = ["tailnum"]
+each = "5 days"
+starting = 2023-03-10
+label = "count(trips) < 5"
+horizon = "2 days"
+act_on = "top 5"
+[features]
+often = { from = "trips", match = ["tailnum"], window = "5 days" }
+[split]
+train_before = 2023-04-04
+validate_before = 2023-04-19
+test_before = 2023-05-03
+[success]
+minimum = 0.1
+good_enough = 0.9
+"""
+
+
+def test_a_horizon_that_the_data_do_not_cover_is_open_and_not_void(airport, begin):
+    """Long after the last row, the planes of the last round still have no label, and none is said never to come."""
+    facts = begin(airport, airport / "trips", change=lambda _: ASKED_AGAIN).facts()
+    assert (facts.void, facts.unmatured) == (0, 40)
+    assert facts.split("test").censored == 40
+    assert facts.labelled + facts.unmatured == facts.examples == 11 * 40
+
+
 def test_money_between_lot_and_foresight_is_that_of_a_count_by_hand(shop):
     """Three calls a day, by lot and with perfect foresight, in the brief's money."""
     quota = parse_act_on(shop.brief.target.act_on).k

@@ -118,11 +118,13 @@ def _count(database: Database, table: str) -> int:
 def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict[str, Any]:
     label, known, moment = quote(LABEL), quote(KNOWN_AT), quote(PREDICT_AT)
     delay = f"epoch_us({known}) - epoch_us({moment})"
+    # The data may end before now does: a horizon that was over, but that they do not cover, is still open, too.
+    waiting = f"coalesce({quote(CENSORED)} OR {known} > {moment_sql(as_of_us)}, FALSE)"
     (found,) = database.rows(
         f"""
         SELECT count(*), count({label}), count(*) FILTER (WHERE {positive}),
-               count(*) FILTER (WHERE {label} IS NULL AND coalesce({known} <= {moment_sql(as_of_us)}, TRUE)),
-               count(*) FILTER (WHERE {known} > {moment_sql(as_of_us)}),
+               count(*) FILTER (WHERE {label} IS NULL AND NOT {waiting}),
+               count(*) FILTER (WHERE {waiting}),
                epoch_us(min({moment})), epoch_us(max({moment})),
                coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
                quantile_disc({delay}, 0.5) FILTER (WHERE {label} IS NOT NULL),
