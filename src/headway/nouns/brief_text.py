@@ -274,7 +274,7 @@ def _check_names(brief: Brief) -> None:
 def _refuse_no_moment(table: dict[str, Any]) -> None:
     """Raise first of all where rows have no moment of prediction: splits, and much else, follow from it."""
     target = table.get("target")
-    if isinstance(target, dict) and target.get("examples") and target.get("predict_at", "") == "":
+    if isinstance(target, dict) and target.get("examples") and not (target.get("entities") or target.get("predict_at")):
         error = BriefError(
             "target needs 'predict_at'.", hint="Name the moment at which each row is predicted, such as 'opened_at'."
         )
