@@ -97,6 +97,20 @@ def test_what_a_human_left_open_is_a_condition_and_stops_nothing(brief, facts, q
     assert asked.doubts[0] in advice_of(answers).conditions
 
 
+def test_an_error_that_has_a_price_is_money_that_was_said(brief, facts):
+    """Of a number that is used as it is, over and under say what is worth what."""
+    priced = replace(brief, value=Value(over=-0.3, under=-0.9, retraining_per_month=10.0))
+    assert not [doubt for doubt in _answer(priced, facts, "decision").doubts if "still the default" in doubt]
+
+
+def test_days_that_nobody_asks_about_are_not_lacking(brief, facts):
+    """Asked every seventh day, one day in seven has examples; half as many are too few."""
+    weekly = replace(brief, target=replace(brief.target, each="7 days"))
+    for covered, doubted in ((0.15, False), (0.07, True)):
+        answer = _answer(weekly, replace(facts, days_covered=covered), "data")
+        assert any("of the days have an example" in doubt for doubt in answer.doubts) == doubted
+
+
 def test_unsaid_licence_owner_and_persons_of_a_source_are_asked_for(brief, facts):
     """Provenance is part of whether data may be used."""
     source = replace(brief.sources["orders"], licence="", access="", personal=None, retention="")

@@ -117,7 +117,8 @@ _MEANT = {"improves": "which decision this improves", "action": "what is done di
 
 def _is_default(value: Value) -> bool:
     plain = Value()
-    return (value.true_positive, value.false_positive) == (plain.true_positive, plain.false_positive)
+    by_call = (value.true_positive, value.false_positive) == (plain.true_positive, plain.false_positive)
+    return by_call and value.over is None and value.under is None
 
 
 def _worthless(brief: Brief, facts: Facts) -> list[Gate]:
@@ -148,7 +149,7 @@ def _data(brief: Brief, facts: Facts) -> Answer:
     evidence = _data_evidence(facts, zone=brief.split.zone)
     gates = _unlearnable(facts) or signal_gates(facts)
     doubts = [
-        *_thin(facts),
+        *_thin(brief, facts),
         *_gaps(facts),
         *_source_doubts(brief, facts),
         *_signal_doubts(facts),
@@ -235,7 +236,7 @@ def _unlearnable(facts: Facts) -> list[Gate]:
     ]
 
 
-def _thin(facts: Facts) -> list[str]:
+def _thin(brief: Brief, facts: Facts) -> list[str]:
     rarer = {split.name: min(split.positives, split.examples - split.positives) for split in facts.splits}
     doubts = [
         f"The {name} period has only {count} examples of the rarer class: its score will be vague."
@@ -244,7 +245,9 @@ def _thin(facts: Facts) -> list[str]:
     ]
     if facts.examples and facts.void / facts.examples > MUCH_VOID:
         doubts.append(f"{_percent(facts.void / facts.examples)} of the examples are void: is label_known_at right?")
-    if facts.days and facts.days_covered < MANY_DAYS:
+    # Who asks every seventh day cannot have examples on more than one day in seven.
+    asked = DAY / max(parse_span(brief.target.each), DAY) if brief.target.each else 1.0
+    if facts.days and facts.days_covered < MANY_DAYS * asked:
         doubts.append(f"Only {_percent(facts.days_covered)} of the days have an example.")
     return doubts
 
