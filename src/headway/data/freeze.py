@@ -23,8 +23,8 @@ from headway.query.aim import DAY_OF_SPLIT
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
-from headway.query.split import boundaries_us, midnight_us, side_columns
+from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TableStore", "boundaries_us", "freeze", "load", "of_splits", "split_sql", "to_examples"]
 
-SPLITS = ("train", "validate", "test", "after")
 _ROW_GROUP = 1 << 16
 # Known when the dataset is frozen, and before the split ends.
 _USABLE = f'({quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end"))'
@@ -237,29 +236,11 @@ _POSITIVE = {"condition": quote(LABEL), "category": "FALSE"}
 
 
 def _counts(database: Database, view: str, definitions: Definitions) -> tuple[SplitCount, ...]:
-    # A label that is not there by now never came: void; unless it is known that it is still to come: censored.
-    # What became known too late for its split is embargoed.
-    split, waiting = definitions.brief.split, f"coalesce({quote(CENSORED)}, FALSE)"
     positive = _POSITIVE.get(definitions.aim.task, f"{quote(LABEL)} > 0")
-    found = {
-        row[0]: row[1:]
-        for row in database.rows(
-            f"""SELECT "@split", count(*) FILTER (WHERE {_USABLE}),
-                count(*) FILTER (WHERE {_USABLE} AND {positive}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT {_USABLE}),
-                count(DISTINCT "@day") FILTER (WHERE {_USABLE}) FROM {view} GROUP BY "@split" """
-        )
-    }
-    counts = tuple(
-        SplitCount(name=name, examples=n, positives=p, void=void, censored=open_, embargoed=late, days=days)  # type: ignore[arg-type]
-        for name in SPLITS
-        for n, p, void, open_, late, days in [found.get(name, (0, 0, 0, 0, 0, 0))]
-    )
+    counts = split_counts(database, view, usable=_USABLE, positive=positive)
     for count in counts:
         if count.name != "after":
-            _check_split(count, split, definitions.aim.task)
+            _check_split(count, definitions.brief.split, definitions.aim.task)
     return counts
 
 

@@ -14,13 +14,12 @@ from headway.define.facts import Facts, FeatureFacts, Payoff, Signal, SourceFact
 from headway.define.payoff import payoff
 from headway.define.signal import find_signal
 from headway.nouns.brief import Quota, Source, Split, Threshold, parse_act_on
-from headway.nouns.dataset import SplitCount
 from headway.nouns.money import decide, decide_by_rule, worth_per_day
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
-from headway.query.split import boundaries_us, midnight_us, side_columns
+from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gather"]
 
-_SPLITS = ("train", "validate", "test", "after")
 _SIGNAL_ROWS = 60_000
 _LEAST_DAYS = 5
 
@@ -79,7 +77,7 @@ def gather(
             as_of_us=as_of_us,
             task=task,
             rows=rows,
-            splits=_splits(database, view, positive),
+            splits=split_counts(database, view, usable='"@usable"', positive=positive),
             sources=tuple(
                 _source(
                     database, point_in_time.table(name), source, snapshot=snapshots[name], last_us=totals["last_us"]
@@ -146,28 +144,6 @@ def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict
         "delay_median_us": median,
         "delay_p90_us": late,
     }
-
-
-def _splits(database: Database, view: str, positive: str) -> tuple[SplitCount, ...]:
-    # As freezing counts them: a label that is not there is void, or censored where it is known to be still to come; one
-    # that came too late for its split is embargoed.
-    waiting = f"coalesce({quote(CENSORED)}, FALSE)"
-    found = {
-        row[0]: row[1:]
-        for row in database.rows(
-            f"""SELECT "@split", count(*) FILTER (WHERE "@usable"),
-                count(*) FILTER (WHERE "@usable" AND {positive}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
-                count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT "@usable"),
-                count(DISTINCT "@day") FILTER (WHERE "@usable") FROM {view} GROUP BY "@split" """
-        )
-    }
-    return tuple(
-        SplitCount(name=name, examples=n, positives=p, void=void, censored=open_, embargoed=late, days=days)  # type: ignore[arg-type]
-        for name in _SPLITS
-        for n, p, void, open_, late, days in [found.get(name, (0, 0, 0, 0, 0, 0))]
-    )
 
 
 def _features(database: Database, view: str, definitions: Definitions, examples: int) -> tuple[FeatureFacts, ...]:

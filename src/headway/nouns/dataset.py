@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
 import msgspec
 
-from headway.nouns.examples import FeatureColumn
+from headway.nouns.examples import FeatureColumn, SplitName
 from headway.nouns.task import Task
 
 __all__ = ["Dataset", "SplitCount"]
@@ -16,7 +15,7 @@ __all__ = ["Dataset", "SplitCount"]
 class SplitCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many examples a split holds, and what became of those it does not."""
 
-    name: Literal["train", "validate", "test", "after"]
+    name: SplitName
     examples: int
     positives: int
     void: int = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Examples", "FeatureColumn", "SplitName"]
 
-SplitName = Literal["train", "validate", "test"]
+SplitName = Literal["train", "validate", "test", "after"]
 
 
 class FeatureColumn(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,17 +12,22 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from headway.nouns.dataset import SplitCount
 from headway.query.compile import quote, quote_text
 from headway.query.definitions import PREDICT_AT
-from headway.query.point_in_time import LABEL, moment_sql
+from headway.query.point_in_time import CENSORED, LABEL, moment_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from headway.nouns.brief import Split
+    from headway.nouns.examples import SplitName
+    from headway.query.database import Database
     from headway.query.definitions import Definitions
 
-__all__ = ["boundaries_us", "midnight_us", "side_columns"]
+__all__ = ["SPLITS", "boundaries_us", "midnight_us", "side_columns", "split_counts"]
+
+SPLITS: tuple[SplitName, ...] = ("train", "validate", "test", "after")
 
 
 def midnight_us(day: dt.date, zone: str) -> int:
@@ -77,3 +82,35 @@ def _hash_sql(columns: Iterable[str], seed: int) -> str:
 
 def _hex(share: float) -> str:
     return f"{min(round(share * 2**32), 2**32 - 1):08x}"
+
+
+def split_counts(database: Database, view: str, *, usable: str, positive: str) -> tuple[SplitCount, ...]:
+    """Return how many examples each split holds, and what became of those that it does not.
+
+    A label that is not there by now never came: void; unless it is known that it is still to come: censored. What
+    became known too late for its split is embargoed.
+
+    Parameters
+    ----------
+    view
+        Examples with the columns of :func:`side_columns`.
+    usable, positive
+        The conditions, as the engine's text, of an example that its split may use and of one that is a case.
+    """
+    waiting = f"coalesce({quote(CENSORED)}, FALSE)"
+    found = {
+        row[0]: row[1:]
+        for row in database.rows(
+            f"""SELECT "@split", count(*) FILTER (WHERE {usable}),
+                count(*) FILTER (WHERE {usable} AND {positive}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND NOT {waiting}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NULL AND {waiting}),
+                count(*) FILTER (WHERE {quote(LABEL)} IS NOT NULL AND NOT {usable}),
+                count(DISTINCT "@day") FILTER (WHERE {usable}) FROM {view} GROUP BY "@split" """
+        )
+    }
+    return tuple(
+        SplitCount(name=name, examples=n, positives=p, void=void, censored=open_, embargoed=late, days=days)
+        for name in SPLITS
+        for n, p, void, open_, late, days in [found.get(name, (0, 0, 0, 0, 0, 0))]
+    )
