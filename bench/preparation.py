@@ -39,7 +39,7 @@ def preparation(*, repeats: int = 3) -> list[Ratio]:
             blobs = FolderBlobs(folder / f"blobs-{next(stores)}")
             snapshots = {name: collect(name, s, folder=project, store=blobs) for name, s in brief.sources.items()}
             kinds = {name: {c.name: c.kind for c in snapshot.columns} for name, snapshot in snapshots.items()}
-            definitions = resolve(brief, kinds)  # type: ignore[arg-type]
+            definitions = resolve(brief, kinds)
             files = {name: [blobs.path(s.blob) for s in snapshot.segments] for name, snapshot in snapshots.items()}
             return definitions, snapshots, files, blobs
 
@@ -53,7 +53,7 @@ def preparation(*, repeats: int = 3) -> list[Ratio]:
                 files,
                 as_of_us=_END_OF_YEAR_US,
                 store=blobs,
-                threads=2,  # type: ignore[arg-type]
+                threads=2,
             )
             rows = sum(split.examples + split.void + split.embargoed for split in dataset.splits)
             if rows != FLIGHTS:

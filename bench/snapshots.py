@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import NotBuilt, Ratio, by_turns
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["snapshots", "snapshots_of_a_large_table"]
 
@@ -59,10 +63,10 @@ def _measured(rows: int, *, repeats: int) -> list[Ratio]:
             con.execute(f"COPY (SELECT {_COLUMNS} FROM range({rows})) TO '{file}' ({options})")
             stores = iter(range(1_000))
             times = by_turns(
-                lambda path=file.name, stores=stores: collect(  # type: ignore[misc]
+                lambda path=file.name, stores=stores: collect(
                     "s", Source(path=path), folder=folder, store=FolderBlobs(folder / f"blobs-{path}-{next(stores)}")
                 ),
-                lambda file=file: _plain(con, file, folder / "plain.parquet"),  # type: ignore[misc]
+                lambda file=file: _plain(con, file, folder / "plain.parquet"),
                 repeats=repeats,
             )
             size = file.stat().st_size / 1e6
@@ -83,9 +87,9 @@ def _measured(rows: int, *, repeats: int) -> list[Ratio]:
     return found
 
 
-def _plain(con: object, file: Path, target: Path) -> None:
+def _plain(con: duckdb.DuckDBPyConnection, file: Path, target: Path) -> None:
     reader = "read_csv" if file.suffix == ".csv" else "read_parquet"
-    con.execute(  # type: ignore[attr-defined]
+    con.execute(
         f"COPY (SELECT * FROM {reader}('{file}')) TO '{target}' "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
     )
@@ -93,7 +97,7 @@ def _plain(con: object, file: Path, target: Path) -> None:
         os.fsync(written.fileno())
 
 
-def _changes(con: object, folder: Path, rows: int) -> list[Ratio]:
+def _changes(con: duckdb.DuckDBPyConnection, folder: Path, rows: int) -> list[Ratio]:
     """Return the bytes that each change of a file that is dumped again whole adds, beside what it may add."""
     from headway.blobs import FolderBlobs
     from headway.data.collect import collect
@@ -114,10 +118,10 @@ def _changes(con: object, folder: Path, rows: int) -> list[Ratio]:
         ),
         "another order": ("SELECT * FROM old ORDER BY hash(id * 29)", 1e3),
     }
-    con.execute(f"CREATE TABLE old AS SELECT * FROM read_parquet('{file}')")  # type: ignore[attr-defined]
+    con.execute(f"CREATE TABLE old AS SELECT * FROM read_parquet('{file}')")
     found = []
     for name, (text, limit) in changes.items():
-        con.execute(f"COPY ({text.replace('{some}', some).replace('{more}', more)}) TO '{file}' (FORMAT parquet)")  # type: ignore[attr-defined]
+        con.execute(f"COPY ({text.replace('{some}', some).replace('{more}', more)}) TO '{file}' (FORMAT parquet)")
         before = sum(blob.size_bytes for blob in blobs.listed())
         collect("s", source, folder=folder, store=blobs, previous=base)
         added = sum(blob.size_bytes for blob in blobs.listed()) - before

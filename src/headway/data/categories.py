@@ -209,8 +209,11 @@ def _matched(
 
 
 def _pairs(heavy: Mapping[str, float], gone: Mapping[str, float]) -> list[tuple[str, str]]:
-    by_share = [sorted(each, key=lambda value, each=each: -each[value]) for each in (gone, heavy)]  # type: ignore[misc]
-    return list(zip(*by_share, strict=True))
+    return list(zip(_by_share(gone), _by_share(heavy), strict=True))
+
+
+def _by_share(shares: Mapping[str, float]) -> list[str]:
+    return sorted(shares, key=lambda value: -shares[value])
 
 
 def _risen(new: ColumnProfile, before: Sequence[ColumnProfile]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headway.nouns.change import Change, Check, Value
+    from headway.nouns.contract import ResultState
     from headway.nouns.profile import Profile, Reference
     from headway.query.database import Database
 
@@ -150,8 +151,8 @@ def _values(
         place = first_bad(database, relation, check, kinds[check.column], row=row, file=file) if bad[check] else None
         at = f", first in row {place[1]}{f' of {place[0]}' if place[0] else ''}" if place else ""
         words = f"{bad[check]:,} values of {check.column!r} fail{at}." if place else ""
-        state = "failed" if bad[check] else "passed"
-        results.append(Result(clause=check.test, state=state, column=check.column, words=words))  # type: ignore[arg-type]
+        state: ResultState = "failed" if bad[check] else "passed"
+        results.append(Result(clause=check.test, state=state, column=check.column, words=words))
     return results
 
 
@@ -179,12 +180,12 @@ def _whole(contract: Contract, part: Profile, now_us: int | None) -> list[Result
     results = []
     if contract.key_unique:
         doubled = part.keys_doubled
-        state = "not run" if doubled is None else "failed" if doubled else "passed"
+        state: ResultState = "not run" if doubled is None else "failed" if doubled else "passed"
         words = f"{doubled:,} rows have a key that another has." if doubled else ""
-        results.append(Result(clause="key unique", state=state, words=words))  # type: ignore[arg-type]
+        results.append(Result(clause="key unique", state=state, words=words))
     if contract.rows_at_least is not None and contract.rows_at_most is not None:
-        spans = part.first_us is not None and part.last_us is not None and contract.period_days
-        days = (part.last_us - part.first_us) / DAY_US if spans else 0.0  # type: ignore[operator]
+        first_us, last_us = part.first_us, part.last_us
+        days = 0.0 if first_us is None or last_us is None else (last_us - first_us) / DAY_US
         periods = max(1.0, days / contract.period_days) if contract.period_days else 1.0
         fits = contract.rows_at_least <= part.rows / periods <= contract.rows_at_most
         words = f"{part.rows:,} rows; from {contract.rows_at_least:,} to {contract.rows_at_most:,} a period are usual."

@@ -245,7 +245,7 @@ class _Shifts:
             column=name,
             kind=kind,
             changed=changed,
-            missing=tuple(map(self._missing, self._sides, (name, name))),  # type: ignore[arg-type]  # two sides
+            missing=(self._missing(self._sides[0], name), self._missing(self._sides[1], name)),
             shift=self._of_categories(name) if kind in {"text", "bool"} else self._of_numbers(name, kind),
         )
 

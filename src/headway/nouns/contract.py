@@ -26,6 +26,7 @@ __all__ = [
     "ColumnContract",
     "Contract",
     "Result",
+    "ResultState",
     "checks_of",
     "contract_of",
     "infer",
@@ -89,11 +90,14 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
+ResultState = Literal["passed", "failed", "not run"]
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One clause of a contract held against a part; what could not be looked at is never 'passed'."""
 
     clause: str
-    state: Literal["passed", "failed", "not run"]
+    state: ResultState
     column: str = ""
     words: str = ""
     change: Change | None = None
