@@ -81,7 +81,7 @@ lock: $(BOOTSTRAP_STAMP) ## Pin again what pyproject.toml asks for; 'make lock U
 		--no-annotate --no-emit-index-url --generate-hashes $(UPGRADE) --output-file"; \
 	$$compile requirements/bootstrap.txt --group bootstrap; \
 	$$compile requirements/dev.txt pyproject.toml --extra demo --extra pandas --extra polars \
-		--extra excel --extra objects --extra postgres --group dev --constraint requirements/bootstrap.txt; \
+		--extra excel --extra objects --extra postgres --extra ray --extra delta --extra iceberg --group dev --constraint requirements/bootstrap.txt; \
 	$$compile requirements/demo.txt pyproject.toml --extra demo --constraint requirements/dev.txt
 
 .PHONY: clean
