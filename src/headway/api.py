@@ -111,6 +111,7 @@ class Project:
         self._clock = clock
         self._progress = progress
         self._store: Store | None = None
+        self._parsed: tuple[str, Brief] | None = None
 
     @classmethod
     def open(
@@ -179,7 +180,10 @@ class Project:
         """The problem definition, read anew each time: it may have been edited."""
         from headway.nouns.brief_text import parse_brief
 
-        return parse_brief(self.brief_text, file=BRIEF_FILE)
+        text = self.brief_text
+        if self._parsed is None or self._parsed[0] != text:
+            self._parsed = text, parse_brief(text, file=BRIEF_FILE)
+        return self._parsed[1]
 
     def check(self) -> Checked:
         """Hold the brief against the data, and answer the five questions with evidence.
@@ -230,7 +234,8 @@ class Project:
 
     def _closed_gates(self) -> list[Gate]:
         """Return the gates that brief and data close and nobody has passed."""
-        from headway.define.questions import decision_gates, gate_of
+        from headway.define.decision import decision_gates
+        from headway.define.questions import gate_of
         from headway.loop.gates import failed_verdict
         from headway.nouns.verdict import Verdict
 
@@ -302,7 +307,7 @@ class Project:
         StoreBusy
             When another process is at it.
         """
-        from headway.define.questions import decision_gates
+        from headway.define.decision import decision_gates
         from headway.loop.gates import failed_verdict, judge_gate, refuse_closed
         from headway.loop.train import train
         from headway.nouns.dataset import Dataset
@@ -622,7 +627,7 @@ class Project:
         return overridden(self.store, gate.name, gate.digest) is not None
 
     def _refuse_closed_gates(self) -> None:
-        from headway.define.questions import decision_gates
+        from headway.define.decision import decision_gates
 
         for gate in decision_gates(self.brief):
             if not self._overridden(gate):

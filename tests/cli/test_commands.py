@@ -104,6 +104,24 @@ def test_run_shows_the_way_from_rows_to_the_next_command(deployed: Path) -> None
     assert report["unchanged"] is True
 
 
+def test_a_run_that_finds_nothing_new_loads_nothing_heavy(shop: Path) -> None:
+    """It looks at the files and at the ledger: no engine, no tables, no parser, nothing that learns."""
+    assert _json(shop, "run")["unchanged"] is False
+    code = f"""
+import sys
+from headway.cli import cli
+try:
+    cli.main(["--project", {str(shop)!r}, "--as-of", {NOW!r}, "--json", "run"])
+except SystemExit as end:
+    assert not end.code
+heavy = ("duckdb", "lark", "lightgbm", "numpy", "onnxruntime", "optuna", "pyarrow", "scipy", "sklearn")
+print("LOADED", *[name for name in heavy if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert '"unchanged": true' in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "LOADED"
+
+
 def test_a_run_that_did_not_pass_says_how_to_take_the_responsibility(shop: Path) -> None:
     """The gate that failed stands on the screen, deploy refuses with 3, and --override deploys all the same."""
     brief = shop / "headway.toml"

@@ -8,7 +8,7 @@ import pytest
 
 from headway.define.payoff import payoff, tornado
 from headway.nouns.brief import Quota, Threshold, Value
-from headway.nouns.money import DAYS_PER_MONTH
+from headway.nouns.worth import DAYS_PER_MONTH
 
 replace = msgspec.structs.replace
 VALUE = Value(currency="EUR", true_positive=30.0, false_positive=-5.0, build=9_000.0, monthly=600.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from headway.define.questions import QUESTIONS, advice_of, decision_gates, five_questions, gate_of
+from headway.define.decision import decision_gates
+from headway.define.questions import QUESTIONS, advice_of, five_questions, gate_of
 from headway.nouns.brief import Decision, Value
 from headway.nouns.dataset import SplitCount
 

@@ -68,7 +68,7 @@ def test_features_replayed_from_source_rows_are_those_that_were_served(lived: de
         as_of_us, snapshots = _looked_into(store, predictions[0], release)
         definitions = resolve(release.brief, release.columns)
         files = {source: tuple(store.blobs.path(s.blob) for s in snap.segments) for source, snap in snapshots.items()}
-        material = Material(brief=release.brief, snapshots=snapshots, definitions=definitions, files=files)
+        material = Material(brief=release.brief, snapshots=snapshots, columns=release.columns, files=files)
         with Database(threads=1) as database:
             asked = _Asked(database, material, files, as_of_us=as_of_us, shown=5)
             for source in files:  # read once instead of once a question

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from headway.errors import DataError
 from headway.nouns.brief import Quota, Threshold, Value
-from headway.nouns.money import DAYS_PER_MONTH, decide, decide_by_rule, mean_per_day, worth, worth_per_day
+from headway.nouns.money import decide, decide_by_rule, mean_per_day, worth, worth_per_day
+from headway.nouns.worth import DAYS_PER_MONTH
 
 VALUE = Value(
     currency="USD", true_positive=150, false_positive=-20, build=20_000, monthly=800, retraining_per_month=300

@@ -10,7 +10,7 @@ import msgspec
 
 from headway.nouns.dataset import SplitCount
 from headway.nouns.interval import Interval
-from headway.nouns.money import Worth
+from headway.nouns.worth import Worth
 
 __all__ = [
     "Assumption",

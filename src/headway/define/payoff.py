@@ -14,8 +14,9 @@ import msgspec
 from headway.define.facts import Assumption, Payoff
 from headway.nouns.brief import Quota
 from headway.nouns.interval import Interval
-from headway.nouns.money import DAYS_PER_MONTH, mean_per_day, worth, worth_per_day
 from headway.nouns.money import decide as acted_on
+from headway.nouns.money import mean_per_day, worth, worth_per_day
+from headway.nouns.worth import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headway.define.answer import QUESTIONS, Advice, Answer, Gate, advice_of, gate_of, joined
+from headway.define.answer import QUESTIONS, Advice, Answer, Gate, advice_of, gate_of
+from headway.define.decision import decision_gates, said
 from headway.define.promise import (
     SIGNIFICANT,
     earned_doubts,
@@ -24,17 +25,15 @@ from headway.define.promise import (
 from headway.nouns.brief import Brief, Value
 from headway.nouns.brief_text import unanswered
 from headway.nouns.clock import format_moment
-from headway.nouns.money import DAYS_PER_MONTH
 from headway.nouns.span import DAY, HOUR, MINUTE, SECOND, parse_span
+from headway.nouns.worth import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from headway.define.facts import Facts
 
-__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "decision_gates", "five_questions", "gate_of"]
-
-_PLACEHOLDERS = frozenset({"", "?", "...", "…", "todo", "tbd", "edit me", "n/a", "none", "unknown"})
+__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "five_questions", "gate_of"]
 
 LEAST_CASES = 30
 """Fewer positives in a split than this, and its average precision is anybody's guess: the standard error of a share of
@@ -54,32 +53,6 @@ def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
     )
 
 
-def decision_gates(brief: Brief) -> tuple[Gate, ...]:
-    """Return the gates that the brief alone closes: about the decision, and who receives the prediction."""
-    decision = brief.decision
-    gates = []
-    silent = [name for name in ("improves", "action") if not _said(getattr(decision, name))]
-    if silent:
-        gates.append(
-            Gate(
-                name="decision",
-                why=f"nobody has said {joined([_MEANT[name] for name in silent])}.",
-                todo=f"Fill in {joined([f'decision.{name}' for name in silent])} in the brief.",
-                evidence={"improves": decision.improves, "action": decision.action},
-            )
-        )
-    if not _said(decision.reaches):
-        gates.append(
-            Gate(
-                name="receiver",
-                why="nobody has said how the prediction reaches whoever decides.",
-                todo="Fill in decision.reaches in the brief.",
-                evidence={"reaches": decision.reaches},
-            )
-        )
-    return tuple(gates)
-
-
 # -- 1
 
 
@@ -96,7 +69,7 @@ def _decision(brief: Brief, facts: Facts) -> Answer:
         ]
         if worth.rule is not None:
             evidence.append(("today's rule", f"{_money(worth.rule, worth.currency)} per day"))
-    silent = [name for name in ("improves", "action") if not _said(getattr(decision, name))]
+    silent = [name for name in ("improves", "action") if not said(getattr(decision, name))]
     if silent:
         gates += [gate for gate in decision_gates(brief) if gate.name == "decision"]
     if _is_default(value):
@@ -110,9 +83,6 @@ def _decision(brief: Brief, facts: Facts) -> Answer:
         else "The brief does not say which decision gets better."
     )
     return _answer("decision", words, evidence, doubts, gates, open_=bool(silent))
-
-
-_MEANT = {"improves": "which decision this improves", "action": "what is done differently when the prediction says so"}
 
 
 def _is_default(value: Value) -> bool:
@@ -295,7 +265,7 @@ def _production(brief: Brief, facts: Facts) -> Answer:
         evidence.append(("look-ups may lag", brief.serve.refresh))
         if parse_span(brief.serve.refresh) == 0 and _moving(brief):
             doubts.append("serve.refresh is 0: training looks up without any lag, which serving cannot promise.")
-    if not _said(decision.reaches):
+    if not said(decision.reaches):
         gates += [gate for gate in decision_gates(brief) if gate.name == "receiver"]
         words = "The brief does not say who receives the prediction."
     else:
@@ -350,16 +320,16 @@ def _ownership(brief: Brief) -> Answer:
     value, retrain = brief.value, brief.retrain
     budget = value.retraining_per_month
     evidence = [
-        ("owner", owner if _said(owner) else "nobody"),
-        ("review", review if _said(review) else "never"),
+        ("owner", owner if said(owner) else "nobody"),
+        ("review", review if said(review) else "never"),
         ("retrained when", _listed(retrain.when) or "never"),
         ("at most", f"{retrain.budget_per_month} times in 30 days"),
         ("budget", "not said" if budget is None else f"{_money(budget, value.currency)} per month"),
     ]
-    doubts = [] if _said(owner) else ["Nobody owns the decision: set decision.owner."]
-    doubts += [] if _said(review) else ["Nobody reviews it: set decision.review."]
+    doubts = [] if said(owner) else ["Nobody owns the decision: set decision.owner."]
+    doubts += [] if said(review) else ["Nobody reviews it: set decision.review."]
     doubts += [] if budget is not None else ["There is no budget for retraining: set value.retraining_per_month."]
-    if _said(owner):
+    if said(owner):
         spent = (
             "without a budget for retraining"
             if budget is None
@@ -368,7 +338,7 @@ def _ownership(brief: Brief) -> Answer:
         words = f"{owner} owns it, {spent}."
     else:
         words = "The brief does not say who owns it."
-    return _answer("ownership", words, evidence, doubts, [], open_=not _said(owner))
+    return _answer("ownership", words, evidence, doubts, [], open_=not said(owner))
 
 
 # -- small ones
@@ -393,10 +363,6 @@ def _answer(
         todo=gates[0].todo if gates else doubts[0] if doubts else "",
         gates=tuple(gates),
     )
-
-
-def _said(text: str) -> bool:
-    return text.strip().strip(".").lower() not in _PLACEHOLDERS
 
 
 def _sentence(text: str) -> str:

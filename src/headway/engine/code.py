@@ -63,13 +63,16 @@ def library_versions(names: Iterable[str]) -> dict[str, str]:
     ValueError
         When one is not installed: a result cannot depend on it, so the name is wrong.
     """
-    found: dict[str, str] = {}
-    for name in sorted(set(names)):
-        try:
-            found[name] = platform.python_version() if name == "python" else importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            raise ValueError(f"There is no distribution {name!r} installed.") from None
-    return found
+    return {name: _version(name) for name in sorted(set(names))}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Return one version; every step of a plan asks for much the same, and each look reads a file."""
+    try:
+        return platform.python_version() if name == "python" else importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise ValueError(f"There is no distribution {name!r} installed.") from None
 
 
 @functools.lru_cache(maxsize=1)

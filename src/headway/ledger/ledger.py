@@ -18,7 +18,6 @@ from headway.ledger.chain import GENESIS, Entry, Head, Row, decoded, link, linke
 from headway.ledger.failures import speaking
 from headway.ledger.lease import lease_by_file, lease_by_session
 from headway.ledger.opening import connected, place_of, prepared
-from headway.ledger.outcomes import COUNTS, checked_batch, read_batch, settled, written_batch
 from headway.ledger.projections import project
 from headway.ledger.provenance import Provenance
 from headway.nouns.canonical import canonical_json
@@ -165,6 +164,8 @@ class Ledger(Provenance):
         OutcomeError
             When the batch lacks a column, an id or a moment, or a label is NaN.
         """
+        from headway.ledger.outcomes import checked_batch, settled, written_batch  # Arrow, which few commands need
+
         table = checked_batch(batch)
         digest = put(written_batch(table))
         moment_us = now_us if effective_us is None else effective_us
@@ -286,6 +287,8 @@ class Ledger(Provenance):
         *,
         fewer: bool,
     ) -> None:
+        from headway.ledger.outcomes import COUNTS, read_batch, settled
+
         table = read_batch(read_blob(event.batch))
         counts = settled(connection, table, batch=event.batch, seq=entry.seq, received_us=entry.effective_us)
         told = {name: getattr(event, name) for name in COUNTS}

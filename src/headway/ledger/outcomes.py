@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from headway.errors import OutcomeError
 from headway.ledger.tables import Serial, outcome_history, outcomes
+from headway.ledger.upsert import upsert
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BATCH", "COUNTS", "checked_batch", "read_batch", "settled", "upsert", "written_batch"]
+__all__ = ["BATCH", "COUNTS", "checked_batch", "read_batch", "settled", "written_batch"]
 
 BATCH = pa.schema(
     [
@@ -56,11 +56,6 @@ _judged = sa.Table(
     sa.Column("verdict", sa.Text, nullable=False),
     prefixes=["TEMPORARY"],
 )
-
-
-def upsert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert into ``table`` that can say what to do on a conflict, which standard SQL cannot."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def checked_batch(batch: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from headway.errors import NotFound
 from headway.ledger import tables
-from headway.ledger.outcomes import upsert
+from headway.ledger.upsert import upsert
 from headway.nouns import event as happened
 
 if TYPE_CHECKING:

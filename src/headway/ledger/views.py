@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
 
 from headway.errors import NotFound, did_you_mean
@@ -14,6 +13,8 @@ from headway.ledger.failures import speaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from headway.ledger.opening import Place
 
@@ -257,6 +258,8 @@ class Views:
         known_by_us
             What stood for each prediction by what was known at this moment, instead of what stands now.
         """
+        from headway.ledger.arrow import OUTCOMES, table_of
+
         if known_by_us is None:
             table: sa.FromClause = tables.outcomes
         else:
@@ -268,29 +271,29 @@ class Views:
                 (told.c.status.in_(("stale", "confirmed")), "final"),
                 else_=told.c.status,
             )
-            columns = (told.c[name] for name in _OUTCOMES.names if name != "status")
+            columns = (told.c[name] for name in _OUTCOMES if name != "status")
             ranked = (
                 sa.select(*columns, plain.label("status"), rank.label("rank"))
                 .where(told.c.known_us <= known_by_us)
                 .subquery()
             )
             table = sa.select(ranked).where(ranked.c.rank == 1).subquery()
-        names = list(_OUTCOMES.names)
-        query = sa.select(*(table.c[name] for name in names)).where(table.c.seq > since).order_by(table.c.prediction)
-        return self._arrow(query, _OUTCOMES)
+        columns_asked = (table.c[name] for name in _OUTCOMES)
+        query = sa.select(*columns_asked).where(table.c.seq > since).order_by(table.c.prediction)
+        return table_of(self._rows(query), OUTCOMES)
 
     def outcomes_of(self, predictions: Sequence[str]) -> pa.Table:
         """Return what stands for these predictions, in the columns of :meth:`outcomes`; unknown ones have no row."""
+        from headway.ledger.arrow import OUTCOMES, table_of
+
         table = tables.outcomes
-        columns = [table.c[name] for name in _OUTCOMES.names]
-        parts = [
-            self._arrow(
-                sa.select(*columns).where(table.c.prediction.in_(predictions[first : first + _ASKED_AT_ONCE])),
-                _OUTCOMES,
-            )
+        asked = sa.select(*(table.c[name] for name in _OUTCOMES))
+        rows = [
+            row
             for first in range(0, len(predictions), _ASKED_AT_ONCE)
+            for row in self._rows(asked.where(table.c.prediction.in_(predictions[first : first + _ASKED_AT_ONCE])))
         ]
-        return pa.concat_tables(parts) if parts else _OUTCOMES.empty_table()
+        return table_of(rows, OUTCOMES)
 
     def table(self, name: str) -> pa.Table:
         """Return a whole projection, such as ``"runs"`` or ``"trials"``; mappings come as JSON text.
@@ -303,6 +306,8 @@ class Views:
         NotFound
             When there is none of that name.
         """
+        from headway.ledger.arrow import schema_of, table_of
+
         known = {table.name: table for table in tables.projections}
         if name not in known:
             raise NotFound(f"The ledger has no table {name!r}.", hint=did_you_mean(name, known))
@@ -310,8 +315,8 @@ class Views:
         order = [column for column in columns if column.name == "seq"]
         order += [column for column in known[name].primary_key if column.name != "seq"]
         query = sa.select(*(sa.type_coerce(column, _plain(column)).label(column.name) for column in columns))
-        schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
-        return self._arrow(query.order_by(*order), schema)
+        schema = schema_of((column.name, _plain(column)) for column in columns)
+        return table_of(self._rows(query.order_by(*order)), schema)
 
     def _many(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
         with speaking(self._place.shown), self._engine.connect() as connection:
@@ -327,24 +332,12 @@ class Views:
             f"The ledger knows no {column} {value!r}.", where=self._place.shown, hint=did_you_mean(value, known)
         )
 
-    def _arrow(self, query: sa.Select[Any], schema: pa.Schema) -> pa.Table:
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with speaking(self._place.shown), self._engine.connect() as connection:
-            rows = connection.execute(query).fetchall()
-        columns: Sequence[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=schema)
+            return connection.execute(query).fetchall()
 
 
-_OUTCOMES = pa.schema(
-    [
-        pa.field("prediction", pa.string()),
-        pa.field("label", pa.float64()),
-        pa.field("known_us", pa.int64()),
-        pa.field("status", pa.string()),
-        pa.field("received_us", pa.int64()),
-        pa.field("seq", pa.int64()),
-    ]
-)
+_OUTCOMES = ("prediction", "label", "known_us", "status", "received_us", "seq")
 
 _OPEN = sa.select(tables.roles).where(tables.roles.c.until_us.is_(None)).subquery()
 _RELEASES = sa.select(tables.releases, _OPEN.c.role).select_from(
@@ -358,10 +351,3 @@ def _as(kind: type[T], row: sa.RowMapping) -> T:
 
 def _plain(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
     return sa.Text() if isinstance(column.type, tables.Json) else column.type
-
-
-def _arrow_type(column: sa.Column[Any]) -> pa.DataType:
-    kind = _plain(column)
-    if isinstance(kind, sa.Integer):
-        return pa.int64()
-    return pa.float64() if isinstance(kind, sa.Double) else pa.string()

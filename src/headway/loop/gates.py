@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from headway.define.questions import decision_gates
+from headway.define.decision import decision_gates
 from headway.errors import GateClosed
 from headway.nouns.canonical import canonical_json
 from headway.nouns.event import GateJudged, GateOverridden

@@ -16,6 +16,7 @@ from headway.query.definitions import PREDICT_AT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.query.definitions import Definitions
 
@@ -29,13 +30,13 @@ class Lived(NamedTuple):
     last_us: int = 0
 
 
-def lived_examples(store: Store, definitions: Definitions, *, as_of_us: int) -> Lived:
-    """Return the examples that the log and the outcomes hold, for releases that saw the features of ``definitions``.
+def lived_examples(store: Store, material: Material, *, as_of_us: int) -> Lived:
+    """Return the examples that the log and the outcomes hold, for releases that saw the features of the brief.
 
     The table has the key's columns, ``predict_at``, the label with the moment it was known, and one ``feature:NAME``
     each; of several predictions of one entity the last one counts.
     """
-    table = _log(store, definitions)
+    table = _log(store, material)
     outcomes = store.ledger.outcomes(known_by_us=as_of_us) if table is not None else None
     if table is None or outcomes is None or not (table.num_rows and outcomes.num_rows):
         return Lived()
@@ -44,7 +45,7 @@ def lived_examples(store: Store, definitions: Definitions, *, as_of_us: int) -> 
 
     with Database() as database, tempfile.TemporaryDirectory(prefix="headway-") as folder:
         log, told = database.register(table), database.register(outcomes)
-        view = database.create(_examples_sql(definitions, log=log, told=told), prefix="lived")
+        view = database.create(_examples_sql(material.definitions, log=log, told=told), prefix="lived")
         ((rows, last_us),) = database.rows(f"SELECT count(*), epoch_us(max({quote(KNOWN_AT)})) FROM {view}")
         if not rows:
             return Lived()
@@ -53,7 +54,7 @@ def lived_examples(store: Store, definitions: Definitions, *, as_of_us: int) -> 
         return Lived(blob=store.blobs.put(path), last_us=int(last_us))
 
 
-def _log(store: Store, definitions: Definitions) -> pa.Table | None:
+def _log(store: Store, material: Material) -> pa.Table | None:
     """Return what was predicted by releases that saw these features; None where nothing was ever released."""
     releases = store.ledger.releases()
     if not releases:
@@ -64,7 +65,7 @@ def _log(store: Store, definitions: Definitions) -> pa.Table | None:
     from headway.predictions.columns import read_table
     from headway.predictions.reader import Reader
 
-    wanted = [(feature.name, feature.kind) for feature in definitions.features]
+    wanted = [(feature.name, feature.kind) for feature in material.definitions.features]
     parts = []
     for made in releases:
         release = release_of(store, made.release)

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from headway.data.cleaning import learn
 from headway.data.collect import collect
 from headway.nouns.brief import Brief
 from headway.nouns.event import Event, SnapshotTaken, StepFinished
 from headway.nouns.snapshot import Snapshot
-from headway.query.database import Database
-from headway.query.definitions import Definitions, resolve
 from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
@@ -25,11 +22,13 @@ if TYPE_CHECKING:
 
     from headway.data.cleaning import Learned
     from headway.loop.store import Store
+    from headway.query.definitions import Definitions
     from headway.query.functions import Kind
     from headway.query.parts import Part
 
 __all__ = [
     "Material",
+    "columns_of",
     "definitions_of",
     "files_of",
     "last_events_us",
@@ -47,12 +46,29 @@ _SOURCES_AT_ONCE = 2  # of many small files, opening and sniffing is most of the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """One moment's view of the sources: a snapshot each, and the brief resolved against their columns."""
+    """One moment's view of the sources: a snapshot each, and what the brief means over their columns.
+
+    Attributes
+    ----------
+    columns
+        The kind of each column of each source.
+    """
 
     brief: Brief
     snapshots: Mapping[str, Snapshot]
-    definitions: Definitions
+    columns: Mapping[str, Mapping[str, str]]
     files: Mapping[str, tuple[Part, ...]]
+
+    @property
+    def definitions(self) -> Definitions:
+        """The brief resolved against the columns, when first asked: who finds nothing new does not ask.
+
+        Raises
+        ------
+        BriefError, ExpressionError
+            Naming the key of the brief that cannot stand.
+        """
+        return _resolved(msgspec.json.encode(self.brief), _hashable(self.columns))
 
 
 def take_snapshots(store: Store, brief: Brief) -> Material:
@@ -130,14 +146,18 @@ def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -
     What cleaning learns from the training period is in its brief, unless it came with the brief: that of a release.
     """
     files = {name: parts_of(snapshot, store.blobs) for name, snapshot in snapshots.items()}
+    columns = columns_of(snapshots)
     if not brief.learned:
-        brief = brief.cleaned_by(_learned(msgspec.json.encode(brief), _columns_of(snapshots), tuple(files.items())))
-    return Material(brief=brief, snapshots=snapshots, definitions=definitions_of(brief, snapshots), files=files)
+        brief = brief.cleaned_by(_learned(msgspec.json.encode(brief), _hashable(columns), tuple(files.items())))
+    return Material(brief=brief, snapshots=snapshots, columns=columns, files=files)
 
 
 @lru_cache(maxsize=8)
 def _learned(brief: bytes, columns: _Columns, files: tuple[tuple[str, tuple[Part, ...]], ...]) -> Learned:
     """Return what a brief's cleaning learns; a round of tending asks for the same again and again."""
+    from headway.data.cleaning import learn
+    from headway.query.database import Database
+
     with Database() as database:
         return learn(msgspec.json.decode(brief, type=Brief), _kinds_of(columns), dict(files), database=database)
 
@@ -170,11 +190,16 @@ def files_of(snapshot: Snapshot) -> list[tuple[str, str, int]]:
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:
     """Return the brief's definitions over the columns that the snapshots have."""
-    return _resolved(msgspec.json.encode(brief), _columns_of(snapshots))
+    return _resolved(msgspec.json.encode(brief), _hashable(columns_of(snapshots)))
 
 
-def _columns_of(snapshots: Mapping[str, Snapshot]) -> _Columns:
-    return tuple((name, tuple((c.name, c.kind) for c in snapshot.columns)) for name, snapshot in snapshots.items())
+def columns_of(snapshots: Mapping[str, Snapshot]) -> dict[str, dict[str, str]]:
+    """Return the kind of each column of each source."""
+    return {name: {column.name: column.kind for column in snapshot.columns} for name, snapshot in snapshots.items()}
+
+
+def _hashable(columns: Mapping[str, Mapping[str, str]]) -> _Columns:
+    return tuple((name, tuple(kinds.items())) for name, kinds in columns.items())
 
 
 def _kinds_of(columns: _Columns) -> dict[str, dict[str, Kind]]:
@@ -184,6 +209,8 @@ def _kinds_of(columns: _Columns) -> dict[str, dict[str, Kind]]:
 @lru_cache(maxsize=8)
 def _resolved(brief: bytes, columns: _Columns) -> Definitions:
     """Return resolved definitions; a round of tending asks for the same again and again."""
+    from headway.query.definitions import resolve
+
     return resolve(msgspec.json.decode(brief, type=Brief), _kinds_of(columns))
 
 

@@ -31,7 +31,6 @@ from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
 from headway.nouns.verdict import Verdict
 from headway.predictions.reader import Reader
-from headway.query.definitions import resolve
 from headway.query.parts import parts_of
 from headway.validate.words import metric_words, money_words
 
@@ -68,18 +67,17 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
     dataset = store.get(release.dataset, Dataset)
     as_of_us, looked_into = _looked_into(store, found, release)
     learned_from = {name: snapshot_of(store, digest) for name, digest in dataset.snapshots.items()}
-    definitions = resolve(release.brief, release.columns)  # type: ignore[arg-type]  # resolving checks the kinds
     material = Material(
         brief=release.brief,
         snapshots=looked_into,
-        definitions=definitions,
+        columns=release.columns,
         files={name: parts_of(snapshot, store.blobs) for name, snapshot in looked_into.items()},
     )
     served = dict(zip((column.name for column in release.signature), found.features, strict=True))
     derived, features = replay(store, material, found, served, as_of_us=as_of_us, shown=rows)
     outcome = _outcome(store, found.id)
     return Trace(
-        prediction=_prediction(found, release, served, as_of_us=as_of_us, lag_us=definitions.lag_us),
+        prediction=_prediction(found, release, served, as_of_us=as_of_us, lag_us=material.definitions.lag_us),
         release=_release(store, found, release),
         model=_model(store.get(facts.model, Model)),
         run=_run(store, release.run),

@@ -135,6 +135,7 @@ def train(
     brief, run = experiment.brief, experiment.name
     done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)
     if done is None:
+        _ = material.definitions  # what cannot stand in the brief is said before a run begins
         text = store.blobs.put((brief_text or msgspec.json.encode(brief).decode()).encode())
         store.record(
             BriefSeen(brief=brief.digest, text=text),
@@ -178,7 +179,7 @@ class _Experiment:
         self.brief: Brief = material.brief
         self.recipe = recipe
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
-        self.lived = lived_examples(store, material.definitions, as_of_us=as_of_us)
+        self.lived = lived_examples(store, material, as_of_us=as_of_us)
         self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
         self.fit_seconds = 0.0
         self._held: dict[str, Fitted] = {}

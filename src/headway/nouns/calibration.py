@@ -8,47 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from headway.nouns.interval import Interval
 from headway.nouns.metric import checked, day_multiplicity, interval_of_draws
+from headway.nouns.verdict import Calibration, CalibrationBin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from headway.nouns.interval import Interval
+
     Floats = NDArray[np.float64]
 
-__all__ = ["Calibration", "CalibrationBin", "calibration", "expected_calibration_error", "recalibration"]
-
-
-class CalibrationBin(msgspec.Struct, frozen=True, kw_only=True):
-    """Examples of similar score: what was predicted on average, and what share happened."""
-
-    predicted: float
-    observed: Interval
-    examples: int
-
-
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """How predicted and observed rates agree.
-
-    Attributes
-    ----------
-    observed_over_expected
-        Positives that happened over positives that were predicted; 1 is right, 1.2 is a fifth too many.
-    intercept, slope
-        Of the logistic recalibration (Cox 1958); 0 and 1 are right, a slope below 1 is overconfident. None
-        where no finite fit exists.
-    error
-        Expected calibration error over bins of equally many examples.
-    """
-
-    observed_over_expected: Interval
-    intercept: Interval | None
-    slope: Interval | None
-    error: float
-    bins: tuple[CalibrationBin, ...]
+__all__ = ["calibration", "expected_calibration_error", "recalibration"]
 
 
 def recalibration(score: ArrayLike, label: ArrayLike, *, weight: ArrayLike | None = None) -> tuple[float, float]:

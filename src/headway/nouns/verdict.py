@@ -11,12 +11,51 @@ from typing import Literal
 
 import msgspec
 
-from headway.nouns.calibration import Calibration
 from headway.nouns.interval import Interval
-from headway.nouns.money import Worth
 from headway.nouns.task import Task
+from headway.nouns.worth import Worth
 
-__all__ = ["Comparison", "Gate", "Latency", "ResidualBin", "Residuals", "SegmentComparison", "SegmentResult", "Verdict"]
+__all__ = [
+    "Calibration",
+    "CalibrationBin",
+    "Comparison",
+    "Gate",
+    "Latency",
+    "ResidualBin",
+    "Residuals",
+    "SegmentComparison",
+    "SegmentResult",
+    "Verdict",
+]
+
+
+class CalibrationBin(msgspec.Struct, frozen=True, kw_only=True):
+    """Examples of similar score: what was predicted on average, and what share happened."""
+
+    predicted: float
+    observed: Interval
+    examples: int
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """How predicted and observed rates agree.
+
+    Attributes
+    ----------
+    observed_over_expected
+        Positives that happened over positives that were predicted; 1 is right, 1.2 is a fifth too many.
+    intercept, slope
+        Of the logistic recalibration (Cox 1958); 0 and 1 are right, a slope below 1 is overconfident. None
+        where no finite fit exists.
+    error
+        Expected calibration error over bins of equally many examples.
+    """
+
+    observed_over_expected: Interval
+    intercept: Interval | None
+    slope: Interval | None
+    error: float
+    bins: tuple[CalibrationBin, ...]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
-
 from headway.errors import NO_ROOM, HeadwayError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
+    import duckdb
     import pyarrow as pa
 
 __all__ = ["Database", "EngineError"]
@@ -45,6 +44,8 @@ def _engine(memory_gib: float, threads: int) -> duckdb.DuckDBPyConnection:
 
     It lives as long as the process, and what it spills goes with it.
     """
+    import duckdb  # as late as the engine: who finds nothing to do does not load it
+
     spill = tempfile.mkdtemp(prefix="headway-spill-")
     atexit.register(shutil.rmtree, spill, ignore_errors=True)
     return duckdb.connect(
@@ -144,6 +145,8 @@ class Database:
 @contextmanager
 def _explained() -> Iterator[None]:
     """Say in our words what the machine lacks, and what of the data cannot be computed."""
+    import duckdb
+
     try:
         yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:

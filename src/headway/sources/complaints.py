@@ -7,8 +7,6 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from headway.errors import NO_ROOM, HeadwayError, SourceError, StoreFull
 from headway.sources.opened import one_line
 
@@ -26,8 +24,8 @@ def explained(path: Path | str, shown: str) -> Iterator[None]:
         yield
     except StoreFull:
         raise  # the machine's want, and no fault of the file
-    except (duckdb.Error, HeadwayError) as error:
-        if isinstance(error, HeadwayError) and not isinstance(error.__cause__, duckdb.Error):
+    except _by_the_engine() as error:
+        if isinstance(error, HeadwayError) and not isinstance(error.__cause__, _by_the_engine()[0]):
             raise
         raise _complaint(str(error.__cause__ or error), path, shown) from None
     except UnicodeDecodeError as error:
@@ -42,6 +40,13 @@ def explained(path: Path | str, shown: str) -> Iterator[None]:
                 hint="Make room or lift the quota, or point TMPDIR elsewhere, and run it again.",
             ) from error
         raise SourceError(f"{shown} cannot be read: {error.strerror or error}.", where=str(path)) from None
+
+
+def _by_the_engine() -> tuple[type[Exception], ...]:
+    """Return what the engine's errors are; asked only when something went wrong, so that a look loads no engine."""
+    import duckdb
+
+    return duckdb.Error, HeadwayError
 
 
 def _complaint(text: str, path: Path | str, shown: str) -> SourceError:

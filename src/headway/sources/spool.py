@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from headway.errors import SourceError
 from headway.query.compile import quote_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
 __all__ = ["parquet_sql", "spooled"]
 
@@ -28,6 +27,9 @@ def spooled(stream: pa.RecordBatchReader, *, where: str) -> Iterator[Path]:
     SourceError
         When a column is of a type that has no place in a file of columns.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with tempfile.TemporaryDirectory(prefix="headway-spool-") as folder:
         path = Path(folder) / "rows.parquet"
         try:

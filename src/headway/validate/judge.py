@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 
     from headway.nouns.act_on import ActOn
     from headway.nouns.brief import Success, Value
-    from headway.nouns.calibration import Calibration
     from headway.nouns.examples import Examples
     from headway.nouns.interval import Interval
-    from headway.nouns.money import Worth
-    from headway.nouns.verdict import SegmentResult
+    from headway.nouns.verdict import Calibration, SegmentResult
+    from headway.nouns.worth import Worth
 
     Floats = NDArray[np.float64]
 

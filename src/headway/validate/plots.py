@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from headway.nouns.calibration import Calibration
     from headway.nouns.interval import Interval
-    from headway.nouns.verdict import SegmentResult
+    from headway.nouns.verdict import Calibration, SegmentResult
 
     Floats = NDArray[np.float64]
 
