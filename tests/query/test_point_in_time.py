@@ -149,7 +149,7 @@ def _expected(oracle, rows, options, ask):
         inside = oracle.in_window(
             events, key=key, known=known, event="at", moment=look, length=options[length] * MINUTE
         )
-        return oracle.aggregate(function, [row[column] if column else 1 for row in inside])
+        return oracle.aggregate(function, [(row["at"], row[column] if column else ...) for row in inside])
 
     k, n = ask["k"], ask["n"]
     by_k, by_to = latest({"x", "s"}, ["known_at"], k=k), latest({"x"}, ["known_at"], k=ask["to"])

@@ -124,9 +124,10 @@ class LookUps:
         reads: tuple[str, ...] = ()
         if shape == "asof":
             condition, conditional = _condition(spec, theirs, where)
-            known, event = _moments(theirs, (*carried, *(other for _, other in pairs), *conditional), where)
-            order = tuple(column for column in theirs.source.key if column != theirs.source.time)
-            reads = columns_read(theirs, (*carried, *(other for _, other in pairs), *theirs.source.key, *conditional))
+            order, decisive = _order(theirs)
+            used = (*carried, *(other for _, other in pairs), *conditional, *decisive)
+            known, event = _moments(theirs, used, where)
+            reads = columns_read(theirs, (*used, *order))
         elif spec.where:
             raise BriefError(
                 f"Source {theirs.name!r} has one row a key, so there is none to choose.",
@@ -215,10 +216,11 @@ class LookUps:
         used = (*(columns_of(inner) if inner is not None else ()), *(other for _, other in pairs))
         condition, conditional = _condition(spec, theirs, where)
         used = (*used, *conditional)
-        known, event = _moments(theirs, used, where)
         order: tuple[str, ...] = ()
         if expression.function in {"first", "last"}:
-            order = tuple(column for column in theirs.source.key if column != theirs.source.time)
+            order, decisive = _order(theirs)
+            used = (*used, *decisive)
+        known, event = _moments(theirs, used, where)
         aggregate = Aggregate(
             name=render(expression),
             function=expression.function,
@@ -253,6 +255,15 @@ def _condition(spec: FeatureSpec, theirs: Relation, where: str) -> tuple[str, fr
     if compiled.kind != "bool":
         raise ExpressionError(f"where = {spec.where!r} is a {compiled.kind}, and a condition is wanted.", where=where)
     return compiled.sql, columns_of(expression)
+
+
+def _order(theirs: Relation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns that decide between rows of one moment, and those of them that say when they are known.
+
+    The others decide, too; but a key that never says when it is known is taken to be known with its row.
+    """
+    order = tuple(column for column in theirs.source.key if column != theirs.source.time)
+    return order, tuple(column for column in order if column in theirs.known)
 
 
 def _refuse_of_window(spec: FeatureSpec, where: str) -> None:
