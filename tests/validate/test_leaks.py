@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headway.errors import DataError
+from headway.validate.disguise import _explained
 from headway.validate.leaks import LeakCheck, find_leaks
 
 ROWS = 3000
@@ -183,6 +188,33 @@ def test_a_column_present_only_for_one_label_is_found():
     )
 
 
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6))
+def test_all_pairs_at_once_rank_as_one_fit_after_the_other(seed):
+    """The matrix products give each pair's squared multiple correlation over the rows that have both values."""
+    rng = np.random.default_rng(seed)
+    rows, places = 500, 6
+    values = rng.normal(size=(rows, places)) * 10.0 ** rng.integers(-3, 4, places) + 10.0 ** rng.integers(-3, 4, places)
+    values[:, 1] = values[:, 0] + rng.choice([-1, 1], rows) * 1e-3 * values[:, 0].std()
+    values[:, 2] = 7.0
+    values[rng.random(values.shape) < 0.2] = np.nan
+    values[:, 5] = np.where(rng.random(rows) < 0.3, values[:, 5], np.nan)
+    label = (np.nan_to_num(values[:, 3]) > np.nanmedian(values[:, 3])).astype(float)
+    found = _explained(values, label)
+    for i, j in combinations(range(places), 2):
+        both = np.isfinite(values[:, [i, j]]).all(axis=1)
+        if both.sum() < 200:
+            assert np.isnan(found[i, j])
+            continue
+        if 2 in (i, j):  # what never changes tells nothing together that the other does not tell alone
+            assert found[i, j] == 0
+            continue
+        x, y = values[both][:, [i, j]], label[both] - label[both].mean()
+        scaled = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+        weights, *_ = np.linalg.lstsq(scaled, y, rcond=None)
+        assert found[i, j] == pytest.approx(np.var(scaled @ weights) / np.var(y), abs=1e-6)
+
+
 def test_a_few_missing_values_say_nothing():
     """Ten missing values without a positive are chance at a base rate of a fifth."""
     features, label, split, key = _honest(10)
@@ -196,7 +228,9 @@ def test_an_empty_column_and_a_constant_one_pass():
     """They are useless, and no leak."""
     features, label, split, key = _honest(11)
     empty, same = pa.array([None] * ROWS, pa.float32()), pa.array(["x"] * ROWS)
-    assert _failed(find_leaks(_with(features, empty=empty, same=same), label, split, key=key)) == set()
+    wordless = pa.array([None] * ROWS, pa.string())
+    planted = _with(features, empty=empty, same=same, wordless=wordless)
+    assert _failed(find_leaks(planted, label, split, key=key)) == set()
 
 
 def test_columns_of_unequal_length_are_refused():

@@ -1,12 +1,12 @@
 """The target in disguise: two numbers that give it together, or a text that carries it in its first or last letters.
 
-The file hides how pairs are narrowed down: all are ranked by the correlation of label and pair, which follows from the
-columns' correlations alone, and only the best few are scored on rows that they were not fitted on.
+The file hides how pairs are narrowed down: all are ranked by the squared multiple correlation of label and pair, which
+follows from sums that a few matrix products give for all pairs at once, and only the best few are scored on rows that
+they were not fitted on.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,8 @@ __all__ = ["best_pair", "spellings"]
 
 _TRIED = 10
 _FEWEST = 200
+_LEAST_SPREAD = 1e-12  # variance, in units of the column's own, below which a column is constant over a pair's rows
+_SAME = 1e-11  # 1 - r**2 of two columns; float32 tells them apart to some 1e-14
 
 
 def best_pair(columns: Mapping[str, Floats], label: Floats) -> tuple[tuple[str, str], float] | None:
@@ -40,28 +42,53 @@ def best_pair(columns: Mapping[str, Floats], label: Floats) -> tuple[tuple[str, 
     >>> pair, area > 0.99
     (('due', 'came'), True)
     """
-    scored = []
-    for pair in combinations(columns, 2):
-        values = np.column_stack([columns[name] for name in pair])
-        rows = np.isfinite(values).all(axis=1)
-        if rows.sum() < _FEWEST or not 0 < label[rows].mean() < 1:
-            continue
-        scored.append((_explained(values[rows], label[rows]), pair))
-    best = [(_apart(columns, pair, label), pair) for _, pair in sorted(scored, reverse=True)[:_TRIED]]
+    names = list(columns)
+    if len(names) < 2:
+        return None
+    explained = _explained(np.column_stack([columns[name] for name in names]), label)
+    first, second = np.triu_indices(len(names), 1)
+    scores = explained[first, second]
+    # The best, and among equals the last by name of the columns' places: always the same.
+    order = np.lexsort((second, first, scores))[::-1][:_TRIED]
+    pairs = [(names[first[place]], names[second[place]]) for place in order if np.isfinite(scores[place])]
+    best = [(_apart(columns, pair, label), pair) for pair in pairs]
     if not best:
         return None
     area, pair = max(best)
     return pair, area
 
 
-def _explained(values: Floats, label: Floats) -> float:
-    """Return the squared multiple correlation of the label with two columns."""
-    centred = values - values.mean(axis=0)
-    spread = centred.std(axis=0)
-    if not np.all(spread > 0):
-        return 0.0
-    weights, *_ = np.linalg.lstsq(centred / spread, label - label.mean(), rcond=None)
-    return float(np.var((centred / spread) @ weights) / max(float(np.var(label)), 1e-12))
+def _explained(values: Floats, label: Floats) -> Floats:
+    """Return, for each pair of columns, the squared multiple correlation of the label with both.
+
+    Each pair is taken over the rows that have both values: the sums over these are products of the columns, nought
+    where a value is missing, with the columns' masks. A pair with too few rows, or all of one label, has none (NaN).
+    """
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(axis=0), 1)
+    scaled = np.where(there, values, 0.0)
+    scaled = np.where(there, scaled - scaled.sum(axis=0) / count, 0.0)
+    spread = np.sqrt(np.square(scaled).sum(axis=0) / count)
+    scaled /= np.where(spread > 0, spread, 1.0)
+    mask, y = there.astype(np.float64), label - label.mean()
+    rows = mask.T @ mask
+    n = np.maximum(rows, 1.0)
+    # Of the pair (i, j): i's sums in row i and column j, j's in the transposed place.
+    mean, mean_y = (scaled.T @ mask) / n, (mask.T @ (mask * y[:, None])) / n
+    own = (np.square(scaled).T @ mask) / n - mean**2
+    both = (scaled.T @ scaled) / n - mean * mean.T
+    with_y = (scaled.T @ (mask * y[:, None])) / n - mean * mean_y
+    var_y = (mask.T @ (mask * np.square(y)[:, None])) / n - mean_y**2
+    known = (rows >= _FEWEST) & (var_y > _LEAST_SPREAD)
+    varied = (own > _LEAST_SPREAD) & (own.T > _LEAST_SPREAD)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(varied, both / np.sqrt(own * own.T), 0.0)
+        r_y = np.where(varied, with_y / np.sqrt(own * var_y), 0.0)
+        apart = 1.0 - r**2
+        together = (r_y**2 + r_y.T**2 - 2 * r * r_y * r_y.T) / apart
+    # Two columns that say the same (but for the last digits of float32) are one.
+    explained = np.where(apart > _SAME, together, np.maximum(r_y**2, r_y.T**2))
+    return np.where(known, explained, np.nan)
 
 
 def _apart(columns: Mapping[str, Floats], pair: Sequence[str], label: Floats) -> float:

@@ -7,6 +7,7 @@ only several features together give away; a figure far above what the reference 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,8 @@ from headway.nouns.metric import roc_auc
 from headway.validate.disguise import best_pair, spellings
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -121,19 +124,26 @@ def find_leaks(
         missing = np.asarray(pc.is_null(column, nan_is_null=True))
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             codes = _codes(column)
-            checks.append(_solves_alone(name, _mean_out_of_fold(codes, y, fold), y, ~missing))
+            cells = _Cells.of(codes, y, fold)
+            checks.append(
+                _solves_alone(name, [cells.areas(missing=codes[missing][:1])], present=len(y) - missing.sum())
+            )
             checks.append(_names_rows(name, codes, missing))
             if not checks[-1].passed:
                 checks.append(_spelt(name, column, y, fold))
             checks.append(_never_seen(name, codes, train=train, missing=missing))
         else:
             values = np.asarray(column.fill_null(np.nan), dtype=np.float64)
-            checks.append(_solves_alone(name, _best_order(values, missing, y, fold), y, ~missing))
-            checks.append(_follows_time(name, values[~missing]))
+            # Everything that follows asks for the order of the values, which is found once.
+            distinct, place = np.unique(values[~missing], return_inverse=True)
+            areas = _areas_of_number(distinct, place, missing, y, fold)
+            checks.append(_solves_alone(name, areas, present=len(place)))
+            checks.append(_follows_time(name, values[~missing], len(distinct)))
             if checks[-2].passed:
                 numbers[name] = values
         checks.append(_missing_tells(name, missing, y))
-    return sorted([*checks, *_together(numbers, y)], key=lambda check: check.passed)
+    checks += _together(numbers, y)
+    return sorted(checks, key=lambda check: check.passed)
 
 
 def _together(numbers: dict[str, Floats], label: Floats) -> list[LeakCheck]:
@@ -157,9 +167,7 @@ def _spelt(name: str, column: pa.Array, label: Floats, fold: NDArray[np.int64]) 
     """Whether a part of an identifier's text gives the target."""
     areas = {}
     for part, texts in spellings(column.to_pylist()).items():
-        (score,) = _mean_out_of_fold(_codes(pa.array(texts)), label, fold)
-        area = roc_auc(score, label)
-        areas[part] = max(area, 1 - area) if np.isfinite(area) else 0.5
+        areas[part], _ = _Cells.of(_codes(pa.array(texts)), label, fold).areas()
     part, best = max(areas.items(), key=lambda each: each[1])
     return LeakCheck(
         name="spells the target",
@@ -170,11 +178,11 @@ def _spelt(name: str, column: pa.Array, label: Floats, fold: NDArray[np.int64]) 
     )
 
 
-def _solves_alone(name: str, scores: list[Floats], label: Floats, present: Bools) -> LeakCheck:
-    areas = [roc_auc(score, label) for score in scores]
-    if present.sum() >= _FEWEST:  # a leak that is often missing still solves the rows that have it
-        areas += [roc_auc(score[present], label[present]) for score in scores]
-    best = max((max(area, 1 - area) for area in areas if np.isfinite(area)), default=0.5)
+def _solves_alone(name: str, areas: list[tuple[float, float]], *, present: int) -> LeakCheck:
+    """Whether the best of several ways to read a column solves the target: over all rows, or those that have it."""
+    # A leak that is often missing still solves the rows that have it.
+    found = [area for areas_of in areas for area in areas_of[: 2 if present >= _FEWEST else 1]]
+    best = max(found, default=0.5)
     return LeakCheck(
         name="solves the target alone",
         subject=name,
@@ -184,34 +192,75 @@ def _solves_alone(name: str, scores: list[Floats], label: Floats, present: Bools
     )
 
 
-def _best_order(values: Floats, missing: Bools, label: Floats, fold: NDArray[np.int64]) -> list[Floats]:
-    """Return the ways in which a number may solve the target: by its order, or, in bins, by nearness to a value."""
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """How many rows, and how many of them with the label, each value has in each fold: all that a ROC AUC needs."""
+
+    rows: Floats
+    hits: Floats
+
+    @classmethod
+    def of(cls, codes: NDArray[np.int64], label: Floats, fold: NDArray[np.int64]) -> Self:
+        size = int(codes.max()) + 1
+        cell = fold * size + codes
+        rows = np.bincount(cell, minlength=_FOLDS * size).astype(np.float64)
+        hits = np.bincount(cell, weights=label, minlength=_FOLDS * size).astype(np.float64)
+        return cls(rows.reshape(_FOLDS, size), hits.reshape(_FOLDS, size))
+
+    def areas(self, *, missing: NDArray[np.int64] | tuple[int, ...] = ()) -> tuple[float, float]:
+        """Return the ROC AUC of the mean label in the *other* folds, over all values and over those not ``missing``.
+
+        In-fold means would make every near-unique column look like a leak: each row would predict itself. Means are
+        drawn towards the base rate.
+        """
+        others, seen = self.hits.sum(axis=0) - self.hits, self.rows.sum(axis=0) - self.rows
+        base = (others.sum(axis=1) / np.maximum(seen.sum(axis=1), 1))[:, None]
+        mean = (others + _PRIOR * base) / (seen + _PRIOR)
+        there = np.isin(np.arange(self.rows.shape[1]), missing, invert=True)
+        return _area(mean, self.rows, self.hits), _area(mean[:, there], self.rows[:, there], self.hits[:, there])
+
+
+def _area(score: Floats, rows: Floats, hits: Floats) -> float:
+    """Return the ROC AUC, in the better direction, of scores: how many rows have each, how many of them the label."""
+    if not rows.size:
+        return 0.5
+    score, rows, hits = score.ravel(), rows.ravel(), hits.ravel()
+    label = np.repeat([1.0, 0.0], len(score))
+    area = roc_auc(np.tile(score, 2), label, weight=np.concatenate([hits, rows - hits]))
+    return max(area, 1 - area) if np.isfinite(area) else 0.5
+
+
+def _areas_of_number(
+    distinct: Floats, place: NDArray[np.int64], missing: Bools, label: Floats, fold: NDArray[np.int64]
+) -> list[tuple[float, float]]:
+    """Return how well a number solves the target: by its order, or, in bins, by nearness to a value.
+
+    Parameters
+    ----------
+    distinct, place
+        The values in order, and for each row that has one, which of them it is.
+    """
     if missing.all():
         return []
-    edges = np.unique(np.quantile(values[~missing], np.arange(1, 64) / 64))
-    codes = np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="left"))
-    low, high = np.where(missing, -np.inf, values), np.where(missing, np.inf, values)
-    return [low, high, *_mean_out_of_fold(codes, label, fold)]
-
-
-def _mean_out_of_fold(codes: NDArray[np.int64], label: Floats, fold: NDArray[np.int64]) -> list[Floats]:
-    """Return the mean label of each row's category in the *other* folds, drawn towards the base rate.
-
-    In-fold means would make every near-unique column look like a leak: each row would predict itself.
-    """
-    size = int(codes.max()) + 1
-    cell = fold * size + codes
-    hits = np.bincount(cell, weights=label, minlength=_FOLDS * size).reshape(_FOLDS, size)
-    rows = np.bincount(cell, minlength=_FOLDS * size).reshape(_FOLDS, size)
-    others, seen = hits.sum(axis=0) - hits, rows.sum(axis=0) - rows
-    base = (others.sum(axis=1) / np.maximum(seen.sum(axis=1), 1))[:, None]
-    mean = (others + _PRIOR * base) / (seen + _PRIOR)
-    return [mean[fold, codes]]
+    rows = np.bincount(place).astype(np.float64)
+    hits = np.bincount(place, weights=label[~missing]).astype(np.float64)
+    order, without = np.arange(len(rows), dtype=np.float64), float(missing.sum())
+    hits_without = float(label[missing].sum())
+    alone = _area(order, rows, hits)
+    # What is missing may stand below all values, or above them.
+    ends = [
+        _area(np.append(order, end), np.append(rows, without), np.append(hits, hits_without))
+        for end in (-1.0, float(len(rows)))
+    ]
+    edges = np.unique(np.quantile(distinct[np.sort(place)], np.arange(1, 64) / 64))
+    codes = np.full(len(label), len(edges) + 1)
+    codes[~missing] = np.searchsorted(edges, distinct, side="left")[place]
+    return [*((end, alone) for end in ends), _Cells.of(codes, label, fold).areas(missing=(len(edges) + 1,))]
 
 
 def _names_rows(name: str, codes: NDArray[np.int64], missing: Bools) -> LeakCheck:
     present = codes[~missing]
-    share = len(np.unique(present)) / max(len(present), 1)
+    share = int(np.count_nonzero(np.bincount(present))) / max(len(present), 1)
     return LeakCheck(
         name="names single rows",
         subject=name,
@@ -233,8 +282,7 @@ def _never_seen(name: str, codes: NDArray[np.int64], *, train: Bools, missing: B
     )
 
 
-def _follows_time(name: str, present: Floats) -> LeakCheck:
-    distinct = len(np.unique(present))
+def _follows_time(name: str, present: Floats, distinct: int) -> LeakCheck:
     order = 0.0
     if distinct > NEAR_UNIQUE * len(present) and len(present) >= _FEWEST:
         ranks = np.argsort(np.argsort(present, kind="stable"), kind="stable")
@@ -279,7 +327,7 @@ def _twins(features: pa.Table, key: pa.Table | None, split: NDArray[np.str_], or
     seen, repeated, others = print_[split == order[0]], 0, 0
     for part in order[1:]:
         mine = print_[split == part]
-        repeated += int(np.isin(mine, seen).sum())
+        repeated += int(pc.sum(pc.is_in(pa.array(mine), pa.array(seen))).as_py() or 0)
         others += len(mine)
         seen = np.concatenate([seen, mine])
     share = repeated / max(others, 1)
@@ -333,9 +381,10 @@ def _fingerprint(columns: list[pa.ChunkedArray]) -> NDArray[np.uint64]:
     """Mix the columns' values to one number a row; two rows that differ collide with odds of 2**-64."""
     mixed = np.full(len(columns[0]) if columns else 0, 0x9E3779B97F4A7C15, dtype=np.uint64)
     for position, column in enumerate(columns):
-        codes = _codes(column.combine_chunks()).astype(np.uint64)
+        codes = _codes(column.combine_chunks())
         salt = np.frombuffer(hashlib.blake2b(str(position).encode(), digest_size=8).digest(), dtype=np.uint64)[0]
-        mixed = _splitmix(mixed ^ _splitmix(codes + salt))
+        names = _splitmix(np.arange(codes.max(initial=-1) + 1, dtype=np.uint64) + salt)
+        mixed = _splitmix(mixed ^ names[codes])
     return mixed
 
 
