@@ -8,6 +8,7 @@ since whoever stood at the boundary could not have learned from it. Which side a
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +58,7 @@ def freeze(
     store: TableStore,
     lived: Path | None = None,
     threads: int | None = None,
+    read: PointInTime | None = None,
 ) -> Dataset:
     """Return the dataset of a brief over snapshots, its table put into ``store``.
 
@@ -68,6 +70,9 @@ def freeze(
     lived
         A Parquet file of examples that were predicted and whose outcomes were told, with their features as served;
         taken where the sources do not have the example, or do not have its label.
+    read
+        The same sources seen through the same definitions, where something was asked of them before: what was read
+        for that is not read again.
 
     Raises
     ------
@@ -77,9 +82,11 @@ def freeze(
     """
     split = definitions.brief.split
     since_us = None if split.train_from is None else midnight_us(split.train_from, split.zone)
-    with Database(threads=threads) as database:
-        point_in_time = PointInTime(database, definitions, files)
-        table = point_in_time.examples(as_of_us=as_of_us, since_us=since_us)
+    with ExitStack() as opened:
+        if read is None:
+            read = PointInTime(opened.enter_context(Database(threads=threads)), definitions, files)
+        database = read.database
+        table = read.examples(as_of_us=as_of_us, since_us=since_us)
         _check_unique(database, table, definitions)
         if lived is not None:
             table = database.create(_with_lived_sql(table, lived, definitions, since_us=since_us), prefix="lived")
@@ -87,9 +94,9 @@ def freeze(
             grouped = " AND ".join(f"{quote(name)} IS NOT NULL" for name in split.group or ())
             table = database.create(f"SELECT * FROM {table} WHERE {grouped}", prefix="known") if grouped else table
         _check_grouped(database, table, definitions)
-        view = database.create(split_sql(table, definitions, boundaries_us(split)), prefix="split")
+        view = database.view(split_sql(table, definitions, boundaries_us(split)), prefix="split")
         classes, unseen = _classes(database, view, definitions)
-        view = database.create(_shaped_sql(view, definitions, classes), prefix="shaped")
+        view = _shaped(database, view, definitions, classes)
         _check_labels(database, view, definitions)
         counts = _counts(database, view, definitions)
         missing, stale = _gaps(database, view, definitions)
@@ -186,23 +193,24 @@ def _classes(database: Database, view: str, definitions: Definitions) -> tuple[t
     return tuple(classes), {name: count for name, count, seen in rows if not seen}
 
 
-def _shaped_sql(view: str, definitions: Definitions, classes: tuple[str, ...]) -> str:
+def _shaped(database: Database, view: str, definitions: Definitions, classes: tuple[str, ...]) -> str:
     """Return the examples with labels as numbers where they are classes, and with the groups that are ranked."""
     aim = definitions.aim
     if aim.task == "category":
         listed = ", ".join(map(quote_text, classes))
         position = f"CAST(list_position([{listed}]::VARCHAR[], {quote(LABEL)}) - 1 AS DOUBLE)"
-        return f"SELECT * REPLACE ({position} AS {quote(LABEL)}) FROM {view}"
+        return database.view(f"SELECT * REPLACE ({position} AS {quote(LABEL)}) FROM {view}", prefix="shaped")
     if aim.task != "ranking":
-        return f"SELECT * FROM {view}"
+        return view
     columns = [
         quote("@day") if name == DAY_OF_SPLIT and name not in definitions.examples.kinds else quote(name)
         for name in aim.group
     ]
     there = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    return (
+    return database.create(  # numbering the groups sorts them all: once
         f"SELECT * REPLACE (CASE WHEN {there} THEN {quote(LABEL)} END AS {quote(LABEL)}), "
-        f'dense_rank() OVER (ORDER BY {", ".join(columns)}) - 1 AS "@group" FROM {view}'
+        f'dense_rank() OVER (ORDER BY {", ".join(columns)}) - 1 AS "@group" FROM {view}',
+        prefix="shaped",
     )
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
     from headway.nouns.task import Task
+    from headway.query.point_in_time import PointInTime
 
 __all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]
 
@@ -179,6 +181,8 @@ class _Experiment:
         self.brief: Brief = material.brief
         self.recipe = recipe
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
+        self._opened = ExitStack()
+        self._read: PointInTime | None = None
         self.lived = lived_examples(store, material, as_of_us=as_of_us)
         self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
         self.fit_seconds = 0.0
@@ -194,7 +198,8 @@ class _Experiment:
         return "run-" + hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:10]
 
     def run(self) -> RunResult:
-        result = self.store.engine.run(self._plan(), self.store.progress)
+        with self._opened:
+            result = self.store.engine.run(self._plan(), self.store.progress)
         found = result.outputs
         searched, judged, packaged = found["search"], found["judge"], found["package"]
         return RunResult(
@@ -295,7 +300,10 @@ class _Experiment:
             as_of_us=self.as_of_us,
             store=self.store.blobs,
             lived=self.store.blobs.path(self.lived.blob) if self.lived.blob else None,
+            read=self._read,
         )
+        self._read = None
+        self._opened.close()
         return {"dataset": self.store.put(dataset), "digest": dataset.digest}
 
     def leaks(self, work: Work) -> dict[str, Any]:
@@ -522,9 +530,10 @@ class _Experiment:
         from headway.query.database import Database
         from headway.query.point_in_time import PointInTime
 
-        with Database() as database:
-            point_in_time = PointInTime(database, self.material.definitions, self.material.files)
-            return {"last_us": point_in_time.last_moment_us()}
+        # Kept for freezing, which comes next and would read the same again.
+        database = self._opened.enter_context(Database())
+        self._read = PointInTime(database, self.material.definitions, self.material.files)
+        return {"last_us": self._read.last_moment_us()}
 
 
 class _TrialBook:

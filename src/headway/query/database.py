@@ -123,6 +123,12 @@ class Database:
         self.execute(f"CREATE TEMP TABLE {name} AS {sql}")
         return name
 
+    def view(self, sql: str, *, prefix: str = "v") -> str:
+        """Give the answer of ``sql`` a name and compute it where it is read: for what costs less than its copying."""
+        name = self._fresh(prefix)
+        self.execute(f"CREATE TEMP VIEW {name} AS {sql}")
+        return name
+
     def register(self, table: pa.Table | pa.RecordBatchReader, *, prefix: str = "a") -> str:
         """Make Arrow data readable by name, without copying, and return the name."""
         name = self._fresh(prefix)

@@ -92,6 +92,11 @@ class PointInTime:
         self._tables: dict[str, str] = {}
         self._steps: dict[tuple[Timeline, int | None], str] = {}
 
+    @property
+    def database(self) -> Database:
+        """Where its tables are."""
+        return self._database
+
     def table(self, name: str) -> str:
         """Return the table of source ``name``, made on first use.
 
