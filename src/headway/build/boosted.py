@@ -52,9 +52,9 @@ class BoostedLearner:
         return int(np.sum(self.ensemble.column < 0))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row, the number expected, or the score to rank by."""
+        """Return the probability of the positive class of each row, or of each class, the number, or the score."""
         if not features.num_rows:
-            return np.empty(0)
+            return np.empty((0, len(self.signature.classes)) if self.signature.classes else 0)
         return np.asarray(self.model.predict(self.encoding.matrix(features), num_threads=self.threads))
 
     def reasons(self) -> ShapReasons:
@@ -82,6 +82,9 @@ def _ensemble(model: lgb.Booster, encoding: Encoding, *, link: Link) -> Ensemble
     for at, tree in enumerate(model.dump_model()["tree_info"]):
         rows += _nodes(tree["tree_structure"], at)
     nodes = np.array(rows, dtype=_NODE)
+    leaf = nodes["leaf"].astype(np.float32)
+    if classes := len(encoding.signature.classes):  # one tree a class in each round, in turn
+        leaf = np.where((nodes["tree"] % classes)[:, None] == np.arange(classes), leaf[:, None], np.float32(0))
     column, threshold = nodes["column"], nodes["threshold"]
     # LightGBM reads all within 1e-35 of 0 as 0 (kZeroThreshold), so what lies on the lower edge is not below it.
     threshold = np.where(threshold == -_ZERO, np.nextafter(threshold, -np.inf), threshold)
@@ -98,7 +101,7 @@ def _ensemble(model: lgb.Booster, encoding: Encoding, *, link: Link) -> Ensemble
         yes=nodes["yes"],
         no=nodes["no"],
         missing_yes=np.where(np.isnan(fills), as_nan, fills <= threshold) & (column >= 0),
-        leaf=nodes["leaf"].astype(np.float32),
+        leaf=leaf,
         link=link,
     )
 
@@ -126,6 +129,8 @@ def fit_lightgbm(
 ) -> BoostedLearner:
     """Fit gradient-boosted trees: to the log loss, to what a number is measured by, or to the order within groups.
 
+    Of classes, each round grows a tree for every one.
+
     Parameters
     ----------
     settings
@@ -143,7 +148,7 @@ def fit_lightgbm(
     checked_examples(examples, task=task)
     order = np.arange(len(examples)) if examples.group is None else np.argsort(examples.group, kind="stable")
     encoding = fit_encoding(examples)
-    objective, link = _objective(task, settings)
+    objective, link = _objective(task, settings, classes=len(examples.classes))
     parameters = {
         **objective,
         "learning_rate": float(settings["learning_rate"]),
@@ -169,10 +174,12 @@ def fit_lightgbm(
     return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, threads=threads)
 
 
-def _objective(task: Task, settings: Mapping[str, Setting]) -> tuple[dict[str, Any], Link]:
+def _objective(task: Task, settings: Mapping[str, Setting], *, classes: int) -> tuple[dict[str, Any], Link]:
     """Return LightGBM's parameters for what is aimed at, and what makes the answer of the trees' sum."""
     if task == "condition":
         return {"objective": "binary"}, "logistic"
+    if task == "category":
+        return {"objective": "multiclass", "num_class": classes}, "softmax"
     if task == "ranking":  # LambdaMART (Burges 2010)
         return {"objective": "lambdarank"}, "identity"
     aim = str(settings["objective"])

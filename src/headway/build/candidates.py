@@ -226,15 +226,7 @@ CANDIDATES: Mapping[str, Candidate] = {
 
 def _kinds(task: Task) -> Mapping[str, Candidate]:
     """Return the kinds of model that learn such a target."""
-    if task == "condition":
-        return CANDIDATES
-    if task in {"number", "ranking"}:
-        return _NUMBERS if task == "number" else _RANKINGS
-    raise BriefError(
-        f"No algorithm learns a target that is a {task} yet.",
-        where="[target] label",
-        hint="Write a condition for the class that the action is about, such as state = 'late'.",
-    )
+    return {"condition": CANDIDATES, "category": _CATEGORIES, "number": _NUMBERS, "ranking": _RANKINGS}[task]
 
 
 def _number_tree_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -265,6 +257,12 @@ def _learn_number_lightgbm(examples: Examples, *, settings: Mapping[str, Setting
     return fit_lightgbm(examples, settings=settings, seed=seed, threads=threads, task="number")
 
 
+def _learn_multiclass(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
+    from headway.build.boosted import fit_lightgbm
+
+    return fit_lightgbm(examples, settings=settings, seed=seed, threads=threads, task="category")
+
+
 def _learn_lambdarank(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
     from headway.build.boosted import fit_lightgbm
 
@@ -286,6 +284,12 @@ _NUMBERS: Mapping[str, Candidate] = {
         defaults=lambda rows: {"objective": "l2", **CANDIDATES["lightgbm"].defaults(rows)},
         learn=_learn_number_lightgbm,
     ),
+}
+
+_CATEGORIES: Mapping[str, Candidate] = {
+    "logistic": CANDIDATES["logistic"],  # multinomial, where the examples have classes
+    "tree": CANDIDATES["tree"],
+    "lightgbm": replace(CANDIDATES["lightgbm"], learn=_learn_multiclass),
 }
 
 _RANKINGS: Mapping[str, Candidate] = {

@@ -3,8 +3,11 @@
 The file hides how a category becomes a number. Codes are the ranks of the categories by their smoothed mean
 label in training: on these a tree's ``<=`` can part the categories as well as any subset can when the target is
 binary (Breiman et al. 1984, theorem 4.5; exact for one split on the whole sample), and in the graph the encoder
-is a single dictionary. A category never seen in training gets a code of its own, half-way between the ranks,
-where its expected mean, that of all examples, stands. A missing category is a category, named ``""``.
+is a single dictionary. Where the label is one of several classes, the categories stand in the order of their mix of
+classes along the first principal component of all mixes (Coppersmith, Hong & Hosking 1999, "Partitioning nominal
+attributes in decision trees"), which with two classes is the same order. A category never seen in training gets a
+code of its own, half-way between the ranks, where its expected mean, that of all examples, stands. A missing category
+is a category, named ``""``.
 
 A number that was never missing in training is filled with its median, so that a hole in production reads as
 "ordinary"; one that was is left NaN for the learner to place.
@@ -74,8 +77,8 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True):
         return out
 
 
-def signature_of(features: pa.Table) -> Signature:
-    """Return the inputs that a table of features stands for.
+def signature_of(features: pa.Table, *, classes: tuple[str, ...] = ()) -> Signature:
+    """Return the inputs that a table of features stands for, and the classes that are told apart.
 
     Raises
     ------
@@ -96,7 +99,8 @@ def signature_of(features: pa.Table) -> Signature:
             columns.append(FeatureColumn(name=field.name, kind="category"))
         else:
             raise DataError(f"Feature {field.name!r} is {field.type}; wanted float32 or string.", where=field.name)
-    return Signature(columns=tuple(columns), output=OUTPUT)
+    task: Task = "category" if classes else "condition"
+    return Signature(columns=tuple(columns), output=OUTPUT, task=task, classes=classes)
 
 
 def checked_examples(examples: Examples, *, task: Task = "condition") -> None:
@@ -115,6 +119,13 @@ def checked_examples(examples: Examples, *, task: Task = "condition") -> None:
             hint="Move train_before later, or look at the dates.",
         )
     _CHECKS[task](label)
+    came = np.bincount(label.astype(np.int64), minlength=len(examples.classes)) if task == "category" else np.ones(1)
+    if lacking := [name for name, count in zip(examples.classes, came, strict=False) if not count]:
+        raise DataError(
+            f"The training part has no example of class {lacking[0]!r}.",
+            where="[target] label",
+            hint="Choose a longer training period, or merge the class with another.",
+        )
     for column in signature_of(examples.features).columns:
         if column.kind == "number":
             infinite = int(np.isinf(number(examples.features, column.name)).sum())
@@ -136,6 +147,16 @@ def _check_condition(label: NDArray[np.float64]) -> None:
             f"All {len(label):,} training labels are {label[0]:g}: there is nothing to tell apart.",
             where="[target] label",
             hint="Check the condition, or choose a longer training period.",
+        )
+
+
+def _check_class(label: NDArray[np.float64]) -> None:
+    found = np.unique(label)
+    if len(found) < 2:
+        raise DataError(
+            f"All {len(label):,} training examples are of one class: there is nothing to tell apart.",
+            where="[target] label",
+            hint="Check the label, or choose a longer training period.",
         )
 
 
@@ -167,32 +188,55 @@ def _check_varies(label: NDArray[np.float64]) -> None:
 _CHECKS: dict[Task, Callable[[NDArray[np.float64]], None]] = {
     "condition": _check_condition,
     "number": _check_number,
-    "category": _check_number,
+    "category": _check_class,
     "ranking": _check_relevance,
 }
 
 
 def fit_encoding(examples: Examples) -> Encoding:
     """Learn fills and codes from training examples."""
-    signature = signature_of(examples.features)
+    signature = signature_of(examples.features, classes=examples.classes)
+    targets = _targets(examples)
     fills, codes = {}, {}
     for column in signature.columns:
         if column.kind == "number":
             values = number(examples.features, column.name)
             fills[column.name] = float("nan") if np.isnan(values).any() else float(np.float32(np.median(values)))
         else:
-            codes[column.name] = _ordered(examples.features, column.name, examples.label)
+            codes[column.name] = _ordered(examples.features, column.name, targets)
     return Encoding(signature=signature, fills=fills, codes=codes)
 
 
-def _ordered(features: pa.Table, name: str, label: NDArray[np.float64]) -> Codes:
+def _targets(examples: Examples) -> NDArray[np.float64]:
+    """Return what a category's examples are averaged by, ``(rows, targets)``: the label, or one column a class."""
+    if not examples.classes:
+        return examples.label[:, None]
+    return np.asarray(examples.label[:, None] == np.arange(len(examples.classes)), dtype=np.float64)
+
+
+def _ordered(features: pa.Table, name: str, targets: NDArray[np.float64]) -> Codes:
     words, rows = counted(features, name)
-    prior = float(label.mean())
-    count = np.bincount(rows, minlength=len(words))
-    mean = (np.bincount(rows, weights=label, minlength=len(words)) + _SMOOTHING * prior) / (count + _SMOOTHING)
-    order = sorted(range(len(words)), key=lambda i: (mean[i], words[i]))
+    prior = targets.mean(axis=0)
+    count = np.bincount(rows, minlength=len(words))[:, None]
+    total = np.stack([np.bincount(rows, weights=each, minlength=len(words)) for each in targets.T], axis=1)
+    mean = (total + _SMOOTHING * prior) / (count + _SMOOTHING)
+    place, middle = _along_one_line(mean, prior, count)
+    order = sorted(range(len(words)), key=lambda i: (place[i], words[i]))
     known = {words[i]: float(rank) for rank, i in enumerate(order)}
-    return Codes(known=known, unknown=float(np.sum(mean < prior)) - 0.5)
+    return Codes(known=known, unknown=float(np.sum(place < middle)) - 0.5)
+
+
+def _along_one_line(
+    mean: NDArray[np.float64], prior: NDArray[np.float64], count: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return where each category stands by its mean targets, and where the mean of all examples does."""
+    if mean.shape[1] == 1:
+        return mean[:, 0], float(prior[0])
+    away = mean - prior
+    _, axes = np.linalg.eigh((away * count).T @ away)  # ascending: the last one is along which they spread most
+    line = axes[:, -1] * np.sign(axes[np.argmax(np.abs(axes[:, -1])), -1])
+    # Rounded, so that two categories with the same mix are equal whichever way the sums were taken.
+    return np.round(away @ line, 12), 0.0
 
 
 def number(features: pa.Table, name: str) -> NDArray[np.float32]:

@@ -18,9 +18,20 @@ from headway.nouns.model import Signature
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LIMIT", "Additive", "Ensemble", "Form", "Link", "NumberTerm", "float32_at_most", "standardised"]
+__all__ = [
+    "LIMIT",
+    "Additive",
+    "Classwise",
+    "Ensemble",
+    "Form",
+    "Link",
+    "NumberTerm",
+    "float32_at_most",
+    "softmax",
+    "standardised",
+]
 
-Link = Literal["logistic", "log", "identity"]
+Link = Literal["logistic", "log", "identity", "softmax"]
 
 LIMIT = 10.0
 """Standardised numbers are held within this many spreads of the centre, in training as in production: a sum,
@@ -46,6 +57,17 @@ class Additive(msgspec.Struct, frozen=True, kw_only=True):
     link: Literal["logistic", "identity"] = "logistic"
 
 
+class Classwise(msgspec.Struct, frozen=True, kw_only=True):
+    """One sum for each class; the softmax of all is the answer. They share everything but weights."""
+
+    parts: tuple[Additive, ...]
+
+    @property
+    def signature(self) -> Signature:
+        """The columns it takes, and the classes."""
+        return self.parts[0].signature
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
     """A sum of trees over an encoded matrix; one entry per node, trees one after the other, roots first.
@@ -61,9 +83,10 @@ class Ensemble:
     missing_yes
         Whether a missing x goes to ``yes``.
     leaf
-        What a leaf adds.
+        What a leaf adds, ``(nodes,)``; or ``(nodes, classes)``, to each class.
     link
-        ``logistic``: the sum is log odds; ``log``: it is the logarithm of a rate; ``identity``: it is the answer.
+        ``logistic``: the sum is log odds; ``log``: it is the logarithm of a rate; ``identity``: it is the answer;
+        ``softmax``: the sums are the logarithms of the classes' relative weights.
     """
 
     encoding: Encoding
@@ -78,7 +101,20 @@ class Ensemble:
     link: Link
 
 
-Form = Additive | Ensemble
+Form = Additive | Classwise | Ensemble
+
+
+def softmax(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``exp(sums)`` divided by its total over the last axis, without overflow.
+
+    Examples
+    --------
+    >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    weight = np.exp(sums - sums.max(axis=-1, keepdims=True))
+    share: NDArray[np.float64] = weight / weight.sum(axis=-1, keepdims=True)
+    return share
 
 
 def float32_at_most(threshold: NDArray[np.float64]) -> NDArray[np.float32]:

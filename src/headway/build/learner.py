@@ -29,7 +29,7 @@ _SAMPLE = 256  # rows that importance is averaged over: SHAP values of many tree
 
 
 class Learner(Protocol):
-    """A fitted pipeline, from named columns to the probability of the positive class."""
+    """A fitted pipeline, from named columns to the model's answer (``nouns/task.py``)."""
 
     @property
     def signature(self) -> Signature:
@@ -44,7 +44,7 @@ class Learner(Protocol):
         """What a reader should know about the fit; empty when there is nothing."""
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row, as the learning library computes it."""
+        """Return the answer to each row as the learning library computes it; of classes a column for each."""
 
     def reasons(self) -> Reasons:
         """Return what explains each row's score, as plain data."""
@@ -81,7 +81,7 @@ class Fitted:
         return self.learner.complexity
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row."""
+        """Return the answer to each row; of classes a column for each."""
         return self.learner.predict(features)
 
     def contributions(self, features: pa.Table) -> Contributions:
@@ -93,11 +93,12 @@ def importance(fitted: Fitted, features: pa.Table) -> tuple[Share, ...]:
     """Return what share of the reasons each feature gives, the greatest first.
 
     The mean absolute contribution over rows taken evenly from ``features`` (for trees: mean absolute SHAP value,
-    Lundberg et al. 2020), divided by the sum over features. All zero where the model is a constant.
+    Lundberg et al. 2020), over classes, too, where there are some, divided by the sum over features. All zero where
+    the model is a constant.
     """
     rows = np.unique(np.linspace(0, features.num_rows - 1, min(_SAMPLE, features.num_rows)).astype(np.int64))
     reasons = fitted.contributions(features.take(rows)).values
-    weight = np.abs(reasons).mean(axis=0)
+    weight = np.abs(reasons).reshape(*reasons.shape[:2], -1).mean(axis=(0, 2))
     shares = weight / weight.sum() if weight.sum() > 0 else np.zeros_like(weight)
     order = sorted(range(len(shares)), key=lambda i: (-shares[i], fitted.signature.names[i]))
     return tuple(Share(feature=fitted.signature.names[i], share=float(shares[i])) for i in order)

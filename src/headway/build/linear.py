@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from headway.build.encode import Codes, checked_examples, counted, number, signature_of
-from headway.build.forms import Additive, NumberTerm, standardised
-from headway.build.reasons import SumReasons
+from headway.build.forms import Additive, Classwise, NumberTerm, standardised
+from headway.build.reasons import SumReasons, mean_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,11 +79,11 @@ class _Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearLearner:
-    """A logistic or linear regression over named columns."""
+    """A logistic, multinomial or linear regression over named columns."""
 
     design: _Design
     model: Any
-    means: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
     note: str
     numbers: bool = False
 
@@ -98,21 +98,29 @@ class LinearLearner:
         return int(np.count_nonzero(self.model.coef_))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the probability of the positive class of each row, or the number that is expected."""
+        """Return the probability of the positive class of each row, of each class, or the number that is expected."""
         design = sp.hstack(self.design.blocks(features), format="csr")
         if self.numbers:
             expected: NDArray[np.float64] = self.model.predict(design)
             return expected
-        positive: NDArray[np.float64] = self.model.predict_proba(design)[:, 1]
-        return positive
+        probability: NDArray[np.float64] = self.model.predict_proba(design)
+        return probability if self.signature.classes else probability[:, 1]
 
     def reasons(self) -> SumReasons:
         """Return the sum, and its mean terms in training."""
-        return SumReasons(form=self.form(), means=self.means)
+        return SumReasons.of(self.form(), self.means)
 
-    def form(self) -> Additive:
-        """Return the sum, one term a column."""
-        design, weights = self.design, np.atleast_2d(self.model.coef_)[0]
+    def form(self) -> Additive | Classwise:
+        """Return the sum, one term a column; with classes a sum for each."""
+        weights, intercepts = np.atleast_2d(self.model.coef_), np.atleast_1d(self.model.intercept_)
+        if not self.signature.classes:
+            return self._sum(weights[0], float(intercepts[0]))
+        if len(weights) == 1:  # of two classes the first one is what the other is told from
+            weights, intercepts = np.vstack([np.zeros_like(weights), weights]), np.array([0.0, *intercepts])
+        return Classwise(parts=tuple(map(self._sum, weights, intercepts.tolist())))
+
+    def _sum(self, weights: NDArray[np.float64], intercept: float) -> Additive:
+        design = self.design
         numbers, categories = {}, {}
         for column in self.signature.columns:
             first = design.place[column.name]
@@ -129,13 +137,13 @@ class LinearLearner:
             signature=self.signature,
             numbers=numbers,
             categories=categories,
-            intercept=float(np.atleast_1d(self.model.intercept_)[0]),
-            link="identity" if self.numbers else "logistic",
+            intercept=intercept,
+            link="identity" if self.numbers or self.signature.classes else "logistic",
         )
 
 
 def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> LinearLearner:
-    """Fit a ridge-penalised logistic regression.
+    """Fit a ridge-penalised logistic regression; of classes a multinomial one, all of whose weights are penalised.
 
     Parameters
     ----------
@@ -151,8 +159,8 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
         When nothing can be learned from the examples.
     """
     del threads
-    checked_examples(examples)
-    design = _design_of(examples.features, rare=int(settings["rare"]))
+    checked_examples(examples, task="category" if examples.classes else "condition")
+    design = _design_of(examples, rare=int(settings["rare"]))
     blocks = design.blocks(examples.features)
     model = LogisticRegression(C=1 / float(settings["penalty"]), max_iter=500, tol=1e-3, random_state=seed)
     with warnings.catch_warnings(record=True) as caught:
@@ -160,7 +168,7 @@ def fit_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: i
         model.fit(sp.hstack(blocks, format="csr"), examples.label)
     note = "did not converge" if any(issubclass(w.category, ConvergenceWarning) for w in caught) else ""
     learner = LinearLearner(design=design, model=model, means=(), note=note)
-    return replace(learner, means=SumReasons.of(learner.form(), examples.features).means)
+    return replace(learner, means=mean_terms(learner.form(), examples.features))
 
 
 def fit_linear(
@@ -190,22 +198,22 @@ def fit_linear(
     """
     del threads
     checked_examples(examples, task=task)
-    design = _design_of(examples.features, rare=int(settings["rare"]))
+    design = _design_of(examples, rare=int(settings["rare"]))
     matrix = sp.hstack(design.blocks(examples.features), format="csr")
     model = Ridge(alpha=float(settings["penalty"]), solver="sparse_cg", tol=1e-10, max_iter=5_000, random_state=seed)
     model.fit(matrix, examples.label)
     learner = LinearLearner(design=design, model=model, means=(), note="", numbers=True)
-    return replace(learner, means=SumReasons.of(learner.form(), examples.features).means)
+    return replace(learner, means=mean_terms(learner.form(), examples.features))
 
 
-def _design_of(features: pa.Table, *, rare: int) -> _Design:
-    found = _design(features, rare=rare)
+def _design_of(examples: Examples, *, rare: int) -> _Design:
+    found = _design(examples, rare=rare)
     # No number, and every category is rare: rare ones are better than nothing.
-    return found if found.width else _design(features, rare=1)
+    return found if found.width else _design(examples, rare=1)
 
 
-def _design(features: pa.Table, *, rare: int) -> _Design:
-    signature = signature_of(features)
+def _design(examples: Examples, *, rare: int) -> _Design:
+    features, signature = examples.features, signature_of(examples.features, classes=examples.classes)
     scales, place, holes, known, width = {}, {}, set(), {}, 0
     for column in signature.columns:
         place[column.name] = width

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from headway.errors import ParityError
 from headway.graph.scorer import GraphScorer
-from headway.nouns.act_on import Quota, Threshold
+from headway.nouns.act_on import Likeliest, Quota, Threshold
 from headway.nouns.model import Parity
 
 if TYPE_CHECKING:
@@ -70,9 +70,11 @@ def prove_parity(
     # float32 keeps seven digits: of a number, the tolerance is a share of it and of how far the answers spread.
     scale = np.maximum(np.abs(trained), np.std(trained)) if task in {"number", "ranking"} else 1.0
     difference = np.abs(packaged - trained) / np.maximum(scale, np.finfo(np.float32).tiny)
+    if difference.ndim == 2:  # of classes the one that is furthest off
+        difference = difference.max(axis=1)
     worst = np.flatnonzero(~(difference <= tolerance))  # written so that NaN counts as worst
     if len(worst):
-        shown = "; ".join(f"row {i}: {packaged[i]:.9g} for {trained[i]:.9g}" for i in worst[:_SHOWN])
+        shown = "; ".join(f"row {i}: {_digits(packaged[i])} for {_digits(trained[i])}" for i in worst[:_SHOWN])
         raise ParityError(
             f"The packaged graph differs from the trained model by more than {tolerance:g} "
             f"on {len(worst):,} of {len(difference):,} rows: {shown}.",
@@ -81,7 +83,7 @@ def prove_parity(
         )
     _prove_alone(scorer, features, packaged)
     rows = len(examples)
-    changed = 0 if act_on is None else _changed(packaged[:rows], trained[:rows], examples.day, act_on)
+    changed = 0 if act_on is None else _changed(packaged[:rows], trained[:rows], examples, act_on)
     most = float(difference.max()) if len(difference) else 0.0
     return Parity(rows=len(difference), max_abs_difference=most, tolerance=tolerance, decisions_changed=changed)
 
@@ -103,7 +105,7 @@ def _prove_alone(scorer: GraphScorer, features: pa.Table, packaged: NDArray[np.f
     rows = np.unique(np.linspace(0, features.num_rows - 1, min(_ALONE, features.num_rows)).astype(np.int64))
     columns = [features.column(c.name).take(rows).to_pylist() for c in scorer.columns]
     alone = np.array([scorer.score_row(row) for row in zip(*columns, strict=True)])
-    odd = np.flatnonzero(alone != packaged[rows])
+    odd = np.flatnonzero((alone != packaged[rows]).reshape(len(rows), -1).any(axis=1))
     if len(odd):
         shown = "; ".join(f"row {rows[i]}: {alone[i]!r} alone, {packaged[rows[i]]!r} in a batch" for i in odd[:_SHOWN])
         raise ParityError(
@@ -112,12 +114,20 @@ def _prove_alone(scorer: GraphScorer, features: pa.Table, packaged: NDArray[np.f
         )
 
 
-def _changed(a: NDArray[np.float64], b: NDArray[np.float64], day: NDArray[np.int64], act_on: ActOn) -> int:
+def _digits(answer: NDArray[np.float64]) -> str:
+    return ", ".join(f"{number:.9g}" for number in np.atleast_1d(answer))
+
+
+def _changed(a: NDArray[np.float64], b: NDArray[np.float64], examples: Examples, act_on: ActOn) -> int:
+    if isinstance(act_on, Likeliest):
+        return int(np.sum(a.argmax(axis=1) != b.argmax(axis=1)))
     if isinstance(act_on, Threshold):
+        if act_on.of:
+            a, b = (each[:, examples.classes.index(act_on.of)] for each in (a, b))
         return int(np.sum((a > act_on.score) != (b > act_on.score)))
     if not isinstance(act_on, Quota):
         return 0  # all are acted on
-    return int(np.sum(_top(a, day, act_on.k) != _top(b, day, act_on.k)))
+    return int(np.sum(_top(a, examples.day, act_on.k) != _top(b, examples.day, act_on.k)))
 
 
 def _top(score: NDArray[np.float64], day: NDArray[np.int64], k: int) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from headway.build.encode import Encoding, looked_up, number
-from headway.build.forms import Additive, Link, standardised
+from headway.build.forms import Additive, Classwise, Link, standardised
 from headway.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from headway.nouns.model import Signature
 
-Scale = Literal["log odds", "probability", "answer", "log"]
+Scale = Literal["log odds", "probability", "answer", "log", "log weight"]
 
-_SCALES: dict[Link, Scale] = {"logistic": "log odds", "log": "log", "identity": "answer"}
+_SCALES: dict[Link, Scale] = {"logistic": "log odds", "log": "log", "identity": "answer", "softmax": "log weight"}
 
 __all__ = [
     "Contributions",
@@ -35,6 +35,7 @@ __all__ = [
     "Scale",
     "ShapReasons",
     "SumReasons",
+    "mean_terms",
     "read_reasons",
     "write_reasons",
 ]
@@ -46,14 +47,16 @@ class Contributions:
 
     Attributes
     ----------
+    base
+        One number; of classes an array with one each.
     values
-        ``(rows, columns)``, in the order of the signature.
+        ``(rows, columns)``, in the order of the signature; of classes ``(rows, columns, classes)``.
     scale
         Of what the sum is: ``log odds``, the ``probability`` itself, the ``answer`` (a number, or a score to rank by),
-        or the ``log`` of it.
+        the ``log`` of it, or a class's ``log weight`` (its share among all is its probability).
     """
 
-    base: float
+    base: float | NDArray[np.float64]
     values: NDArray[np.float64]
     scale: Scale
 
@@ -61,25 +64,27 @@ class Contributions:
 class SumReasons(msgspec.Struct, frozen=True, kw_only=True, tag="sum"):
     """A sum of terms; each column's reason is its term, less the term's mean in training."""
 
-    form: Additive
-    means: tuple[float, ...]
+    parts: tuple[Additive, ...]
+    means: tuple[tuple[float, ...], ...]
 
     @property
     def signature(self) -> Signature:
         """The columns that the reasons are about."""
-        return self.form.signature
+        return self.parts[0].signature
 
     def contributions(self, features: pa.Table) -> Contributions:
         """Return the reasons of each row."""
-        base = self.form.intercept + float(np.sum(self.means))
-        return Contributions(
-            base=base, values=_terms(self.form, features) - np.array(self.means), scale=_SCALES[self.form.link]
-        )
+        means = np.array(self.means)
+        base = np.array([part.intercept for part in self.parts]) + means.sum(axis=1)
+        values = np.stack([_terms(part, features) for part in self.parts], axis=2) - means.T
+        if self.signature.classes:
+            return Contributions(base=base, values=values, scale="log weight")
+        return Contributions(base=float(base[0]), values=values[:, :, 0], scale=_SCALES[self.parts[0].link])
 
     @classmethod
-    def of(cls, form: Additive, training: pa.Table) -> SumReasons:
-        """Return the reasons of a sum, relative to the examples it learned from."""
-        return cls(form=form, means=tuple(_terms(form, training).mean(axis=0).tolist()))
+    def of(cls, form: Additive | Classwise, means: tuple[tuple[float, ...], ...]) -> SumReasons:
+        """Return the reasons of a sum, relative to its mean terms."""
+        return cls(parts=_parts(form), means=means)
 
 
 class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
@@ -90,7 +95,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
     column, threshold, yes, no, missing_yes
         The nodes, the root first; ``column`` is -1 in a leaf.
     share
-        The share of positives, or the mean label, of the training examples that came by each node.
+        Of the training examples that came by each node the share of positives, or of each class; or the mean label.
     """
 
     encoding: Encoding
@@ -99,7 +104,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
     yes: tuple[int, ...]
     no: tuple[int, ...]
     missing_yes: tuple[bool, ...]
-    share: tuple[float, ...]
+    share: tuple[tuple[float, ...], ...]
     scale: Scale = "probability"
 
     @property
@@ -112,7 +117,7 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
         matrix = self.encoding.matrix(features)
         column, threshold, share = np.array(self.column), np.array(self.threshold), np.array(self.share)
         missing_yes = np.array(self.missing_yes)
-        values = np.zeros(matrix.shape)
+        values = np.zeros((*matrix.shape, share.shape[1]))
         at = np.zeros(len(matrix), dtype=np.int64)
         while len(going := np.flatnonzero(column[at] >= 0)):
             node = at[going]
@@ -120,7 +125,9 @@ class PathReasons(msgspec.Struct, frozen=True, kw_only=True, tag="path"):
             is_yes = np.where(np.isnan(x), missing_yes[node], x <= threshold[node])
             at[going] = np.where(is_yes, np.array(self.yes)[node], np.array(self.no)[node])
             values[going, column[node]] += share[at[going]] - share[node]
-        return Contributions(base=float(share[0]), values=values, scale=self.scale)
+        if self.signature.classes:
+            return Contributions(base=share[0], values=values, scale=self.scale)
+        return Contributions(base=float(share[0, 0]), values=values[:, :, 0], scale=self.scale)
 
 
 class ShapReasons(msgspec.Struct, frozen=True, kw_only=True, tag="shap"):
@@ -144,6 +151,10 @@ class ShapReasons(msgspec.Struct, frozen=True, kw_only=True, tag="shap"):
         asked = np.concatenate([matrix, np.zeros((1, matrix.shape[1]), dtype=np.float32)])
         booster: Any = lgb.Booster(model_str=self.trees)
         shap = np.asarray(booster.predict(asked, pred_contrib=True, num_threads=1))
+        if classes := len(self.signature.classes):
+            each = shap.reshape(len(shap), classes, -1)
+            values = each[:-1, :, :-1].transpose(0, 2, 1)
+            return Contributions(base=each[-1, :, -1], values=values, scale=_SCALES[self.link])
         return Contributions(base=float(shap[-1, -1]), values=shap[:-1, :-1], scale=_SCALES[self.link])
 
 
@@ -170,6 +181,15 @@ def read_reasons(data: bytes) -> Reasons:
             f"These {len(data):,} bytes are not a model's reasons: {error}", hint="Package the model again."
         ) from error
     return reasons
+
+
+def mean_terms(form: Additive | Classwise, training: pa.Table) -> tuple[tuple[float, ...], ...]:
+    """Return the mean of each column's term over the examples that a sum, or each class's, has learned from."""
+    return tuple(tuple(_terms(part, training).mean(axis=0).tolist()) for part in _parts(form))
+
+
+def _parts(form: Additive | Classwise) -> tuple[Additive, ...]:
+    return form.parts if isinstance(form, Classwise) else (form,)
 
 
 def _terms(form: Additive, features: pa.Table) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """``tree``: one decision tree small enough to be read aloud.
 
-The file hides scikit-learn's tree arrays. The score is the share of positives in the leaf, as trained.
+The file hides scikit-learn's tree arrays. The score is the share of positives in the leaf, as trained. Of several
+classes it is each one's share, one example at the mix of all being added to each leaf (an m-estimate, Cestnik 1990):
+a class that a small leaf has never seen is unlikely there, and not impossible.
 """
 
 from __future__ import annotations
@@ -48,11 +50,15 @@ class TreeLearner:
         return int(self.model.get_n_leaves())
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the share of positives, or the mean label, in each row's leaf."""
+        """Return the share of positives, of each class, or the mean label, in each row's leaf."""
         if self.numbers:
             mean: NDArray[np.float64] = self.model.predict(self.encoding.matrix(features), check_input=False)
             return mean
         # Unchecked: the matrix is float32 already, and an infinite value, which the check refuses, has a branch too.
+        if self.signature.classes:
+            matrix = self.encoding.matrix(features)
+            shares: NDArray[np.float64] = self._values()[self.model.apply(matrix, check_input=False)]
+            return shares
         positive: NDArray[np.float64] = self.model.predict_proba(self.encoding.matrix(features), check_input=False)[
             :, 1
         ]
@@ -68,14 +74,18 @@ class TreeLearner:
             yes=tuple(form.yes.tolist()),
             no=tuple(form.no.tolist()),
             missing_yes=tuple(form.missing_yes.tolist()),
-            share=tuple(self._values().tolist()),
+            share=tuple(map(tuple, self._values().reshape(len(form.column), -1).tolist())),
             scale="answer" if self.numbers else "probability",
         )
 
     def _values(self) -> NDArray[np.float64]:
-        """Return what stands for each node: the share of positives, or the mean label."""
-        values: NDArray[np.float64] = self.model.tree_.value[:, 0, 0 if self.numbers else 1]
-        return values
+        """Return what stands for each node: the share of positives, or of each class, or the mean label."""
+        values: NDArray[np.float64] = self.model.tree_.value[:, 0, :]
+        if not self.signature.classes:
+            return values[:, 0 if self.numbers else 1]
+        count = self.model.tree_.n_node_samples[:, None]
+        smoothed: NDArray[np.float64] = (values * count + values[0]) / (count + 1)
+        return smoothed
 
     def form(self) -> Ensemble:
         """Return the tree's nodes."""
@@ -96,7 +106,7 @@ class TreeLearner:
             yes=np.where(leaf, 0, nodes.children_left),
             no=np.where(leaf, 0, nodes.children_right),
             missing_yes=missing_yes & ~leaf,
-            leaf=np.where(leaf, self._values(), 0.0).astype(np.float32),
+            leaf=np.where(leaf, self._values().T, 0.0).T.astype(np.float32),
             link="identity",
         )
 
@@ -117,7 +127,7 @@ def fit_tree(examples: Examples, *, settings: Mapping[str, Setting], seed: int, 
         When nothing can be learned from the examples.
     """
     del threads
-    checked_examples(examples)
+    checked_examples(examples, task="category" if examples.classes else "condition")
     encoding = fit_encoding(examples)
     model = DecisionTreeClassifier(
         max_depth=int(settings["max_depth"]),

@@ -343,7 +343,7 @@ def of_splits(table: pa.Table, splits: Sequence[str]) -> pa.Table:
     return table.take(at)
 
 
-def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:
+def to_examples(table: pa.Table, features: Sequence[FeatureColumn], *, classes: tuple[str, ...] = ()) -> Examples:
     """Return the columns of a frozen table in the shapes that Build, Validate and Monitor take."""
 
     def part(prefix: str) -> pa.Table:
@@ -359,4 +359,5 @@ def to_examples(table: pa.Table, features: Sequence[FeatureColumn]) -> Examples:
         predict_at=table["predict_at"].to_numpy(),
         key=part("key:"),
         group=table["group"].to_numpy().astype(np.int64) if "group" in table.column_names else None,
+        classes=classes,
     )

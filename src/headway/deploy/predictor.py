@@ -36,8 +36,8 @@ class Scorer(Protocol):
     def columns(self) -> Sequence[FeatureColumn]:
         """What it takes, in order."""
 
-    def score_row(self, values: Sequence[float | str | None]) -> float:
-        """Return the score of one row."""
+    def score_row(self, values: Sequence[float | str | None]) -> Any:
+        """Return the score of one row; of classes an array with one for each."""
 
     def score_rows(self, rows: Sequence[Sequence[float | str | None]]) -> Any:
         """Return the scores of a few rows, each the very bits that ``score_row`` gives."""

@@ -1,4 +1,6 @@
-"""The graph at work: named columns in, one score out; the same bytes in real time, in batch and on the edge.
+"""The graph at work: named columns in, one score out, or one for each class.
+
+The same bytes in real time, in batch and on the edge.
 
 The file hides onnxruntime: how a session is set up so that one row and ten thousand give the same bits, how
 missing values are handed over (NaN for a number, ``""`` for a category), and what the runtime's errors mean.
@@ -39,7 +41,12 @@ class GraphScorer:
     graph
         The bytes of an ONNX model whose inputs are float or string tensors of shape ``[n, 1]``.
     output
-        The output that holds the score, of shape ``[n, 1]``.
+        The output that holds the score, of shape ``[n, 1]``, or ``[n, classes]``.
+
+    Attributes
+    ----------
+    classes
+        How many columns an answer has; 0 where it is one number.
 
     Raises
     ------
@@ -51,19 +58,22 @@ class GraphScorer:
         self._session = _session(graph)
         inputs = self._session.get_inputs()
         alien = [f"{i.name}: {i.type}" for i in inputs if i.type not in _KINDS]
-        if alien or output not in {o.name for o in self._session.get_outputs()}:
-            found = ", ".join(alien) or ", ".join(o.name for o in self._session.get_outputs())
+        outputs = {o.name: o.shape for o in self._session.get_outputs()}
+        if alien or output not in outputs:
+            found = ", ".join(alien) or ", ".join(outputs)
             raise StoreCorrupt(
                 f"The graph is no packaged model: wanted float and string inputs and {output!r}, found {found}.",
                 hint="Package the model again.",
             )
         self.columns = tuple(FeatureColumn(name=i.name, kind=_KINDS[i.type]) for i in inputs)  # type: ignore[arg-type]
         self._outputs = [output]
+        width = outputs[output][-1] if outputs[output] else 1
+        self.classes = width if isinstance(width, int) and width > 1 else 0
         self._numbers = [(i, c.name) for i, c in enumerate(self.columns) if c.kind == "number"]
         self._categories = [(i, c.name) for i, c in enumerate(self.columns) if c.kind == "category"]
 
     def score(self, features: pa.Table) -> NDArray[np.float64]:
-        """Return the score of each row; columns are found by name, others are left alone.
+        """Return the score of each row, ``(n,)`` or ``(n, classes)``; columns are found by name, others left alone.
 
         Raises
         ------
@@ -71,25 +81,26 @@ class GraphScorer:
             When a column is missing or is neither what the graph takes nor all null.
         """
         arrays = {c.name: _array(features, c) for c in self.columns}
-        out = np.empty(features.num_rows, dtype=np.float64)
+        out = np.empty((features.num_rows, self.classes) if self.classes else features.num_rows, dtype=np.float64)
         for first in range(0, features.num_rows, _CHUNK):
             part = {name: array[first : first + _CHUNK] for name, array in arrays.items()}
             out[first : first + _CHUNK] = self._run(part)
         return out
 
-    def score_row(self, values: Sequence[float | str | None]) -> float:
-        """Return the score of one row, its values in the order of ``columns``; None stands for missing."""
+    def score_row(self, values: Sequence[float | str | None]) -> float | NDArray[np.float64]:
+        """Return the score of one row, or one for each class; values in the order of ``columns``, None for missing."""
         # One float array for all numbers, cut into views: half the time of one array each.
         numbers = np.array([values[i] for i, _ in self._numbers], dtype=np.float32).reshape(-1, 1, 1)
         feed: dict[str, Any] = {name: numbers[at] for at, (_, name) in enumerate(self._numbers)}
         for i, name in self._categories:
             feed[name] = np.array([[values[i] or ""]], dtype=object)
-        return float(self._session.run(self._outputs, feed)[0][0, 0])
+        answer: NDArray[np.float32] = self._session.run(self._outputs, feed)[0][0]
+        return answer.astype(np.float64) if self.classes else float(answer[0])
 
     def score_rows(self, rows: Sequence[Sequence[float | str | None]]) -> NDArray[np.float64]:
         """Return the score of each of a few rows, given as in ``score_row``."""
         if not rows:
-            return np.empty(0, dtype=np.float64)
+            return np.empty((0, self.classes) if self.classes else 0, dtype=np.float64)
         feed: dict[str, Any] = {}
         for i, name in self._numbers:
             feed[name] = np.array([row[i] for row in rows], dtype=np.float32).reshape(-1, 1)
@@ -99,7 +110,7 @@ class GraphScorer:
 
     def _run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         score: NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
-        return score.reshape(-1).astype(np.float64)
+        return (score if self.classes else score.reshape(-1)).astype(np.float64)
 
 
 def _session(graph: bytes) -> Any:

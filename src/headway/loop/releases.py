@@ -187,7 +187,8 @@ def test_examples(store: Store, dataset: str) -> Examples:
     from headway.data.freeze import load, to_examples
 
     frozen = store.get(dataset, Dataset)
-    return to_examples(load(store.blobs.path(frozen.table), splits=("test",)), frozen.features)
+    table = load(store.blobs.path(frozen.table), splits=("test",))
+    return to_examples(table, frozen.features, classes=frozen.classes)
 
 
 def facts_of(store: Store, release: str) -> ReleaseFacts:

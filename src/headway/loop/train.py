@@ -458,7 +458,7 @@ class _Experiment:
                 self._table = load(self.store.blobs.path(dataset.table))
             if splits not in self._parts:
                 table = of_splits(self._table, splits)
-                self._parts[splits] = (table, to_examples(table, dataset.features))
+                self._parts[splits] = (table, to_examples(table, dataset.features, classes=dataset.classes))
             return self._parts[splits]
 
     def _fitted(self, work: Work, *splits: str) -> Fitted:

@@ -53,6 +53,8 @@ class Examples:
         The columns that name the entity of each example.
     group
         Which examples are ranked against each other, as whole numbers; None where the task is no ranking.
+    classes
+        What the labels are positions in, where the task is ``category``.
     """
 
     features: pa.Table
@@ -63,6 +65,7 @@ class Examples:
     predict_at: NDArray[np.int64]
     key: pa.Table
     group: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
