@@ -149,3 +149,26 @@ def test_outcomes_do_not_come_without_their_batch(ledger: Ledger) -> None:
     event = OutcomesReceived(batch="b", accepted=0, corrected=0, doubled=0, void=0, unknown=0)
     with pytest.raises(ValueError, match="receive_outcomes"):
         ledger.append(event, now_us=1)
+
+
+def test_the_class_that_came_is_kept_by_name(where: Any, blobs: FolderBlobs) -> None:
+    """Two classes that the release does not know are two things; and a rebuild from the batches says the same."""
+    with Ledger.open(where) as ledger:
+        plain = batch_of([("p", -1.0, 5), ("q", 2.0, 5)])
+        first = plain.append_column("category", pa.array(["diverted", "late"]))
+        ledger.receive_outcomes(first, put=blobs.put, now_us=30)
+        second = batch_of([("p", -1.0, 6), ("q", 2.0, 6)]).append_column("category", pa.array(["cancelled", "late"]))
+        told = ledger.receive_outcomes(second, put=blobs.put, now_us=31)
+        assert (told.corrected, told.doubled) == (1, 1)
+        kept = {row["prediction"]: row["category"] for row in ledger.outcomes().to_pylist()}
+        assert kept == {"p": "cancelled", "q": "late"}
+        assert [each.category for each in ledger.told_of("p")] == ["diverted", "cancelled"]
+        ledger.rebuild(blobs.read)
+        assert {row["prediction"]: row["category"] for row in ledger.outcomes().to_pylist()} == kept
+
+
+def test_a_batch_without_classes_has_the_bytes_that_it_always_had() -> None:
+    """So that what is delivered again is found again."""
+    batch = checked_batch(batch_of([("p", 1.0, 5)]))
+    assert pa.ipc.open_stream(written_batch(batch)).schema.names == ["prediction", "label", "known_us"]
+    assert read_batch(written_batch(batch)).equals(batch)

@@ -119,3 +119,33 @@ def test_a_metric_of_another_task_is_refused():
     """Naming those that suit."""
     with pytest.raises(BriefError, match="metric = 'mae'"):
         _judge(TRUTH, _examples(), metric="average_precision", minimum=0.1, good_enough=0.5)
+
+
+def test_each_class_has_its_line_and_the_unseen_are_named():
+    """Honest probabilities come as often as they say; those of one class doubled do not, and the gate says which."""
+    rng = np.random.default_rng(3)
+    said = rng.dirichlet([2.0, 1.0, 1.0], N)
+    label = (rng.random(N)[:, None] > said.cumsum(axis=1)[:, :2]).sum(axis=1).astype(np.float64)
+    asked = {"task": "category", "act_on": "the most likely class", "classes": ("a", "b", "c"), "metric": "accuracy"}
+    asked |= {"minimum": 0.3, "good_enough": 0.9}
+    honest = _judge(said, _examples(label), **asked)
+    assert [each.examples for each in honest.classes] == np.bincount(label.astype(int)).tolist()
+    assert all(each.ratio.low < 1 < each.ratio.high for each in honest.classes)
+    assert [each.hits / each.said for each in honest.classes] == [each.precision for each in honest.classes]
+    assert _gate(honest, "classes as often as predicted").passed
+    assert _gate(honest, "every class was there to learn").passed
+    warped = said * [1.0, 2.0, 1.0]
+    off = _judge(warped / warped.sum(axis=1, keepdims=True), _examples(label), **asked)
+    gate = _gate(off, "classes as often as predicted")
+    assert not gate.passed
+    assert "b came" in gate.found
+    calls = calls_of(
+        task="category",
+        act_on=parse_act_on("the most likely class"),
+        value=Value(true_positive=9),
+        classes=("a", "b", "c"),
+    )
+    success = Success(metric="accuracy", minimum=0.3, good_enough=0.9)
+    wanted = {"calls": calls, "success": success, "rule_name": "", "seed": 3, "draws": 50}
+    unseen = judge_task(said, _examples(label), unseen={"d": 12}, **wanted)
+    assert "12 of 'd'" in _gate(unseen, "every class was there to learn").found

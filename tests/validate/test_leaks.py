@@ -281,3 +281,15 @@ def test_training_is_what_is_called_so_wherever_it_stands():
     behind = find_leaks(features.take(turned), label[turned], split[turned], key=key.take(turned))
     twins = [next(check for check in each if check.name.startswith("rows")) for each in (ahead, behind)]
     assert twins[0] == twins[1]
+
+
+def test_what_gives_one_of_several_classes_away_is_found():
+    """Each class is held against all others: a mark of the middle one has no order that the outer ones follow."""
+    features, _, split, key = _honest(5)
+    rng = np.random.default_rng(6)
+    number = np.asarray(features["x"]) + rng.normal(size=ROWS)
+    place = np.digitize(number, [-1.0, 1.0])
+    classes = (place[:, None] == np.arange(3)).astype(np.float64)
+    assert not _failed(find_leaks(features, classes, split, key=key))
+    planted = _with(features, mark=pa.array((np.abs(number) + rng.normal(0, 0.05, ROWS)).astype(np.float32)))
+    assert ("solves the target alone", "mark") in _failed(find_leaks(planted, classes, split, key=key))

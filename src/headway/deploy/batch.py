@@ -24,6 +24,7 @@ from headway.deploy.rows import ROW, Rows, format_of
 from headway.deploy.terms import terms_of
 from headway.errors import DataError, RequestError
 from headway.nouns.act_on import Threshold, parse_act_on
+from headway.nouns.calls import Calls
 from headway.nouns.prediction import Prediction
 from headway.predictions.writer import Writer
 from headway.query.compile import quote
@@ -122,7 +123,9 @@ class Batch:
         terms = terms_of(release, definitions)
         self._contract = Contract(definitions, terms)
         self._warns = terms is not None and not terms.blocks
-        self._inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
+        act_on = parse_act_on(definitions.brief.target.act_on)
+        self._inclusive = not isinstance(act_on, Threshold)
+        self._calls = Calls(task=release.task, act_on=act_on, value=definitions.brief.value, classes=release.classes)
         self._key = definitions.examples.source.key
 
     def predict_file(
@@ -138,7 +141,8 @@ class Batch:
         """Answer all rows of a file into another; both are CSV, JSON lines or Parquet by their names.
 
         The answers have the columns ``row`` (from 1), the key, ``predict_at``, ``score``, ``act``, ``release`` and
-        ``id``, in the order of the rows; ``warnings`` besides, where the brief lets broken contracts pass.
+        ``id``, in the order of the rows; ``warnings`` besides, where the brief lets broken contracts pass. Of a
+        category, the likeliest class (``prediction``) and the probability of each (``probability of CLASS``) follow.
 
         Parameters
         ----------
@@ -212,7 +216,10 @@ class Batch:
             for chunk in chunks:
                 joined = self._joined(database, point_in_time, chunk, where=where)
                 features = {f.name: joined[f"feature:{f.name}"] for f in definitions.features}
-                joined = joined.append_column("score", pa.array(self._scorer.score(pa.table(features)), pa.float64()))
+                said = self._scorer.score(pa.table(features))
+                joined = joined.append_column("score", pa.array(self._calls.score(said), pa.float64()))
+                for at, name in enumerate(self._release.classes):
+                    joined = joined.append_column(f"class:{name}", pa.array(said[:, at], pa.float64()))
                 writer = writer or pq.ParquetWriter(scored, joined.schema)
                 writer.write_table(joined)
                 count += chunk.num_rows
@@ -291,6 +298,9 @@ class Batch:
         terms = self._contract.terms if self._warns else None
         named = {name: table[f"field:{name}"] for name in fields}
         warnings = terms.warnings(named) if terms is not None else {}
+        classes = self._release.classes
+        each_class = zip(*(table[f"class:{name}"].to_pylist() for name in classes), strict=True)
+        probabilities = [dict(zip(classes, row, strict=True)) for row in each_class]
         return [
             Prediction(
                 served_us=now_us,
@@ -308,6 +318,7 @@ class Batch:
                 row_number=number - 1,
                 rows=count,
                 warnings=warnings.get(place, UNSET),
+                probabilities=probabilities[place] if probabilities else UNSET,
             )
             for place, (number, predict_at_us, score, row, key, seen, stale) in enumerate(
                 zip(*plain, rows, keys, features, self._stale(table), strict=True)
@@ -340,7 +351,8 @@ class Batch:
 
     def _answer_table(self, table: pa.Table, predictions: Sequence[Prediction], ids: Sequence[str]) -> pa.Table:
         taken = {"row", "predict_at", "score", "act", "release", "id", "stale"}
-        taken = (taken | ({"warnings"} if self._warns else set())) & set(self._key)
+        classes = _class_columns(predictions, self._release.classes)
+        taken = (taken | ({"warnings"} if self._warns else set()) | set(classes)) & set(self._key)
         keys = {f"key_{key}" if key in taken else key: self._key_column(table, key) for key in self._key}
         return pa.table(
             {
@@ -352,6 +364,7 @@ class Batch:
                 "release": pa.array([p.release for p in predictions], pa.string()),
                 "id": pa.array(ids, pa.string()),
                 "stale": pa.array([bool(p.stale) for p in predictions], pa.bool_()),
+                **classes,
                 **({"warnings": _warnings(predictions)} if self._warns else {}),
             }
         )
@@ -368,7 +381,7 @@ def predict_table(
     -------
     pyarrow.Table
         ``id``, ``score``, ``act``, ``release``, ``predict_at``, in the order of the rows; ``warnings`` besides, where
-        the brief lets broken contracts pass.
+        the brief lets broken contracts pass; and of a category the columns that :meth:`Batch.predict_file` adds.
 
     Raises
     ------
@@ -400,9 +413,21 @@ def predict_table(
             "act": pa.array([p.act for p in predictions], pa.bool_()),
             "release": pa.array([p.release for p in predictions], pa.string()),
             "predict_at": pa.array([moment_text(p.predict_at_us) for p in predictions], pa.string()),
+            **_class_columns(predictions, predictor.classes),
             **({"warnings": _warnings(predictions)} if terms is not None and not terms.blocks else {}),
         }
     )
+
+
+def _class_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, pa.Array]:
+    """Return the likeliest class and the probability of each; nothing where there are no classes."""
+    if not classes:
+        return {}
+    each = [p.probabilities or {} for p in predictions]
+    return {
+        "prediction": pa.array([p.likeliest for p in predictions], pa.string()),
+        **{f"probability of {name}": pa.array([found.get(name) for found in each], pa.float64()) for name in classes},
+    }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from headway.deploy.contract import Contract, Request
 from headway.errors import RequestError, StoreCorrupt
 from headway.nouns.act_on import Threshold, parse_act_on
+from headway.nouns.calls import Calls
 from headway.nouns.prediction import Prediction
 from headway.query.row_form import Joined, RowForm, moment_text
 
@@ -56,7 +57,7 @@ class Predictor:
         Filled for its definitions.
     release, model
         What the log says has answered: the release's id, the model's digest.
-    cutoff, graph, task
+    cutoff, graph, task, classes
         As in ``Release``.
     terms
         What the contract that came with the release asks of a row.
@@ -78,6 +79,7 @@ class Predictor:
         cutoff: float,
         graph: str = "",
         task: Task = "condition",
+        classes: tuple[str, ...] = (),
         terms: Terms | None = None,
     ) -> None:
         given = [(feature.name, feature.kind) for feature in definitions.features]
@@ -96,7 +98,10 @@ class Predictor:
         self.cutoff = cutoff
         self.graph = graph
         self.task: Task = task
-        self.inclusive = not isinstance(parse_act_on(definitions.brief.target.act_on), Threshold)
+        self.classes = classes
+        act_on = parse_act_on(definitions.brief.target.act_on)
+        self.inclusive = not isinstance(act_on, Threshold)
+        self._calls = Calls(task=task, act_on=act_on, value=definitions.brief.value, classes=classes)
         self.contract = Contract(definitions, terms)
         self._row_form = RowForm(definitions, store)
         # Usually None: the graph then takes the features in the order of the brief.
@@ -132,7 +137,7 @@ class Predictor:
         seen = [row.features for row in joined]
         if self._order is not None:
             seen = [tuple(features[i] for i in self._order) for features in seen]
-        scores = [self.scorer.score_row(seen[0])] if len(seen) == 1 else self.scorer.score_rows(seen).tolist()
+        scores, probabilities = self._said(seen)
         latency_us = 0 if received_ns is None else (time.perf_counter_ns() - received_ns) // 1_000
         return [
             Prediction(
@@ -153,9 +158,17 @@ class Predictor:
                 row_number=position,
                 rows=len(rows),
                 warnings=(warnings[position] if warnings else ()) or UNSET,
+                probabilities=probabilities[position] if probabilities else UNSET,
             )
             for position, (row, each, score) in enumerate(zip(rows, joined, scores, strict=True))
         ]
+
+    def _said(self, seen: Sequence[Any]) -> tuple[list[float], list[dict[str, float]]]:
+        """Return the score of each row, and where there are classes the probability of each by name."""
+        if self.classes:
+            each = self.scorer.score_rows(seen)
+            return self._calls.score(each).tolist(), _by_name(self.classes, each)
+        return [self.scorer.score_row(seen[0])] if len(seen) == 1 else self.scorer.score_rows(seen).tolist(), []
 
     def acts_on(self, score: float) -> bool:
         """Return whether a score is high enough to act on."""
@@ -167,6 +180,11 @@ class Predictor:
         except RequestError as error:
             error.at("row" if request.single else f"rows[{position}]")
             raise
+
+
+def _by_name(classes: Sequence[str], said: Any) -> list[dict[str, float]]:
+    """Return for each row of ``(n, classes)`` probabilities a mapping from class to probability."""
+    return [dict(zip(classes, row, strict=True)) for row in said.tolist()]
 
 
 class _Answer(msgspec.Struct, frozen=True, gc=False):
@@ -187,10 +205,21 @@ class _NumberAnswer(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] | UnsetType = UNSET
 
 
+class _ClassAnswer(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    prediction: str | None
+    probabilities: dict[str, float] | UnsetType
+    act: bool
+    release: str
+    predict_at: str
+    warnings: tuple[str, ...] | UnsetType = UNSET
+
+
 def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool, task: Task = "condition") -> bytes:
     """Return the body that answers a request: the same answers under the same ids give the same bytes.
 
-    The number that is expected is called ``prediction``; a probability, and what orders a group, ``score``.
+    The number that is expected is called ``prediction``, and so is the likeliest class, which comes with the
+    ``probabilities`` of all; the probability of a condition, and what orders a group, is called ``score``.
 
     Examples
     --------
@@ -202,7 +231,9 @@ def reply(predictions: Sequence[Prediction], ids: Sequence[str], *, single: bool
     """
     kind = _NumberAnswer if task == "number" else _Answer
     answers = [
-        kind(name, p.score, p.act, p.release, moment_text(p.predict_at_us), p.warnings)
+        _ClassAnswer(name, p.likeliest, p.probabilities, p.act, p.release, moment_text(p.predict_at_us), p.warnings)
+        if task == "category"
+        else kind(name, p.score, p.act, p.release, moment_text(p.predict_at_us), p.warnings)
         for name, p in zip(ids, predictions, strict=True)
     ]
     return msgspec.json.encode(answers[0] if single else {"predictions": answers})

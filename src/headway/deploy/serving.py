@@ -128,6 +128,7 @@ def load_predictor(current: Current, blobs: BlobSource, *, previous: Predictor |
         graph=release.graph,
         cutoff=release.cutoff,
         task=release.task,
+        classes=release.classes,
         terms=terms_of(release, definitions),
     )
 

@@ -20,9 +20,10 @@ OUTCOMES = pa.schema(
         pa.field("status", pa.string()),
         pa.field("received_us", pa.int64()),
         pa.field("seq", pa.int64()),
+        pa.field("category", pa.string()),
     ]
 )
-"""What outcomes look like: a null label is void."""
+"""What outcomes look like: a null label is void; ``category`` is the class that came, where the target is one."""
 
 
 def schema_of(columns: Iterable[tuple[str, sa.types.TypeEngine[Any]]]) -> pa.Schema:

@@ -25,7 +25,7 @@ from headway.nouns.event import KINDS, Event, OutcomesReceived, kind_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -145,19 +145,23 @@ class Ledger(Provenance):
         now_us: int,
         effective_us: int | None = None,
         unknown: int = 0,
+        new_classes: Mapping[str, int] | None = None,
     ) -> OutcomesReceived:
         """Join a batch of outcomes to what stands, and record how many rows fared how.
 
         Parameters
         ----------
         batch
-            Columns ``prediction`` (text), ``label`` (float; null: void), ``known_us``; of known predictions only.
+            Columns ``prediction`` (text), ``label`` (float; null: void), ``known_us``, and ``category`` (text) where
+            classes are told; of known predictions only.
         put
             Keeps the batch's bytes and returns their digest, such as ``blobs.put``: what a rebuild reads.
         now_us, effective_us
             As in :meth:`append_many`.
         unknown
             How many rows the caller left out because no prediction has their id.
+        new_classes
+            How many rows name which class that the release that answered does not know.
 
         Raises
         ------
@@ -172,7 +176,8 @@ class Ledger(Provenance):
         with self._writing() as connection:
             head = _head(connection)
             counts = settled(connection, table, batch=digest, seq=head.seq + 1, received_us=moment_us)
-            event = OutcomesReceived(batch=digest, unknown=unknown, **counts)
+            named = dict(new_classes) if new_classes else msgspec.UNSET
+            event = OutcomesReceived(batch=digest, unknown=unknown, new_classes=named, **counts)
             body = self._body(event)
             _insert(connection, [linked(event, body=body, after=head, recorded_us=now_us, effective_us=moment_us)])
         return event

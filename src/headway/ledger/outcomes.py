@@ -29,9 +29,13 @@ BATCH = pa.schema(
         pa.field("prediction", pa.string(), nullable=False),
         pa.field("label", pa.float64()),
         pa.field("known_us", pa.int64(), nullable=False),
+        pa.field("category", pa.string()),
     ]
 )
-"""What a batch looks like: a null label is void, i.e. there will never be one."""
+"""What a batch looks like: a null label is void, i.e. there will never be one.
+
+``category`` is the class that came, by name, and is not written where no outcome has one.
+"""
 
 COUNTS = ("accepted", "void", "corrected", "doubled", "stale")
 
@@ -43,6 +47,7 @@ _incoming = sa.Table(
     sa.Column("prediction", sa.Text, nullable=False),
     sa.Column("label", sa.Double),
     sa.Column("known_us", sa.BigInteger, nullable=False),
+    sa.Column("category", sa.Text),
     prefixes=["TEMPORARY"],
 )
 
@@ -53,6 +58,7 @@ _judged = sa.Table(
     sa.Column("prediction", sa.Text, nullable=False),
     sa.Column("label", sa.Double),
     sa.Column("known_us", sa.BigInteger, nullable=False),
+    sa.Column("category", sa.Text),
     sa.Column("verdict", sa.Text, nullable=False),
     prefixes=["TEMPORARY"],
 )
@@ -66,11 +72,14 @@ def checked_batch(batch: pa.Table) -> pa.Table:
     OutcomeError
         When a column is missing or of another type, an id or a moment is null, or a label is NaN or infinite.
     """
-    if missing := [name for name in BATCH.names if name not in batch.column_names]:
+    wanted = [name for name in BATCH.names if name != "category"]
+    if missing := [name for name in wanted if name not in batch.column_names]:
         raise OutcomeError(
             f"A batch of outcomes lacks {', '.join(missing)}; it has {', '.join(batch.column_names) or 'nothing'}.",
-            hint=f"Wanted: {', '.join(BATCH.names)}.",
+            hint=f"Wanted: {', '.join(wanted)}.",
         )
+    if "category" not in batch.column_names:
+        batch = batch.append_column("category", pa.nulls(len(batch), pa.string()))
     try:
         for name in ("prediction", "known_us"):
             if nulls := batch[name].null_count:
@@ -87,8 +96,9 @@ def checked_batch(batch: pa.Table) -> pa.Table:
 def written_batch(batch: pa.Table) -> bytes:
     """Return the bytes of a checked batch, as an Arrow stream."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, BATCH) as writer:
-        writer.write_table(batch)
+    table = batch if batch["category"].null_count < len(batch) else batch.drop_columns(["category"])
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
     return bytes(sink.getvalue())
 
 
@@ -108,7 +118,7 @@ def settled(connection: sa.Connection, table: pa.Table, *, batch: str, seq: int,
     if not len(table):
         return counts
     turns = _turns(table)
-    columns = (table["prediction"].to_pylist(), table["label"].to_pylist(), table["known_us"].to_pylist())
+    columns = (table[name].to_pylist() for name in ("prediction", "label", "known_us", "category"))
     _incoming.create(connection)
     _judged.create(connection)
     _load(connection, list(zip(range(len(table)), turns.tolist(), *columns, strict=True)))
@@ -134,9 +144,9 @@ def _turns(table: pa.Table) -> NDArray[np.int64]:
 
 
 def _load(connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
-    names = ("place", "turn", "prediction", "label", "known_us")
+    names = ("place", "turn", "prediction", "label", "known_us", "category")
     if connection.dialect.name == "sqlite":  # the driver's own loop: ten times faster than a mapping for each row
-        connection.exec_driver_sql(f"INSERT INTO {_incoming.name} VALUES (?, ?, ?, ?, ?)", rows)  # noqa: S608  a constant
+        connection.exec_driver_sql(f"INSERT INTO {_incoming.name} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608  a constant
     else:
         connection.execute(sa.insert(_incoming), [dict(zip(names, row, strict=True)) for row in rows])
 
@@ -147,22 +157,27 @@ def _judge_turn(connection: sa.Connection, turn: int) -> list[tuple[str, int]]:
     said_before = sa.exists().where(
         told.c.prediction == _incoming.c.prediction,
         told.c.known_us == _incoming.c.known_us,
-        told.c.label.is_not_distinct_from(_incoming.c.label),
+        *_same(told.c, _incoming.c),
     )
     verdict = sa.case(
         (outcomes.c.prediction.is_(None), sa.case((_incoming.c.label.is_(None), "void"), else_="accepted")),
         (said_before, "doubled"),
-        (_incoming.c.label.is_not_distinct_from(outcomes.c.label), "confirmed"),
+        (sa.and_(*_same(_incoming.c, outcomes.c)), "confirmed"),
         (_incoming.c.known_us < outcomes.c.confirmed_us, "stale"),
         else_="corrected",
     )
     both = _incoming.outerjoin(outcomes, _incoming.c.prediction == outcomes.c.prediction)
-    names = ("place", "prediction", "label", "known_us")
+    names = ("place", "prediction", "label", "known_us", "category")
     rows = sa.select(*(_incoming.c[name] for name in names), verdict).select_from(both)
     connection.execute(sa.delete(_judged))
     connection.execute(sa.insert(_judged).from_select([*names, "verdict"], rows.where(_incoming.c.turn == turn)))
     counted = sa.select(_judged.c.verdict, sa.func.count()).group_by(_judged.c.verdict)
     return [(str(name), int(count)) for name, count in connection.execute(counted)]
+
+
+def _same(one: Any, other: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions under which two rows say the same of a prediction."""
+    return (one.label.is_not_distinct_from(other.label), one.category.is_not_distinct_from(other.category))
 
 
 def _carry(connection: sa.Connection, *, batch: str, seq: int, received_us: int) -> None:
@@ -176,6 +191,7 @@ def _carry(connection: sa.Connection, *, batch: str, seq: int, received_us: int)
     new = [
         _judged.c.prediction,
         _judged.c.label,
+        _judged.c.category,
         _judged.c.known_us,
         status.label("status"),
         sa.literal(received_us, sa.BigInteger).label("received_us"),

@@ -36,6 +36,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     known_us: int
     received_us: int
     status: str
+    category: str | None = None
 
 
 class Provenance(Views):

@@ -182,12 +182,14 @@ materialisations = sa.Table(
     sa.Index("materialisations_of_store", "store", "seq"),
 )
 
-# What stands for each prediction since known_us, said for the last time at confirmed_us.
+# What stands for each prediction since known_us, said for the last time at confirmed_us. Of a category, category is
+# the class that came and label its place among the classes of the release that answered; -1 where it knows none such.
 outcomes = sa.Table(
     "outcomes",
     metadata,
     sa.Column("prediction", sa.Text, primary_key=True),
     sa.Column("label", sa.Double),
+    sa.Column("category", sa.Text),
     sa.Column("known_us", Moment, nullable=False),
     sa.Column("confirmed_us", Moment, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
@@ -205,6 +207,7 @@ outcome_history = sa.Table(
     sa.Column("seq", Serial, primary_key=True, autoincrement=False),
     sa.Column("place", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("label", sa.Double),
+    sa.Column("category", sa.Text),
     sa.Column("known_us", Moment, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("received_us", Moment, nullable=False),

@@ -249,7 +249,10 @@ class Views:
         return next(iter(self._many(Materialisation, newest)), None)
 
     def outcomes(self, *, since: int = 0, known_by_us: int | None = None) -> pa.Table:
-        """Return outcomes: ``prediction``, ``label`` (null: void), ``known_us``, ``status``, ``received_us``, ``seq``.
+        """Return what stands, a row each.
+
+        The columns: ``prediction``, ``label`` (null: void), ``known_us``, ``status``, ``received_us``, ``seq``, and
+        ``category``, the class that came by name, where the target is one.
 
         Parameters
         ----------
@@ -337,7 +340,7 @@ class Views:
             return connection.execute(query).fetchall()
 
 
-_OUTCOMES = ("prediction", "label", "known_us", "status", "received_us", "seq")
+_OUTCOMES = ("prediction", "label", "known_us", "status", "received_us", "seq", "category")
 
 _OPEN = sa.select(tables.roles).where(tables.roles.c.until_us.is_(None)).subquery()
 _RELEASES = sa.select(tables.releases, _OPEN.c.role).select_from(

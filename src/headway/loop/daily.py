@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headway.loop.releases import quota_of, release_of
-from headway.loop.watched import rule_scores
+from headway.loop.watched import came_true, class_meant, rule_scores
 from headway.nouns.calls import Calls
 from headway.nouns.money import decide, decide_by_rule, earned_per_day
 from headway.predictions.columns import to_table
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
     from headway.nouns.prediction import Prediction
+    from headway.nouns.task import Task
 
     Floats = NDArray[np.float64]
     Counts = NDArray[np.int64]
@@ -99,7 +100,7 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
             model=nothing,
             rule=nothing,
         )
-    label, void = _outcomes(store, log["id"])
+    label, void = _outcomes(store, log["id"], log["meant"])
     day = _local_days(log["served_us"], brief.split.zone)
     days, index = np.unique(day, return_inverse=True)
     score, rule = log["score"].to_numpy(), log["rule"].to_numpy()
@@ -139,9 +140,11 @@ def _fill_money(
         return
     release = release_of(store, champion.release)
     act_on = quota_of(release)
-    if release.task in {"category", "ranking"}:  # the log holds neither all classes nor the groups: no figure is given
+    if release.task == "ranking":  # the log does not hold the groups: no figure is given
         return
-    calls = Calls(task=release.task, act_on=act_on, value=brief.value)
+    # A category is followed as the condition that its action turns on.
+    task: Task = "condition" if release.task == "category" else release.task
+    calls = Calls(task=task, act_on=act_on, value=brief.value)
     of_ripe = np.isin(day, found.day[ripe])
     day = day[of_ripe]
     score, rule, label = (each[of_ripe] for each in (score, rule, label))
@@ -153,7 +156,7 @@ def _fill_money(
 
 
 def _log(store: Store, since_us: int | None) -> pa.Table:
-    """Return ``id``, ``served_us``, ``score``, ``act`` and ``rule`` of the answers, in the order of their time."""
+    """Return ``id``, ``served_us``, ``score``, ``act``, ``rule`` and ``meant`` of the answers, ordered by time."""
     by_release: dict[str, list[Prediction]] = {}
     for batch in Reader(store.predictions).scan(since_us=since_us, skip_corrupt=True):
         for prediction in batch.predictions:
@@ -170,15 +173,16 @@ def _part(store: Store, name: str, predictions: list[Prediction]) -> pa.Table:
     features = pa.table({c.name: table[f"features.{c.name}"].combine_chunks() for c in release.signature})
     rule = rule_scores(release, features)
     said = np.full(table.num_rows, np.nan) if rule is None else rule
-    return table.select(["id", "served_us", "score", "act"]).append_column("rule", pa.array(said, pa.float64()))
+    kept = table.select(["id", "served_us", "score", "act"]).append_column("rule", pa.array(said, pa.float64()))
+    return kept.append_column("meant", class_meant(table, release))
 
 
-def _outcomes(store: Store, ids: pa.ChunkedArray) -> tuple[Floats, NDArray[np.bool_]]:
+def _outcomes(store: Store, ids: pa.ChunkedArray, meant: pa.ChunkedArray) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the label of each (NaN: void or not known yet), and which are void."""
     few = len(ids) <= _ASKED_BY_ID
     told = store.ledger.outcomes_of(ids.to_pylist()) if few else store.ledger.outcomes()
     at = pc.index_in(ids, value_set=told["prediction"])
-    label = pc.take(told["label"], at).to_numpy(zero_copy_only=False).astype(np.float64)
+    label = came_true(told, ids, meant)
     void = pc.fill_null(pc.equal(pc.take(told["status"], at), "void"), fill_value=False)
     return label, np.asarray(void.to_numpy(zero_copy_only=False), dtype=np.bool_)
 

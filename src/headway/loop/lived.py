@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
     from headway.loop.sources import Material
     from headway.loop.store import Store
+    from headway.nouns.task import Task
     from headway.query.definitions import Definitions
 
 __all__ = ["Lived", "lived_examples"]
+
+_TOLD: dict[Task, str] = {
+    "condition": "o.label = 1.0",
+    "category": "o.category",
+    "number": "o.label",
+    "ranking": "o.label",
+}
+"""What a label is among the outcomes that were told."""
 
 
 class Lived(NamedTuple):
@@ -98,7 +107,7 @@ def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
         *segments,
         ("make_timestamp(p.predict_at_us)", PREDICT_AT),
         ("make_timestamp(o.known_us)", KNOWN_AT),
-        ("o.label" if definitions.aim.task in {"number", "ranking"} else "o.label = 1.0", LABEL),
+        (_TOLD[definitions.aim.task], LABEL),
         *features,
     ]
     shown = ", ".join(f"{sql} AS {quote(name)}" for sql, name in columns)

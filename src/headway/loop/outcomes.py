@@ -1,16 +1,20 @@
 """What really happened, joined to what was predicted: late, void, corrected, doubled, or about nothing we know.
 
 An outcome names its prediction by id, or its entity by the key's columns; then it belongs to every prediction of that
-entity. Its ``label`` is true or false (1, 0, yes, no), or the number where
-a number is predicted; empty where the outcome will never come. The file hides
-formats and the look-up of keys in the log.
+entity. Its ``label`` is true or false (1, 0, yes, no), the number where a number is predicted, or the class by name
+where a category is; empty where the outcome will never come. The file hides formats and the look-up of keys in the log.
+
+A class that the release does not know is an outcome as any other: the answer was wrong, and whoever learns from it
+learns the class. It is counted by name, since it may be a slip of the pen.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,14 +23,23 @@ from headway.nouns.clock import parse_moment
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
     from headway.nouns.event import OutcomesReceived
+    from headway.nouns.task import Task
 
 __all__ = ["read_outcomes", "receive"]
+
+
+class _Named(NamedTuple):
+    """A prediction, and the release that gave it."""
+
+    id: str
+    release: str
+
 
 _IDS = ("prediction", "prediction_id", "id")
 _TRUE = frozenset({"1", "true", "yes", "t", "y", "1.0"})
@@ -55,7 +68,9 @@ def read_outcomes(path: Path) -> list[dict[str, Any]]:
             return rows
         from pyarrow import csv
 
-        text = csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True, null_values=[""]))
+        # A class may be called 01 or true: what a label means is not for the reader to guess.
+        options = csv.ConvertOptions(strings_can_be_null=True, null_values=[""], column_types={"label": pa.string()})
+        text = csv.read_csv(path, convert_options=options)
         rows = text.to_pylist()
     except (pa.ArrowInvalid, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise OutcomeError(f"{path.name} cannot be read: {error}.", where=str(path)) from None
@@ -92,9 +107,9 @@ def receive(
     now_us = store.now_us()
     reader = Reader(store.predictions)
     found = _by_id(reader, rows, named) if named else _by_key(reader, rows, key)
-    task = _task(store)
-    told = _number if task in {"number", "ranking"} else _label
-    ids, labels, moments, unknown = [], [], [], 0
+    task, classes = _asked(store)
+    told = _READ[task]
+    ids, labels, names, moments, unknown = [], [], [], [], 0
     for number, (row, predictions) in enumerate(zip(rows, found, strict=True), start=1):
         place = f"{where or 'outcomes'}, row {number}"
         label, known_us = told(row["label"], place), _known_us(row.get("known_at"), now_us, place)
@@ -104,38 +119,46 @@ def receive(
                     f"There is no prediction {row[named]!r}.", where=place, hint="Ids stand in the replies."
                 )
             unknown += 1
-        for prediction in predictions:
+        for prediction, release in predictions:
             ids.append(prediction)
-            labels.append(label)
+            labels.append(label if label is None or task != "category" else _place(label, classes(release)))
+            names.append(label if isinstance(label, str) else None)
             moments.append(known_us)
     batch = pa.table(
         {
             "prediction": pa.array(ids, pa.string()),
             "label": pa.array(labels, pa.float64()),
             "known_us": pa.array(moments, pa.int64()),
+            "category": pa.array(names, pa.string()),
         }
     )
     return store.ledger.receive_outcomes(
-        batch, put=store.blobs.put, now_us=now_us, effective_us=now_us, unknown=unknown
+        batch,
+        put=store.blobs.put,
+        now_us=now_us,
+        effective_us=now_us,
+        unknown=unknown,
+        new_classes=Counter(name for name, label in zip(names, labels, strict=True) if label == -1 and name),
     )
 
 
-def _by_id(reader: Reader, rows: Sequence[Mapping[str, Any]], named: str) -> Iterable[tuple[str, ...]]:
+def _by_id(reader: Reader, rows: Sequence[Mapping[str, Any]], named: str) -> Iterable[tuple[_Named, ...]]:
     for row in rows:
         try:
-            yield (reader.read(str(row[named])).id,)
+            found = reader.read(str(row[named]))
+            yield (_Named(found.id, found.release),)
         except NotFound:
             yield ()
 
 
-def _by_key(reader: Reader, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Iterable[tuple[str, ...]]:
+def _by_key(reader: Reader, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Iterable[tuple[_Named, ...]]:
     wanted = {_key_text(row, key) for row in rows}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[_Named]] = {}
     for batch in reader.scan():
         for prediction in batch.predictions:
             text = _key_text(prediction.key, key)
             if text in wanted:
-                found.setdefault(text, []).append(prediction.id)
+                found.setdefault(text, []).append(_Named(prediction.id, prediction.release))
     return (tuple(found.get(_key_text(row, key), ())) for row in rows)
 
 
@@ -171,12 +194,27 @@ def _label(value: Any, place: str) -> float | None:
     )
 
 
-def _task(store: Store) -> str:
-    """Return what kind of target the champion answers; outcomes are told in its terms."""
+def _asked(store: Store) -> tuple[Task, Callable[[str], tuple[str, ...]]]:
+    """Return what kind of target the champion answers, and what gives the classes of a release.
+
+    Outcomes are told in the champion's terms.
+    """
     from headway.loop.releases import release_of
 
     champion = store.ledger.champion()
-    return release_of(store, champion.release).task if champion is not None else "condition"
+    task: Task = release_of(store, champion.release).task if champion is not None else "condition"
+    return task, functools.cache(lambda name: release_of(store, name).classes)
+
+
+def _class(value: Any, place: str) -> str | None:
+    """Return a class as it is written; only nothing at all is void, for a class may well be called 'none'."""
+    del place
+    text = "" if value is None else str(value)
+    return text if text.strip() else None
+
+
+def _place(name: Any, classes: tuple[str, ...]) -> float:
+    return float(classes.index(name)) if name in classes else -1.0
 
 
 def _number(value: Any, place: str) -> float | None:
@@ -192,6 +230,14 @@ def _number(value: Any, place: str) -> float | None:
             f"label is {value!r}.", where=place, hint="Wanted: a number, or nothing for 'will never be known'."
         )
     return number
+
+
+_READ: dict[Task, Callable[[Any, str], Any]] = {
+    "condition": _label,
+    "category": _class,
+    "number": _number,
+    "ranking": _number,
+}
 
 
 def _known_us(value: Any, now_us: int, place: str) -> int:

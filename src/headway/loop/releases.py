@@ -6,6 +6,7 @@ current is the last and only visible step of a deployment, and undoing it is the
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from headway.loop.gates import override as pass_gate
 from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
 from headway.nouns.act_on import Quota, parse_act_on
 from headway.nouns.brief import false_alarm_windows
+from headway.nouns.calls import Calls
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
     ReleaseActivated,
@@ -37,6 +39,10 @@ from headway.online.manifest import StoredTimeline, definition_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
     from headway.loop.store import Store
     from headway.loop.train import RunResult
     from headway.monitor.reference import Reference
@@ -46,8 +52,10 @@ if TYPE_CHECKING:
     from headway.query.parts import Part
 
 __all__ = [
+    "CLASS_SAID",
     "ReleaseFacts",
     "activate",
+    "calls_of_release",
     "facts_of",
     "make_release",
     "material_of_release",
@@ -59,8 +67,12 @@ __all__ = [
     "release_of",
     "roll_back",
     "test_examples",
+    "with_class",
     "withdraw",
 ]
+
+CLASS_SAID = "(class)"
+"""What the likeliest class is called among the watched columns; no feature can be called so."""
 
 _KEPT_US = 2 * DAY
 """How far back the online store answers: a client may ask late, but not about last week."""
@@ -165,13 +177,17 @@ def _reference(store: Store, release: Release, result: RunResult, model: Model) 
     if champion is not None:
         before = release_of(store, champion.release)
         if {c.name for c in before.signature} <= set(examples.features.column_names):
-            previous = GraphScorer(store.blobs.read(before.graph)).score(examples.features)
-    brief = release.brief
+            previous = calls_of_release(before).score(
+                GraphScorer(store.blobs.read(before.graph)).score(examples.features)
+            )
+    brief, calls = release.brief, calls_of_release(release)
+    scores, label = calls.watched(tested, examples.label)
+    features = with_class(examples.features, release, tested)
     return Reference.freeze(
-        examples,
-        tested,
+        dataclasses.replace(examples, label=label, features=features),
+        scores,
         release=release.id,
-        act_on=quota_of(release),
+        act_on=calls.act_on,
         value=brief.value,
         sample=brief.monitor.share,
         task=release.task,
@@ -366,6 +382,21 @@ def quota_of(release: Release) -> ActOn:
     if not isinstance(act_on, Quota) or act_on.per == "group":  # a group is asked about whole or not at all
         return act_on
     return msgspec.structs.replace(act_on, k=max(1, round(act_on.k * share)))
+
+
+def calls_of_release(release: Release) -> Calls:
+    """Return how live predictions of a release are acted on."""
+    return Calls(task=release.task, act_on=quota_of(release), value=release.brief.value, classes=release.classes)
+
+
+def with_class(features: pa.Table, release: Release, said: NDArray[np.float64]) -> pa.Table:
+    """Return features beside the class that a release holds likeliest: how often each is said is watched like them."""
+    if not release.classes:
+        return features
+    import pyarrow as pa
+
+    named = pa.array([release.classes[at] for at in said.argmax(axis=1)], pa.string())
+    return features.append_column(CLASS_SAID, named)
 
 
 def material_of_release(store: Store, material: Material, release: Release) -> Material:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,13 +27,14 @@ from headway.loop.releases import (
     withdraw,
 )
 from headway.loop.train import DRAWS, Recipe, train
-from headway.loop.watched import features_of, labels_of, rule_scores, scores_by
+from headway.loop.watched import comparable, features_of, labels_of, rule_scores, scores_by
 from headway.monitor.policy import History, decide
 from headway.nouns.brief import Split
 from headway.nouns.event import ChallengerJudged, ReleaseRolledBack, RetrainingDecided
 from headway.nouns.examples import Examples
 from headway.nouns.finding import day_text
 from headway.nouns.model import Model
+from headway.nouns.task import WAYS
 from headway.predictions.columns import read_table
 from headway.predictions.reader import Reader
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.monitor.policy import Action
     from headway.monitor.watch import Watch
-    from headway.nouns.brief import Brief
+    from headway.nouns.brief import Brief, Success
     from headway.nouns.release import Release
 
 __all__ = ["POLICY", "act_on_policy"]
@@ -144,13 +146,16 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     table, _ = read_table(
         Reader(store.predictions), features=live.signature, model=live.model, since_us=since.from_us, skip_corrupt=True
     )
-    labels, _ = labels_of(store, table)
+    labels, _ = labels_of(store, table, live)
     known = np.isfinite(labels)
     features = features_of(table, live).filter(pa.array(known))
     examples = _live_examples(live, table.filter(pa.array(known)), features, labels[known])
     ours, theirs = scores_by(store, live, features), scores_by(store, challenger, features)
-    if live.task != "condition":
+    if live.task not in {"condition", "category"}:
         why = f"Keep the champion: challengers of a target that is a {live.task} are not compared on live traffic yet."
+        return _kept(store, challenger, live, why, {"day": day_text(day)})
+    if not comparable(live, challenger):
+        why = "Keep the champion: each acts on the class that it holds likeliest, which no outcome compares yet."
         return _kept(store, challenger, live, why, {"day": day_text(day)})
     if ours is None or theirs is None:
         why = "Keep the champion: the two see different features, so the same traffic cannot be scored by both."
@@ -159,7 +164,7 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
         ours,
         theirs,
         examples,
-        success=brief.success,
+        success=_as_condition(brief.success, live),
         value=brief.value,
         act_on=quota_of(live),
         seed=brief.search.seed,
@@ -171,6 +176,13 @@ def _judge(store: Store, brief: Brief, day: int) -> tuple[str, str]:
     _record_verdict(store, challenger, live, "promote", found.reason, evidence)
     activate(store, challenger.id, role="champion", by=POLICY, why=found.reason)
     return "promote", found.reason
+
+
+def _as_condition(success: Success, live: Release) -> Success:
+    """Return what a category is compared by, as the condition that it is followed as: the brief's metric if it can."""
+    if live.task == "condition" or success.metric in WAYS["condition"].metrics:
+        return success
+    return msgspec.structs.replace(success, metric="average_precision")
 
 
 def _kept(store: Store, challenger: Release, live: Release, why: str, evidence: Mapping[str, str]) -> tuple[str, str]:

@@ -9,7 +9,10 @@ each of these lies.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from headway.errors import NotFound, StoreCorrupt
 from headway.loop.releases import facts_of, release_of
@@ -26,10 +29,14 @@ from headway.loop.traced import (
     TracedRun,
     TracedSnapshot,
 )
+from headway.loop.watched import labels_of
+from headway.nouns.act_on import Quota, Threshold, parse_act_on
+from headway.nouns.calls import Calls
 from headway.nouns.clock import format_moment
 from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
 from headway.nouns.verdict import Verdict
+from headway.predictions.columns import to_table
 from headway.predictions.reader import Reader
 from headway.query.parts import parts_of
 from headway.validate.words import metric_words, money_words
@@ -38,10 +45,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headway.loop.store import Store
-    from headway.nouns.brief import Value
     from headway.nouns.prediction import Prediction
     from headway.nouns.release import Release
     from headway.nouns.snapshot import Snapshot
+    from headway.nouns.task import Task
 
 __all__ = ["trace"]
 
@@ -75,7 +82,7 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
     )
     served = dict(zip((column.name for column in release.signature), found.features, strict=True))
     derived, features = replay(store, material, found, served, as_of_us=as_of_us, shown=rows)
-    outcome = _outcome(store, found.id)
+    outcome = _outcome(store, found.id, release)
     return Trace(
         prediction=_prediction(found, release, served, as_of_us=as_of_us, lag_us=material.definitions.lag_us),
         release=_release(store, found, release),
@@ -89,7 +96,7 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
         replayed_equal=all(feature.equal for feature in features),
         outcome=outcome,
         acted_on=found.act,
-        money=_money(outcome, release.brief.value, acted=found.act),
+        money=_money(store, found, release),
         currency=release.brief.value.currency,
     )
 
@@ -141,7 +148,24 @@ def _prediction(
         store_as_of=format_moment(as_of_us),
         latency_us=found.latency_us,
         batch=found.batch,
+        said=_said(found, release),
+        line="" if release.cutoff == -sys.float_info.max else _amount(release.cutoff, release),
+        probabilities=found.probabilities or {},
     )
+
+
+def _said(found: Prediction, release: Release) -> str:
+    """Return an answer in words."""
+    if not found.probabilities:
+        return _amount(found.score, release)
+    act_on = parse_act_on(release.brief.target.act_on)
+    meant = act_on.of if isinstance(act_on, Threshold) else found.likeliest
+    also = "" if meant == found.likeliest else f" (the likeliest class is {found.likeliest})"
+    return f"{meant} with {_amount(found.score, release)}{also}"
+
+
+def _amount(score: float, release: Release) -> str:
+    return f"{100 * score:.1f} %" if release.task in {"condition", "category"} else f"{score:.4g}"
 
 
 def _release(store: Store, found: Prediction, release: Release) -> TracedRelease:
@@ -227,7 +251,7 @@ def _snapshots(learned_from: Mapping[str, Snapshot], looked_into: Mapping[str, S
     )
 
 
-def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
+def _outcome(store: Store, prediction: str, release: Release) -> TracedOutcome | None:
     stands = store.ledger.outcomes_of([prediction]).to_pylist()
     if not stands:
         return None
@@ -236,7 +260,7 @@ def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
     if row["status"] == "corrected":
         told = tuple(
             {
-                "label": _label(each.label),
+                "label": _label(each.label, each.category, release),
                 "known_at": format_moment(each.known_us),
                 "received_at": format_moment(each.received_us),
                 "status": each.status,
@@ -244,7 +268,7 @@ def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
             for each in store.ledger.told_of(prediction)
         )
     return TracedOutcome(
-        label=_label(row["label"]),
+        label=_label(row["label"], row["category"], release),
         known_at=format_moment(row["known_us"]),
         received_at=format_moment(row["received_us"]),
         status=row["status"],
@@ -252,13 +276,21 @@ def _outcome(store: Store, prediction: str) -> TracedOutcome | None:
     )
 
 
-def _label(value: float | None) -> bool | None:
-    return None if value is None else value > 0
+def _label(value: float | None, category: str | None, release: Release) -> bool | float | str | None:
+    """Return an outcome in the terms of its target: the class, the number, or whether it came true."""
+    if value is None or release.task == "category":
+        return category
+    return value > 0 if release.task == "condition" else value
 
 
-def _money(outcome: TracedOutcome | None, value: Value, *, acted: bool) -> float | None:
-    if outcome is None or outcome.label is None:
+def _money(store: Store, found: Prediction, release: Release) -> float | None:
+    """Return what acting on one answer was worth; None where that is not known, or hangs on the others of its day."""
+    act_on = parse_act_on(release.brief.target.act_on)
+    label, _ = labels_of(store, to_table([found]), release)
+    if np.isnan(label[0]) or (release.task == "number" and isinstance(act_on, Quota)):
         return None
-    if not acted:
+    if not found.act:
         return 0.0
-    return value.true_positive if outcome.label else value.false_positive
+    task: Task = "condition" if release.task == "category" else release.task
+    calls = Calls(task=task, act_on=act_on, value=release.brief.value)
+    return float(calls.paid(np.array([found.score]), label, np.zeros(1, dtype=np.int64))[0])

@@ -110,7 +110,15 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracedPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer as it was given; ``features`` by name, ``store`` the version of the online store."""
+    """The answer as it was given; ``features`` by name, ``store`` the version of the online store.
+
+    Attributes
+    ----------
+    said, line
+        The answer in words, and from where on one is acted on; "" where all are.
+    probabilities
+        Of each class, where a category is predicted.
+    """
 
     id: str
     served_at: str
@@ -127,6 +135,9 @@ class TracedPrediction(msgspec.Struct, frozen=True, kw_only=True):
     store_as_of: str
     latency_us: int
     batch: str
+    said: str
+    line: str
+    probabilities: dict[str, float] = {}
 
 
 class TracedRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,14 +213,14 @@ class TracedOutcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     label
-        None where it is void: it will never be known.
+        True or false, the number, or the class by name; None where it is void: it will never be known.
     status
         ``final``, ``corrected`` or ``void``.
     told
         Everything that was ever said of it, oldest first, where it was corrected.
     """
 
-    label: bool | None
+    label: bool | float | str | None
     known_at: str
     received_at: str
     status: str
@@ -230,7 +241,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     outcome
         None while nothing is known.
     money
-        What acting was worth by the brief's value, 0 where it was not acted on; None while the outcome is not known.
+        What acting was worth by the brief's value, 0 where it was not acted on; None while the outcome is not known,
+        and where one answer alone does not tell: of a number whose quota is judged against those of its day.
     """
 
     prediction: TracedPrediction

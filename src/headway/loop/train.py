@@ -314,7 +314,7 @@ class _Experiment:
         split = table["split"].to_numpy(zero_copy_only=False)
         checks = find_leaks(
             examples.features,
-            _halves(examples.label, self._calls(work).task),
+            _yes_or_no(examples, self._calls(work).task),
             split,
             key=examples.key,
             group=_groups(table, self.brief.split),
@@ -402,7 +402,8 @@ class _Experiment:
         if calls.task == "condition":
             verdict = judge(score, test, value=self.brief.value, act_on=calls.act_on, **asked)
         else:
-            verdict = judge_task(score, test, calls=calls, **asked)
+            unseen = self.store.get(work.outputs["freeze"]["dataset"], Dataset).unseen
+            verdict = judge_task(score, test, calls=calls, unseen=unseen, **asked)
         return {
             "verdict": self.store.put(saying_how_split(verdict, self.brief.split)),
             "graph": self.store.blobs.put(graph),
@@ -572,11 +573,16 @@ class _TrialBook:
         )
 
 
-def _halves(label: NDArray[np.float64], task: Task) -> NDArray[np.float64]:
-    """Return labels of two kinds, which is what leaks are looked for by: of a number, those above the middle."""
+def _yes_or_no(examples: Examples, task: Task) -> NDArray[np.float64]:
+    """Return labels of two kinds, which is what leaks are looked for by.
+
+    Of a number, those above the middle; of a category a column for each class, against all others.
+    """
     import numpy as np
 
-    return label if task == "condition" else (label > np.median(label)).astype(np.float64)
+    if task == "category":
+        return np.asarray(examples.label[:, None] == np.arange(len(examples.classes)), dtype=np.float64)
+    return examples.label if task == "condition" else (examples.label > np.median(examples.label)).astype(np.float64)
 
 
 def _load_learning() -> None:

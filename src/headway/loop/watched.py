@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 
 from headway.deploy.serving import release_definitions
 from headway.loop.days import day_bounds_us
-from headway.loop.releases import release_of
+from headway.loop.releases import CLASS_SAID, calls_of_release, release_of
 from headway.monitor.day import Cohort, Traffic
+from headway.nouns.act_on import Threshold, parse_act_on
 from headway.nouns.brief import FeatureSpec
 from headway.nouns.event import ReleaseRolledBack
 from headway.predictions.columns import read_table
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OpenCohort",
+    "came_true",
+    "class_meant",
+    "comparable",
     "features_of",
     "labels_of",
     "matured_cohorts",
@@ -77,24 +81,28 @@ def features_of(table: pa.Table, release: Release) -> pa.Table:
 
 
 def scores_by(store: Store, release: Release | None, features: pa.Table) -> NDArray[np.float64] | None:
-    """Return what a release says of the features as they were served; None where it takes others."""
+    """Return what a release says of the features as they were served; None where it takes others.
+
+    Of a category it is the probability of the class that is acted on, as the log has it.
+    """
     if release is None or not {column.name for column in release.signature} <= set(features.column_names):
         return None
-    return store.scorer(release.graph).score(features)
+    return calls_of_release(release).score(store.scorer(release.graph).score(features))
 
 
 def shown_traffic(store: Store, table: pa.Table, live: Release, behind: Release | None) -> Traffic:
     """Return a day's predictions as the watch takes them, scored again by the live release and the one behind it."""
     features = features_of(table, live)
     looked_up = _looked_up(live)
+    shown = features.append_column(CLASS_SAID, table["likeliest"]) if live.classes else features
     # The log says which features were too old; what is late is the source that they come from.
     source_of = {feature: source for source, names in looked_up.items() for feature in names}
     late = [{source_of.get(name, name) for name in names} for names in table["stale"].to_pylist()]
     latencies = table["latency_us"].to_numpy().astype(np.float64)
     return Traffic(
-        features=features,
+        features=shown,
         scores=table["score"].to_numpy(),
-        previous_scores=scores_by(store, behind, features),
+        previous_scores=scores_by(store, behind, features) if comparable(live, behind) else None,
         replayed_scores=scores_by(store, live, features),
         latencies_us=latencies if len(latencies) else None,
         stale=Counter(source for sources in late for source in sources),
@@ -124,7 +132,7 @@ def matured_cohorts(
         table = _from_bytes(store.blobs.read(cohort.predictions))
         release = live if table["release"][0].as_py() == live.id else release_of(store, table["release"][0].as_py())
         before = behind if release is live else predecessor_of(store, release.id)
-        labels, void = labels_of(store, table)
+        labels, void = labels_of(store, table, release)
         features = features_of(table, release)
         cohorts.append(
             Cohort(
@@ -135,20 +143,60 @@ def matured_cohorts(
                 void=void,
                 rule=rule_scores(release, features),
                 previous=before.id if before is not None else "",
-                previous_scores=scores_by(store, before, features),
+                previous_scores=scores_by(store, before, features) if comparable(release, before) else None,
                 task=release.task,
             )
         )
     return tuple(cohorts), tuple(still_open)
 
 
-def labels_of(store: Store, table: pa.Table) -> tuple[NDArray[np.float64], int]:
-    """Return the outcomes of predictions as known now (NaN: void or unknown), and how many are void."""
+def labels_of(store: Store, table: pa.Table, release: Release) -> tuple[NDArray[np.float64], int]:
+    """Return the outcomes of a release's predictions as known now (NaN: void or unknown), and how many are void.
+
+    Of a category they say whether the class that is acted on is the class that came (see ``Calls.watched``).
+    """
     outcomes = store.ledger.outcomes_of(table["id"].to_pylist())
     at = pc.index_in(table["id"], value_set=outcomes["prediction"])
-    labels = pc.take(outcomes["label"], at).to_numpy(zero_copy_only=False).astype(np.float64)
+    labels = came_true(outcomes, table["id"], class_meant(table, release))
     void = pc.sum(pc.equal(pc.take(outcomes["status"], at), "void")).as_py() or 0
     return labels, int(void)
+
+
+def class_meant(table: pa.Table, release: Release) -> pa.ChunkedArray:
+    """Return the class that each of a release's logged predictions is acted on as; null where there are no classes."""
+    act_on = parse_act_on(release.brief.target.act_on)
+    if not release.classes or not isinstance(act_on, Threshold):
+        return table["likeliest"]
+    return pa.chunked_array([pa.repeat(pa.scalar(act_on.of, pa.string()), table.num_rows)])
+
+
+def came_true(outcomes: pa.Table, ids: pa.ChunkedArray, meant: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return outcomes as they are followed: as told, or of a category whether it is the class that was meant.
+
+    Parameters
+    ----------
+    meant
+        As :func:`class_meant` gives it for the same ids.
+    """
+    at = pc.index_in(ids, value_set=outcomes["prediction"])
+    told = np.asarray(pc.take(outcomes["label"], at).to_numpy(zero_copy_only=False), dtype=np.float64)
+    right = pc.fill_null(pc.equal(pc.take(outcomes["category"], at), meant), fill_value=False)
+    by_class = pc.is_valid(meant).to_numpy(zero_copy_only=False) & ~np.isnan(told)
+    return np.where(by_class, right.to_numpy(zero_copy_only=False).astype(np.float64), told)
+
+
+def comparable(one: Release, other: Release | None) -> bool:
+    """Return whether two releases answer the same question, so that one outcome is right or wrong for both.
+
+    Where each acts on the class that it holds likeliest, the outcome of one is not that of the other.
+    """
+    if other is None or one.task != other.task:
+        return False
+    acts = [parse_act_on(each.brief.target.act_on) for each in (one, other)]
+    if one.task != "category":
+        return True
+    first, second = acts
+    return isinstance(first, Threshold) and isinstance(second, Threshold) and first.of == second.of
 
 
 def rule_scores(release: Release, features: pa.Table) -> NDArray[np.float64] | None:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from headway.nouns.task import Task
 
-__all__ = ["Cohort", "Day", "Traffic"]
+__all__ = ["YES_OR_NO", "Cohort", "Day", "Traffic"]
+
+YES_OR_NO: frozenset[Task] = frozenset({"condition", "category"})
+"""Targets whose outcomes are followed as true or false: a category by whether the class acted on has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,7 @@ class Traffic:
     features
         Table of ``n`` rows with at least the columns of the reference; null means missing.
     scores
-        Shape ``(n,)``, in [0, 1] where the task is a condition.
+        Shape ``(n,)``, in [0, 1] where the task is a condition or a category.
     previous_scores
         What the release before says of the same rows, shape ``(n,)``; ``None`` where it is not re-scored.
     replayed_scores
@@ -108,7 +111,7 @@ class Cohort:
         _same_length(len(self.labels), **others)
         _fitting(self.scores, f"cohort {self.day}", self.task)
         known = self.labels[~np.isnan(self.labels)]
-        if self.task == "condition" and not np.isin(known, (0.0, 1.0)).all():
+        if self.task in YES_OR_NO and not np.isin(known, (0.0, 1.0)).all():
             raise DataError("The labels of a cohort are 0, 1 or NaN; others were found.", where=f"cohort {self.day}")
 
     @property
@@ -150,7 +153,7 @@ def _same_length(rows: int, **arrays: NDArray[np.generic] | None) -> None:
 
 
 def _fitting(scores: NDArray[np.float64], where: str, task: Task) -> None:
-    if task != "condition":
+    if task not in YES_OR_NO:
         if not np.isfinite(scores).all():
             raise DataError("Predictions are finite numbers; others were found.", where=where)
         return

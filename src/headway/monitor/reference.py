@@ -14,8 +14,9 @@ import numpy as np
 
 from headway.errors import DataError
 from headway.monitor import figures
+from headway.monitor.day import YES_OR_NO
 from headway.monitor.yardstick import Yardstick
-from headway.nouns.act_on import ActOn
+from headway.nouns.act_on import ActOn, Likeliest
 from headway.nouns.brief import Value
 from headway.nouns.summary import FrozenBins
 from headway.nouns.task import Task
@@ -110,7 +111,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         Parameters
         ----------
         examples
-            Those the release was judged on.
+            Those the release was judged on; of a category with labels 1 and 0 (see ``Calls.watched``).
         scores
             Of the same examples by a model that had not learned from them, shape ``(n,)``.
         windows
@@ -134,9 +135,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             release=release,
             bins=bins,
-            yardsticks=_yardsticks(scores, examples.label, days, task),
+            yardsticks=_yardsticks(scores, examples.label, days, task, act_on),
             rows_a_day=float(np.median([len(rows) for rows in days])) * sample,
-            usual_loss=float(figures.log_losses(scores, examples.label).mean()) if task == "condition" else 0.0,
+            usual_loss=float(figures.log_losses(scores, examples.label).mean()) if task in YES_OR_NO else 0.0,
             act_on=act_on,
             value=value,
             windows=windows,
@@ -148,10 +149,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _yardsticks(
-    scores: NDArray[np.float64], labels: NDArray[np.float64], days: list[NDArray[np.int64]], task: Task
+    scores: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    days: list[NDArray[np.int64]],
+    task: Task,
+    act_on: ActOn,
 ) -> dict[str, Yardstick]:
     """Return each figure's days. Tolerances are shares of the level itself, so that no unit has to be asked for."""
-    if task in {"category", "ranking"}:
+    if task == "ranking":
         return {}
     if task == "number":
         apart = _TOLERATED_SHARE * float(np.abs(labels - np.median(labels)).mean())
@@ -170,6 +175,8 @@ def _yardsticks(
         "loss": (figures.loss_beyond_expected, _TOLERATED_LOSS * float(figures.log_losses(scores, labels).mean())),
         "ranking": (figures.ranking, _TOLERATED_AUC),
     }
+    if isinstance(act_on, Likeliest):  # how often it is right is the model's doing, not the world's
+        del measures["base-rate"]
     return _made(scores, labels, days, measures)
 
 

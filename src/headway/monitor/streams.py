@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from headway.monitor import figures
+from headway.monitor.day import YES_OR_NO
 from headway.monitor.evidence import Stream, bet, push
 from headway.nouns.money import decide, decide_by_rule
 
@@ -72,7 +73,7 @@ def push_paired(stream: Stream, pair: Pair, *, day: int) -> Stream:
 def paired(reference: Reference, cohort: Cohort) -> dict[str, Pair]:
     """Return the paired figures that this cohort, made by the release of ``reference``, can tell."""
     known = cohort.known
-    if reference.task != "condition" or known.sum() < figures.FEWEST_LABELS:
+    if reference.task not in YES_OR_NO or known.sum() < figures.FEWEST_LABELS:
         return {}
     # Decisions are made on all rows of the day, known outcome or not: that is how the action met them.
     day = np.full(len(cohort.labels), cohort.day)

@@ -88,6 +88,26 @@ class Calls:
             return np.asarray(said[:, self.classes.index(self.act_on.of)], dtype=np.float64)
         return np.asarray(said.max(axis=1), dtype=np.float64)
 
+    def watched(self, said: Floats, label: Floats) -> tuple[Floats, Floats]:
+        """Return answers and outcomes as they are followed day by day, one number each.
+
+        A category is followed as the condition that its action turns on: that the class acted on is the class that
+        came. Its answer is that class's probability, its outcome 1 or 0; a class that is none of ours (-1) is a 0.
+        What is not known stays NaN. Of all other targets nothing changes.
+
+        Examples
+        --------
+        >>> from headway.nouns.brief import Value
+        >>> calls = Calls(task="category", act_on=Likeliest(), value=Value(), classes=("early", "late"))
+        >>> score, right = calls.watched(np.array([[0.3, 0.7], [0.6, 0.4]]), np.array([1.0, -1.0]))
+        >>> score.tolist(), right.tolist()
+        ([0.7, 0.6], [1.0, 0.0])
+        """
+        if self.task != "category":
+            return said, label
+        meant = self.classes.index(self.act_on.of) if isinstance(self.act_on, Threshold) else said.argmax(axis=1)
+        return self.score(said), np.where(np.isnan(label), np.nan, (label == meant).astype(np.float64))
+
     def right(self, said: Floats, label: Floats, unit: Ints) -> Bools:
         """Return which examples it would be right to act on."""
         act_on = self.act_on

@@ -238,6 +238,9 @@ class OutcomesReceived(_Fact, frozen=True, kw_only=True):
         Said otherwise, but was known earlier than what stands; kept as history only.
     unknown
         Ids that no prediction has.
+    new_classes
+        Of a category, how many outcomes are of which class that the release which answered does not know; not there
+        where there is none.
     """
 
     batch: str
@@ -247,6 +250,7 @@ class OutcomesReceived(_Fact, frozen=True, kw_only=True):
     void: int
     unknown: int
     stale: int = 0
+    new_classes: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class WindowClosed(_Fact, frozen=True, kw_only=True):

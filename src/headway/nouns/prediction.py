@@ -26,7 +26,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     release, model
         What answered: the release, and the digest of the model that the release chose.
     score, act
-        What the model said, and whether that was high enough to act on.
+        What the model said, and whether that was high enough to act on. Of a category it is the probability of the
+        class that is acted on: the one that the brief names, or the likeliest.
     key
         The entity, as the brief names it: column to JSON value.
     row
@@ -46,6 +47,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     row_number, rows
         Its place in its request, from 0, and how many rows the request had: a retry is answered from the log only
         if all of them are there.
+    probabilities
+        Of each class by name, where a category is predicted; not there where it is none.
     warnings
         How the row breaks the contract of its source, where the brief lets that pass; not there where it does not.
 
@@ -78,8 +81,15 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     row_number: int = 0
     rows: int = 1
     warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # left out of the log where there is none
+    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def likeliest(self) -> str | None:
+        """The class that the model holds likeliest, the first of equals; None where there are no classes."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, as JSON output and HTTP replies carry them."""
         warnings = () if self.warnings is msgspec.UNSET else self.warnings
-        return {**msgspec.structs.asdict(self), "warnings": warnings}
+        probabilities = {} if self.probabilities is msgspec.UNSET else self.probabilities
+        return {**msgspec.structs.asdict(self), "warnings": warnings, "probabilities": probabilities}

@@ -18,6 +18,7 @@ from headway.nouns.worth import Worth
 __all__ = [
     "Calibration",
     "CalibrationBin",
+    "ClassResult",
     "Comparison",
     "Gate",
     "Latency",
@@ -110,6 +111,42 @@ class Residuals(msgspec.Struct, frozen=True, kw_only=True):
     bins: tuple[ResidualBin, ...]
 
 
+class ClassResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How well one class is told from all others.
+
+    Attributes
+    ----------
+    examples
+        How many were of this class.
+    expected
+        How many there should have been by the probabilities given.
+    said, hits
+        For how many it was the likeliest class, and of these how many were of it.
+    ratio
+        Examples over expected, whole days being resampled; 1 is right.
+    average_precision
+        Average precision against all others; None where none, or all, were of it.
+    """
+
+    name: str
+    examples: int
+    expected: float
+    said: int
+    hits: int
+    ratio: Interval
+    average_precision: Interval | None
+
+    @property
+    def precision(self) -> float | None:
+        """The share of those that it was said of which it was true of; None where it was never said."""
+        return self.hits / self.said if self.said else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of its examples that it was said of; None where there were none."""
+        return self.hits / self.examples if self.examples else None
+
+
 class SegmentResult(msgspec.Struct, frozen=True, kw_only=True):
     """How well one value of one segment column fares.
 
@@ -161,9 +198,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     difference
         Model less rule on the same days, in the metric's own direction.
     roc_auc, calibration
-        Of a condition alone; ``residuals`` of a number alone.
+        Of a condition alone; ``residuals`` of a number alone, ``classes`` of a category alone.
     base_rate
-        The share of positives; of a number the mean label.
+        The share of positives; of a number the mean label; of a category the share of the class that came most often.
     positives
         Of a condition and a ranking: the examples that are true, or relevant; else 0.
     """
@@ -188,6 +225,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     task: Task = "condition"
     residuals: Residuals | None = None
+    classes: tuple[ClassResult, ...] = ()
 
     @property
     def passed(self) -> bool:

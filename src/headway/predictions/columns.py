@@ -90,7 +90,8 @@ def to_table(predictions: Iterable[Prediction], *, features: Sequence[FeatureCol
     Returns
     -------
     pyarrow.Table
-        Fixed columns with fixed types; ``key.<column>`` with inferred types, null where an answer has no such
+        Fixed columns with fixed types; ``likeliest``, the class where a category is predicted, else null;
+        ``key.<column>`` with inferred types, null where an answer has no such
         column; ``features.<name>`` as float32 or string.
 
     Raises
@@ -102,6 +103,7 @@ def to_table(predictions: Iterable[Prediction], *, features: Sequence[FeatureCol
     columns: dict[str, Any] = {
         field.name: pa.array(list(map(attrgetter(field.name), rows)), type=field.type) for field in _FIXED
     }
+    columns["likeliest"] = pa.array([row.likeliest for row in rows], pa.string())
     for name in dict.fromkeys(name for row in rows for name in row.key):
         columns[f"key.{name}"] = _array([row.key.get(name) for row in rows], what=f"The key column {name!r}")
     if features:

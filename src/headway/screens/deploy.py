@@ -72,3 +72,10 @@ def show_outcomes(page: Page, received: dict[str, Any]) -> None:
     }
     page.title("Outcomes", f"{sum(int(received.get(name, 0)) for name in words):,} rows")
     page.facts([(name, f"{received[name]:,}  {what}") for name, what in words.items() if received.get(name)])
+    for name, count in received.get("new_classes", {}).items():
+        page.words(
+            f"{count:,} of class {name!r}, which the model does not know: its answers count as wrong, and the next "
+            "training learns the class. Was it a slip? Tell the outcome again.",
+            tone="warn",
+            indent=2,
+        )

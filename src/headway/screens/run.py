@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+from headway.nouns.metric import higher_is_better
 from headway.screens.figures import interval, moment, money, money_interval, seconds, short
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def show_run(page: Page, report: RunReport, *, trials: Sequence[dict[str, Any]] 
     _data(page, report)
     _search(page, report, _of_study(trials, getattr(report, "study", "")), metric=verdict["metric"])
     _scores(page, verdict)
+    _classes(page, verdict)
     _gates(page, verdict)
     _segments(page, verdict)
     page.gap()
@@ -84,7 +87,9 @@ def _search(page: Page, report: RunReport, trials: list[dict[str, Any]], *, metr
         scored = [
             (json.loads(each["scores"]) if isinstance(each["scores"], str) else each["scores"], each) for each in trials
         ]
-        best = sorted(scored, key=lambda pair: (-pair[0].get(metric, float("-inf")), pair[1]["number"]))[:_SHOWN_TRIALS]
+        way = -1 if higher_is_better(metric) else 1
+        scored.sort(key=lambda pair: (way * pair[0].get(metric, -way * math.inf), pair[1]["number"]))
+        best = scored[:_SHOWN_TRIALS]
         page.table(
             ["algorithm", _metric(metric), "fit", "one answer", "size"],
             [
@@ -156,10 +161,35 @@ def _about(verdict: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return what is said of this kind of target: of a condition its rate, of a number where labels lie."""
     if verdict["roc_auc"] is not None:
         return [("ROC AUC", interval(verdict["roc_auc"])), ("base rate", f"{verdict['base_rate']:.1%}")]
+    if verdict.get("classes"):
+        return [("most frequent class", f"{verdict['base_rate']:.1%} of the examples")]
     if verdict.get("residuals"):
         bias = interval(verdict["residuals"]["bias"])
         return [("mean label", f"{verdict['base_rate']:.4g}"), ("bias", f"labels lie {bias} above the predictions")]
     return []
+
+
+def _classes(page: Page, verdict: dict[str, Any]) -> None:
+    """Write how well each class is told from the others, where a category is predicted."""
+    if not verdict.get("classes"):
+        return
+    page.section("Classes", f"{len(verdict['classes'])}; said is what was held likeliest")
+    page.table(
+        ["class", "came", "expected", "said", "of these right", "average precision"],
+        [
+            [
+                each["name"],
+                f"{each['examples']:,}",
+                f"{each['expected']:,.0f}",
+                f"{each['said']:,}",
+                f"{each['hits'] / each['said']:.0%}" if each["said"] else "-",
+                interval(each["average_precision"]),
+            ]
+            for each in verdict["classes"]
+        ],
+        right=[1, 2, 3, 4],
+        indent=2,
+    )
 
 
 def _gates(page: Page, verdict: dict[str, Any]) -> None:

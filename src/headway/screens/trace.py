@@ -33,7 +33,13 @@ def show_trace(page: Page, traced: Trace) -> None:
 def _answer(root: Branch, traced: Trace) -> None:
     found = traced.prediction
     acted = "act" if found.act else "do not act"
-    root.add(f"score {found.score:.4f}: {acted} (from {found.cutoff:.4f} on)")
+    answer = root.add(
+        f"score {found.score:.4f}: {acted} (from {found.cutoff:.4f} on)"
+        if not found.probabilities
+        else f"{found.said}: {acted}" + (f" (above {found.line})" if found.line else "")
+    )
+    for name, share in sorted(found.probabilities.items(), key=lambda each: -each[1]):
+        answer.add(f"{name}: {share:.1%}", tone="dim")
     root.add(f"of {_pairs(found.key)}, as of {found.predict_at}")
     served = f"served {found.served_at} in {found.latency_us / 1e3:.1f} ms"
     root.add(served + (f", in batch {found.batch}" if found.batch else ""))
@@ -104,7 +110,8 @@ def _forward(root: Branch, traced: Trace) -> None:
     if outcome is None:
         root.add("outcome: not known yet")
         return
-    label = "void, it will never be known" if outcome.label is None else "true" if outcome.label else "false"
+    label = "void, it will never be known" if outcome.label is None else _value(outcome.label)
+    label = label.lower() if isinstance(outcome.label, bool) else label
     branch = root.add(f"outcome: {label}, known {outcome.known_at}, {outcome.status}", tone="strong")
     for told in outcome.told:
         branch.add(f"said before: {_pairs(told)}", tone="dim")

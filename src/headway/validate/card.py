@@ -102,6 +102,7 @@ def card(brief: Brief, verdict: Verdict, facts: CardFacts) -> dict[str, Any]:
         "segments": shown["segments"],
         "calibration": shown["calibration"],
         "residuals": shown["residuals"],
+        "classes": shown["classes"],
         "latency": shown["latency"],
         "limits": _limits(brief, verdict, facts),
         "data": {
@@ -180,6 +181,8 @@ def _summary(brief: Brief, verdict: Verdict) -> list[str]:
 
 
 def _rate(verdict: Verdict) -> str:
+    if verdict.task == "category":
+        return f" The class that came most often came in {verdict.base_rate:.1%} of these cases."
     if verdict.task == "number":
         return f" The label is {verdict.base_rate:.4g} on average."
     return f" {verdict.base_rate:.1%} of these cases were positive." if verdict.roc_auc is not None else ""
@@ -291,6 +294,21 @@ Ranking quality (ROC AUC, which does not depend on how frequent positives are) i
 {{ segment.roc_auc or segment.skill or "" }} | \
 {{ "%.3f" | format(segment.rule_roc_auc) if segment.rule_roc_auc is not none else "" }} | \
 {{ segment_state(segment) | cell }} |
+{% endfor %}
+
+{% endif %}
+{% if verdict.classes %}
+## Classes
+
+Said is what was held likeliest; precision and recall are of that. Came over expected: 1 is right.
+
+| class | cases | expected | came over expected | said | precision | recall | average precision |
+|---|---:|---:|---|---:|---:|---:|---|
+{% for each in verdict.classes %}
+| {{ each.name | cell }} | {{ "{:,}".format(each.examples) }} | {{ "{:,.0f}".format(each.expected) }} | \
+{{ each.ratio }} | {{ "{:,}".format(each.said) }} | \
+{{ "%.2f" | format(each.precision) if each.precision is not none else "" }} | \
+{{ "%.2f" | format(each.recall) if each.recall is not none else "" }} | {{ each.average_precision or "" }} |
 {% endfor %}
 
 {% endif %}

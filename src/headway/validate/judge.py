@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
+    "CALIBRATED",
     "MIN_TEST_DAYS",
     "PLAUSIBLE_ROC_AUC",
     "checked_scores",

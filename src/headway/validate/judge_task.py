@@ -13,24 +13,34 @@ import numpy as np
 
 from headway.errors import DataError
 from headway.nouns.calls import Places
-from headway.nouns.metric import day_draws, day_multiplicity, interval_of_draws, measured, metric_of
+from headway.nouns.metric import (
+    day_bootstrap,
+    day_draws,
+    day_multiplicity,
+    interval_of_draws,
+    measured,
+    metric_of,
+)
 from headway.nouns.money import worth_of
 from headway.nouns.task import WAYS, suited_metric
-from headway.nouns.verdict import Gate, ResidualBin, Residuals, SegmentResult, Verdict
-from headway.validate.judge import fit_for_service, latency_of, said
+from headway.nouns.verdict import ClassResult, Gate, ResidualBin, Residuals, SegmentResult, Verdict
+from headway.validate.judge import CALIBRATED, fit_for_service, latency_of, said
 from headway.validate.segments import SIGNIFICANCE, TOLERANCE, holm, p_below, segments_of
 from headway.validate.words import metric_words, names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from headway.nouns.brief import Success
     from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
+    from headway.nouns.task import Task
 
     Floats = NDArray[np.float64]
 
-__all__ = ["judge_task", "residuals", "said_today"]
+__all__ = ["classes_told", "judge_task", "residuals", "said_today"]
 
 _FEWEST = 50  # of a segment: below, a figure of its errors is anybody's guess
 _FEWEST_DAYS = 10
@@ -46,6 +56,7 @@ def judge_task(
     success: Success,
     rule_name: str,
     latency_us: ArrayLike | None = None,
+    unseen: Mapping[str, int] | None = None,
     seed: int,
     draws: int = 1000,
 ) -> Verdict:
@@ -55,6 +66,9 @@ def judge_task(
     ----------
     said_
         What the model says of each example: a number, or of a category a row with a column for each class.
+    unseen
+        Of a category, how many later examples are of which class that the training part does not have: they are not
+        among ``examples``, and the verdict says so.
 
     Raises
     ------
@@ -78,6 +92,7 @@ def judge_task(
     money = worth_of(calls, said_, label, Places.of(examples), rule=rule, draws=draws, seed=seed)
     segments = _segments(said_, today, examples, calls=calls, metric=metric, has_rule=has_rule, draws=draws, seed=seed)
     around = residuals(said_, label, day, draws=draws, seed=seed) if calls.task == "number" else None
+    told = classes_told(said_, label, day, calls.classes, draws=draws, seed=seed) if calls.task == "category" else ()
     latency = latency_of(latency_us)
     gates = (
         *fit_for_service(
@@ -86,6 +101,7 @@ def judge_task(
         ),
         *_fair(segments, compared_by=WAYS[calls.task].compared_by, has_rule=has_rule),
         *([] if around is None else [_centred(metric, said_, label, day, around, draws=draws, seed=seed)]),
+        *([] if not told else [_as_often(told), _all_seen(unseen or {})]),
     )  # fmt: skip
     return Verdict(
         task=calls.task,
@@ -95,7 +111,7 @@ def judge_task(
         rule_score=others_found,
         difference=difference,
         roc_auc=None,
-        base_rate=float((label > 0).mean() if calls.task == "ranking" else label.mean()),
+        base_rate=_base_rate(label, calls.task),
         examples=len(label),
         positives=int((label > 0).sum()) if calls.task == "ranking" else 0,
         days=days,
@@ -103,12 +119,75 @@ def judge_task(
         segments=segments,
         calibration=None,
         residuals=around,
+        classes=told,
         latency=latency,
         gates=gates,
         reasons=said(gates, segments, latency, rule_missing=bool(rule_name) and not has_rule),
         draws=draws,
         seed=seed,
     )
+
+
+def classes_told(
+    said_: Floats, label: Floats, day: NDArray[np.int64], classes: Sequence[str], *, draws: int, seed: int
+) -> tuple[ClassResult, ...]:
+    """Return how well each class is told from all others, whole days being resampled."""
+    days, index = np.unique(day, return_inverse=True)
+    drawn = day_multiplicity(len(days), draws=draws, seed=seed)
+    likeliest = said_.argmax(axis=1)
+    found = []
+    for at, name in enumerate(classes):
+        came, share = (label == at).astype(np.float64), said_[:, at]
+        a_day = [drawn @ np.bincount(index, weights=each, minlength=len(days)) for each in (came, share)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = interval_of_draws(float(came.sum() / share.sum()), a_day[0] / a_day[1], days=len(days))
+        said_so = likeliest == at
+        found.append(
+            ClassResult(
+                name=name,
+                examples=int(came.sum()),
+                expected=float(share.sum()),
+                said=int(said_so.sum()),
+                hits=int(came[said_so].sum()),
+                ratio=ratio,
+                average_precision=day_bootstrap("average_precision", share, came, day, draws=draws, seed=seed)
+                if 0 < came.sum() < len(came)
+                else None,
+            )
+        )
+    return tuple(found)
+
+
+def _as_often(told: tuple[ClassResult, ...]) -> Gate:
+    """Return whether each class comes as often as its probabilities say."""
+    low, high = CALIBRATED
+    off = [each for each in told if each.ratio.high < low or each.ratio.low > high]
+    shown = off or [max(told, key=lambda each: abs(np.log(max(each.ratio.value, 1e-9))))]
+    return Gate(
+        name="classes as often as predicted",
+        passed=not off,
+        blocking=False,
+        found="; ".join(f"{each.name} came {each.ratio} times as often as predicted" for each in shown),
+        wanted=f"between {low:g} and {high:g} of every class, or not clearly outside",
+    )
+
+
+def _all_seen(unseen: Mapping[str, int]) -> Gate:
+    """Return whether later examples are of the classes that the training part has."""
+    each = ", ".join(f"{count:,} of {name!r}" for name, count in unseen.items())
+    return Gate(
+        name="every class was there to learn",
+        passed=not unseen,
+        blocking=False,
+        found=f"{each}, which the training part does not have; they are in no figure" if unseen else "all were",
+        wanted="no later example of a class that the training part does not have",
+    )
+
+
+def _base_rate(label: Floats, task: Task) -> float:
+    if task == "category":
+        return float(np.bincount(label.astype(np.int64)).max() / len(label))
+    return float((label > 0).mean() if task == "ranking" else label.mean())
 
 
 def said_today(examples: Examples, *, calls: Calls, metric: str, has_rule: bool) -> Floats:

@@ -20,6 +20,7 @@ from headway.nouns.metric import roc_auc
 from headway.validate.disguise import best_pair, spellings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
@@ -83,7 +84,7 @@ def find_leaks(
     features
         ``float32`` and ``string`` columns, the rows ordered by the moment of prediction; null means missing.
     label
-        0 or 1 for each row.
+        0 or 1 for each row; or ``(rows, classes)``, a column for each class, none of which may be given away.
     split
         The name of each row's split; ``train`` is the training one, or the first to appear where none is called so.
     key
@@ -101,6 +102,7 @@ def find_leaks(
         Columns of unequal length, or a label that is not 0 or 1.
     """
     y, parts = np.asarray(label, dtype=np.float64), np.asarray(split)
+    y = y[:, None] if y.ndim == 1 else y
     if not (features.num_rows == len(y) == len(parts) and (key is None or key.num_rows == len(y))):
         raise DataError(
             f"{features.num_rows} rows of features, {len(y)} labels and {len(parts)} splits must be equally many."
@@ -116,34 +118,44 @@ def find_leaks(
         checks += [_group_twice(group, parts, order), _group_twins(features, parts == training)]
     # One column's leak shows in a part of the rows as in all; a row that comes twice shows in all alone.
     rows = np.unique(np.linspace(0, len(y) - 1, min(_MOST_ROWS, len(y))).astype(np.int64))
-    y, train = y[rows], (parts == training)[rows]
-    fold = np.random.default_rng(seed).integers(0, _FOLDS, len(y))
+    train = (parts == training)[rows]
+    targets = list(np.ascontiguousarray(y[rows].T))
+    fold = np.random.default_rng(seed).integers(0, _FOLDS, len(rows))
     numbers: dict[str, Floats] = {}
     for name in features.column_names:
         column = features[name].take(rows).combine_chunks()
         missing = np.asarray(pc.is_null(column, nan_is_null=True))
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             codes = _codes(column)
-            cells = _Cells.of(codes, y, fold)
+            cells = [_Cells.of(codes, y, fold) for y in targets]
             checks.append(
-                _solves_alone(name, [cells.areas(missing=codes[missing][:1])], present=len(y) - missing.sum())
+                _worst(
+                    _solves_alone(name, [each.areas(missing=codes[missing][:1])], present=len(missing) - missing.sum())
+                    for each in cells
+                )
             )
             checks.append(_names_rows(name, codes, missing))
             if not checks[-1].passed:
-                checks.append(_spelt(name, column, y, fold))
+                checks.append(_worst(_spelt(name, column, y, fold) for y in targets))
             checks.append(_never_seen(name, codes, train=train, missing=missing))
         else:
             values = np.asarray(column.fill_null(np.nan), dtype=np.float64)
             # Everything that follows asks for the order of the values, which is found once.
             distinct, place = np.unique(values[~missing], return_inverse=True)
-            areas = _areas_of_number(distinct, place, missing, y, fold)
-            checks.append(_solves_alone(name, areas, present=len(place)))
+            areas = [_areas_of_number(distinct, place, missing, y, fold) for y in targets]
+            checks.append(_worst(_solves_alone(name, each, present=len(place)) for each in areas))
             checks.append(_follows_time(name, values[~missing], len(distinct)))
             if checks[-2].passed:
                 numbers[name] = values
-        checks.append(_missing_tells(name, missing, y))
-    checks += _together(numbers, y)
-    return sorted(checks, key=lambda check: check.passed)
+        checks.append(_worst(_missing_tells(name, missing, y) for y in targets))
+    together = [check for y in targets for check in _together(numbers, y)]
+    return sorted([*checks, *([_worst(together)] if together else [])], key=lambda check: check.passed)
+
+
+def _worst(checks: Iterable[LeakCheck]) -> LeakCheck:
+    """Return, of one check against each target, the first that is not passed; else the first."""
+    found = list(checks)
+    return next((check for check in found if not check.passed), found[0])
 
 
 def _together(numbers: dict[str, Floats], label: Floats) -> list[LeakCheck]:
