@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from headway.api import RunReport
+    from headway.loop.results import RunReport
     from headway.nouns.interval import Interval
 
 __all__ = ["Compared", "compare", "part", "places"]

@@ -6,7 +6,6 @@ person would ask for by name and returns plain data; nothing here prints, and no
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import headway
-from headway.errors import BriefError, GateClosed, HeadwayError, NotFound, did_you_mean
+from headway.errors import BriefError, HeadwayError, NotFound
 from headway.nouns.clock import Clock, FileClock, FixedClock, SystemClock, parse_moment
 
 if TYPE_CHECKING:
@@ -25,13 +24,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headway.define.facts import Facts
-    from headway.define.questions import Answer, Gate
+    from headway.define.questions import Answer
     from headway.deploy.batch import BatchReport
     from headway.engine.progress import Progress
     from headway.loop.gates import GateState
     from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
     from headway.loop.openlineage import Exported
     from headway.loop.project_data import ProjectData
+    from headway.loop.results import Checked, Deployed, RunReport
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.tend import Tended
@@ -40,57 +40,12 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
 
-__all__ = ["BRIEF_FILE", "Checked", "Deployed", "Project", "RunReport"]
+__all__ = ["BRIEF_FILE", "CLOCK_VARIABLE", "Project"]
 
 BRIEF_FILE = "headway.toml"
 
 CLOCK_VARIABLE = "HEADWAY_CLOCK"
 """Names a clock file: a replay sets it for the processes that must live in its time."""
-
-
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``check`` found: the five questions with their evidence, and whether the way is open."""
-
-    advice: dict[str, Any]
-    answers: tuple[dict[str, Any], ...]
-    closed_gates: tuple[str, ...]
-    facts: dict[str, Any]
-
-
-class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``run`` came to, in figures to show."""
-
-    run: str
-    as_of_us: int
-    unchanged: bool
-    features: int
-    rows: dict[str, int]
-    void: int
-    leaks_checked: int
-    leaks_failed: tuple[str, ...]
-    trials: int
-    study: str
-    algorithm: str
-    reason: str
-    stopped: str
-    verdict: dict[str, Any]
-    passed: bool
-    gates: tuple[str, ...]
-    model: str
-    dataset: str
-    card: str
-    seconds: float
-    fit_seconds: float
-
-
-class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``deploy`` and ``rollback`` put into service."""
-
-    release: str
-    model: str
-    replaces: str
-    store: str
-    store_rows: int
 
 
 class Project:
@@ -194,14 +149,15 @@ class Project:
             Naming the line of the brief, or the file, that cannot stand.
         """
         from headway.define.questions import advice_of, gate_of
-        from headway.loop.gates import judge_define
+        from headway.loop.gates import judge_define, still_closed
+        from headway.loop.results import Checked
 
         answers, facts = self._answers()
         judge_define(self.store, self.brief, gate_of(answers))
         return Checked(
             advice=msgspec.to_builtins(advice_of(answers)),
             answers=tuple(msgspec.to_builtins(answer) for answer in answers),
-            closed_gates=tuple(gate.name for gate in gate_of(answers) if not self._overridden(gate)),
+            closed_gates=tuple(gate.name for gate in still_closed(self.store, gate_of(answers))),
             facts=msgspec.to_builtins(facts),
         )
 
@@ -215,39 +171,16 @@ class Project:
         NotFound
             When no such gate is closed.
         """
-        from headway.loop.gates import override
+        from headway.loop.gates import closed_gate, override
 
-        if not by.strip() or not why.strip():
-            raise GateClosed(
-                "An override needs a name and a reason.", where=gate, hint="Say who (--by) and why (--why)."
-            )
-        closed = {found.name: found for found in self._closed_gates()}
-        if gate not in closed:
-            raise NotFound(f"No gate {gate!r} is closed.", hint=did_you_mean(gate, closed) or "The way is free.")
-        override(self.store, closed[gate], by=by, why=why)
+        closed = closed_gate(self.store, self.brief, gate, asked=lambda: self._answers()[0])
+        override(self.store, closed, by=by, why=why)
 
     def gates(self) -> tuple[GateState, ...]:
         """Say how each gate between two stages stands, on what evidence, and who passed it when."""
         from headway.loop.gates import gates
 
         return gates(self.store, self.brief)
-
-    def _closed_gates(self) -> list[Gate]:
-        """Return the gates that brief and data close and nobody has passed."""
-        from headway.define.decision import decision_gates
-        from headway.define.questions import gate_of
-        from headway.loop.gates import failed_verdict
-        from headway.nouns.verdict import Verdict
-
-        gates = decision_gates(self.brief)
-        if not gates:
-            gates = gate_of(self._answers()[0])
-        done = [run for run in self.store.ledger.runs() if run.state == "finished" and run.verdict]
-        own = [run for run in done if run.brief == self.brief.digest][:1]
-        for run in own:
-            assert run.verdict is not None
-            gates = (*gates, *failed_verdict(run.run, run.verdict, self.store.get(run.verdict, Verdict)))
-        return [gate for gate in gates if not self._overridden(gate)]
 
     def _answers(self) -> tuple[tuple[Answer, ...], Facts]:
         """Return the five answers and the figures behind them."""
@@ -308,12 +241,13 @@ class Project:
             When another process is at it.
         """
         from headway.define.decision import decision_gates
-        from headway.loop.gates import failed_verdict, judge_gate, refuse_closed
+        from headway.loop.gates import failed_verdict, judge_gate, refuse_closed, refuse_undecided
+        from headway.loop.results import report_of
         from headway.loop.train import train
         from headway.nouns.dataset import Dataset
         from headway.nouns.verdict import Verdict
 
-        self._refuse_closed_gates()
+        refuse_undecided(self.store, self.brief)
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
             material = self.material()
             refuse_closed(self.store, self.brief, names=("data-build",))
@@ -323,18 +257,11 @@ class Project:
                 from headway.loop.card import write_card
 
                 write_card(self.store, material, result, card)
-        self._remember(result)
         verdict = self.store.get(result.verdict, Verdict)
         judge_gate(self.store, self.brief, "define-data", decision_gates(self.brief))
         judge_gate(self.store, self.brief, "build-validate", why=result.reason)
         judge_gate(self.store, self.brief, "validate-deploy", failed_verdict(result.run, result.verdict, verdict))
-        return _report(result, str(card), self.store.get(result.dataset, Dataset), verdict)
-
-    def _remember(self, result: RunResult) -> None:
-        """Keep the whole result of a run, so that a later command can deploy it."""
-        import dataclasses
-
-        self.store.remembered(f"run:{result.run}", "run", lambda: msgspec.to_builtins(dataclasses.asdict(result)))
+        return report_of(result, str(card), self.store.get(result.dataset, Dataset), verdict)
 
     # -- Deploy
 
@@ -348,11 +275,11 @@ class Project:
         GateClosed
             When its verdict failed and nobody overrides it.
         """
-        from headway.loop.gates import refuse_closed
+        from headway.loop.gates import refuse_closed, refuse_undecided
         from headway.loop.releases import activate, make_release
 
-        self._refuse_closed_gates()
-        result = self._result(run)
+        refuse_undecided(self.store, self.brief)
+        result = self._finished(run)
         material = self.material()
         refuse_closed(self.store, self.brief, names=("data-build",))
         release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
@@ -383,6 +310,7 @@ class Project:
 
     def _into_service(self, material: Material, change: Callable[[], object]) -> Deployed:
         from headway.loop.releases import materialise
+        from headway.loop.results import Deployed
 
         before = self.store.ledger.champion()
         change()
@@ -544,26 +472,9 @@ class Project:
 
     def datasets(self) -> pa.Table:
         """Return all frozen datasets as a table: which run, how many rows, from which versions of the sources."""
-        import pyarrow as pa
+        from headway.loop.results import datasets
 
-        from headway.nouns.dataset import Dataset
-
-        rows: list[dict[str, Any]] = []
-        for run in self.store.ledger.runs():
-            if run.dataset is not None:
-                dataset = self.store.get(run.dataset, Dataset)
-                rows.append(
-                    {
-                        "dataset": dataset.digest,
-                        "run": run.run,
-                        "as_of_us": dataset.as_of_us,
-                        **{str(split.name): split.examples for split in dataset.splits},
-                        "void": sum(split.void for split in dataset.splits),
-                        "features": len(dataset.features),
-                        "snapshots": json.dumps(dataset.snapshots),
-                    }
-                )
-        return pa.Table.from_pylist(rows)
+        return datasets(self.store)
 
     def findings(self) -> pa.Table:
         """Return all findings as a table."""
@@ -573,7 +484,7 @@ class Project:
         """Return what the test said of a run's model."""
         from headway.nouns.verdict import Verdict
 
-        return self.store.get(self._result(run).verdict, Verdict)
+        return self.store.get(self._finished(run).verdict, Verdict)
 
     # -- the parts
 
@@ -606,36 +517,10 @@ class Project:
 
         return take_snapshots(self.store, self.brief)
 
-    def _result(self, run: str) -> RunResult:
-        from headway.loop.train import RunResult
+    def _finished(self, run: str) -> RunResult:
+        from headway.loop.results import finished_run
 
-        done = [each for each in self.store.ledger.runs() if each.state == "finished"]
-        # The newest comes first. A retraining has other stretches of time, so a brief of its own: it is released by
-        # whoever judges it, not by being the newest.
-        own = [each.run for each in done if each.brief == self.brief.digest] or [each.run for each in done]
-        wanted = run or (own[0] if own else "")
-        found = self.store.book.get(f"run:{wanted}") if wanted else None
-        if found is None:
-            what = f"There is no finished run {run!r}." if run else "No run has finished."
-            raise NotFound(what, hint="Make one: headway run.")
-        return msgspec.convert(found, RunResult)
-
-    def _overridden(self, gate: Gate) -> bool:
-        """Whether somebody has passed this gate as it stands, on the evidence that it stands on."""
-        from headway.loop.gates import overridden
-
-        return overridden(self.store, gate.name, gate.digest) is not None
-
-    def _refuse_closed_gates(self) -> None:
-        from headway.define.decision import decision_gates
-
-        for gate in decision_gates(self.brief):
-            if not self._overridden(gate):
-                raise GateClosed(
-                    f"The way is closed: {gate.why}",
-                    where=BRIEF_FILE,
-                    hint=f"{gate.todo} Or: headway override {gate.name} --by NAME --why REASON.",
-                )
+        return finished_run(self.store, self.brief, run)
 
     def _placed(self) -> _Placed:
         return _Placed(self)
@@ -657,29 +542,3 @@ class _Placed:
             from headway.nouns.brief_text import place
 
             place(error, self._project.brief_text, BRIEF_FILE)
-
-
-def _report(result: RunResult, card: str, dataset: Any, verdict: Verdict) -> RunReport:
-    return RunReport(
-        run=result.run,
-        as_of_us=result.as_of_us,
-        unchanged=result.reused == result.steps,
-        features=len(dataset.features),
-        rows={split.name: split.examples for split in dataset.splits},
-        void=sum(split.void for split in dataset.splits),
-        leaks_checked=result.leaks_checked,
-        leaks_failed=result.leaks_failed,
-        trials=result.trials,
-        study=result.study,
-        algorithm=result.algorithm,
-        reason=result.reason,
-        stopped=result.stopped,
-        verdict=json.loads(msgspec.json.encode(verdict)),
-        passed=verdict.passed,
-        gates=tuple(str(gate) for gate in verdict.gates),
-        model=result.model,
-        dataset=result.dataset,
-        card=card,
-        seconds=result.seconds,
-        fit_seconds=result.fit_seconds,
-    )

@@ -12,11 +12,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import headway.demo
-from headway.api import Project, RunReport
+from headway.api import Project
+
+if TYPE_CHECKING:
+    from headway.loop.results import RunReport
 
 Words = tuple[str | Path, ...]
 Headway = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from headway.api import BRIEF_FILE, Project, RunReport
+from headway.api import BRIEF_FILE, Project
 from headway.demo.bad_release import plant
 from headway.demo.feed import FIRST_LIVE_DAY, LAST_LIVE_DAY, Feed, package_data
 from headway.demo.replay import Replay, days
@@ -23,6 +23,7 @@ from headway.demo.world import World
 from headway.engine.progress import NoProgress
 from headway.errors import HeadwayError
 from headway.loop.days import day_bounds_us
+from headway.loop.results import RunReport
 from headway.nouns.clock import FileClock
 from headway.predictions.reader import Reader
 

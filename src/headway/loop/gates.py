@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from headway.define.decision import decision_gates
-from headway.errors import GateClosed
+from headway.errors import GateClosed, NotFound, did_you_mean
 from headway.nouns.canonical import canonical_json
 from headway.nouns.event import GateJudged, GateOverridden
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from headway.define.answer import Gate
+    from headway.define.answer import Answer, Gate
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STAGES",
     "GateState",
+    "closed_gate",
     "failed_verdict",
     "gates",
     "judge_define",
@@ -36,6 +37,8 @@ __all__ = [
     "overridden",
     "override",
     "refuse_closed",
+    "refuse_undecided",
+    "still_closed",
     "verdict_evidence",
 ]
 
@@ -111,6 +114,43 @@ def override(store: Store, gate: Gate, *, by: str, why: str) -> None:
     store.record(GateOverridden(gate=gate.name, by=by, why=why, evidence=evidence))
 
 
+def closed_gate(store: Store, brief: Brief, name: str, *, asked: Callable[[], tuple[Answer, ...]]) -> Gate:
+    """Return a closed gate that nobody has passed, by its name.
+
+    Parameters
+    ----------
+    asked
+        Answers the five questions, where the decision is named and it is the data that may close a gate.
+
+    Raises
+    ------
+    NotFound
+        When no such gate is closed.
+    """
+    closed = {found.name: found for found in still_closed(store, _all_closed(store, brief, asked))}
+    if name not in closed:
+        raise NotFound(f"No gate {name!r} is closed.", hint=did_you_mean(name, closed) or "The way is free.")
+    return closed[name]
+
+
+def _all_closed(store: Store, brief: Brief, asked: Callable[[], tuple[Answer, ...]]) -> tuple[Gate, ...]:
+    """Return the gates that the brief, the data and the last verdict close, passed by somebody or not."""
+    from headway.define.answer import gate_of
+    from headway.nouns.verdict import Verdict
+
+    closed = decision_gates(brief) or gate_of(asked())
+    own = (run for run in store.ledger.runs() if run.state == "finished" and run.brief == brief.digest)
+    for run in own:
+        if run.verdict:
+            return (*closed, *failed_verdict(run.run, run.verdict, store.get(run.verdict, Verdict)))
+    return closed
+
+
+def still_closed(store: Store, closed: Iterable[Gate]) -> tuple[Gate, ...]:
+    """Return those of some closed gates that nobody has passed on the evidence that they stand on."""
+    return tuple(gate for gate in closed if overridden(store, gate.name, gate.digest) is None)
+
+
 def overridden(store: Store, name: str, digest: str) -> tuple[GateOverridden, int] | None:
     """Return the override of a gate on this very evidence and when it was given; None where there is none."""
     for entry in reversed(list(store.ledger.events(GateOverridden))):
@@ -136,6 +176,22 @@ def refuse_closed(store: Store, brief: Brief, *, names: Sequence[str]) -> None:
                 where="headway.toml",
                 hint=f"{found.judged_by} says more. Or: headway override {first} --by NAME --why REASON.",
             )
+
+
+def refuse_undecided(store: Store, brief: Brief) -> None:
+    """Raise where the brief leaves open which decision gets better, or how the prediction reaches who decides.
+
+    Raises
+    ------
+    GateClosed
+        Saying what is to be filled in.
+    """
+    for gate in still_closed(store, decision_gates(brief)):
+        raise GateClosed(
+            f"The way is closed: {gate.why}",
+            where="headway.toml",
+            hint=f"{gate.todo} Or: headway override {gate.name} --by NAME --why REASON.",
+        )
 
 
 def verdict_evidence(run: str, verdict_digest: str, failed: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from headway.validate.plots import ALARM, FAINT, INK, MODEL, OTHER, RULE_LINE, b
 if TYPE_CHECKING:
     import os
 
-    from headway.api import Checked, Project
+    from headway.api import Project
+    from headway.loop.results import Checked
 
 __all__ = ["curve_svg", "features_svg", "tornado_svg", "write_feasibility"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headway.api import Checked
+    from headway.loop.results import Checked
     from headway.screens.page import Page
 
 __all__ = ["show_check"]

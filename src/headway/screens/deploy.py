@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headway.screens.figures import moment, short
 
 if TYPE_CHECKING:
-    from headway.api import Deployed
+    from headway.loop.results import Deployed
     from headway.screens.page import Page
 
 __all__ = ["show_deployed", "show_materialised", "show_outcomes", "show_predicted", "show_serving"]

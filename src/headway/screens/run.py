@@ -11,7 +11,7 @@ from headway.screens.figures import interval, moment, money, money_interval, sec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headway.api import RunReport
+    from headway.loop.results import RunReport
     from headway.screens.page import Cell, Page
 
 __all__ = ["show_run"]
