@@ -117,3 +117,27 @@ def test_an_example_copied_across_the_splits_is_refused(small) -> None:
     path.write_text("".join([*lines, lines[5]]), encoding="utf-8")
     with Project.open(small, as_of=AS_OF) as project, pytest.raises(DataError, match="have the one key"):
         project.run()
+
+
+def test_a_value_that_is_known_only_after_the_flight_is_told_by_an_earlier_file_and_by_flights_that_never_flew(
+    small,
+) -> None:
+    """The time in the air, said to be known a month before: the file of 15 June lacked it, and cancelled flights do."""
+    _change(small, {'distance  = "distance"': 'distance  = "air_time"', 'air_time   = "actual_arr"\n': ""})
+    path = small / "data" / "flights" / "spring.csv"
+    whole = path.read_bytes()
+
+    def not_flown_yet(row: dict[str, str]) -> None:
+        if (int(row["month"]), int(row["day"])) >= (6, 15):
+            row["air_time"] = "NA"
+
+    _rewrite(path, not_flown_yet)
+    with Project.open(small, as_of="2013-06-15") as project:
+        project.material()
+    path.write_bytes(whole)
+    with Project.open(small, as_of=AS_OF) as project:
+        failed = project.run().leaks_failed
+    assert [line.split(": ")[1:3] for line in sorted(failed)] == [
+        ["known only after", "flights.air_time"],
+        ["missing without an outcome", "distance"],
+    ]

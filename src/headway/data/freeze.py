@@ -24,7 +24,7 @@ from headway.query.aim import DAY_OF_SPLIT
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def freeze(
         _check_labels(database, view, definitions)
         counts = _counts(database, view, definitions)
         missing, stale = _gaps(database, view, definitions)
+        void_missing = _void_gaps(database, view, definitions)
         digest = _write(database, view, definitions, store)
     return Dataset(
         brief=definitions.brief.digest,
@@ -115,6 +116,7 @@ def freeze(
         task=definitions.aim.task,
         classes=classes,
         unseen=unseen,
+        void_missing=void_missing,
     )
 
 
@@ -286,6 +288,21 @@ def _gaps(database: Database, view: str, definitions: Definitions) -> tuple[dict
     old = dict(zip((t.name for t in aging), found[len(definitions.features) :], strict=True))
     stale = {f.name: old[t.name] for f in definitions.features for t in f.timelines if old.get(t.name)}
     return missing, stale
+
+
+def _void_gaps(database: Database, view: str, definitions: Definitions) -> dict[str, int]:
+    """Return, for features of the row itself, how many of the examples miss it whose label never came.
+
+    Over a horizon the label counts other rows: what is void there has nobody to count for, and features that are
+    missing for the same reason say nothing.
+    """
+    own = [feature for feature in definitions.features if feature.row_columns]
+    if definitions.aim.outcome or not own:
+        return {}
+    missing = ", ".join(f"count(*) FILTER ({quote(f'feature:{feature.name}')} IS NULL)" for feature in own)
+    void = f"{quote(LABEL)} IS NULL AND NOT coalesce({quote(CENSORED)}, FALSE)"
+    (found,) = database.rows(f"SELECT {missing} FROM {view} WHERE {void}")
+    return {feature.name: int(count) for feature, count in zip(own, found, strict=True)}
 
 
 def _write(database: Database, view: str, definitions: Definitions, store: TableStore) -> str:

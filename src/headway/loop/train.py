@@ -26,8 +26,9 @@ import headway
 from headway.engine.code import time_zone_version
 from headway.engine.plan import Plan, Step
 from headway.errors import DataError
+from headway.loop.earlier import earlier_versions
 from headway.loop.lived import lived_examples
-from headway.loop.sources import Material, material_of
+from headway.loop.sources import Material, material_of, snapshot_of
 from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief, Split
     from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
+    from headway.nouns.hindsight import Hindsight
     from headway.nouns.task import Task
     from headway.query.point_in_time import PointInTime
 
@@ -183,6 +185,7 @@ class _Experiment:
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
         self._opened = ExitStack()
         self._read: PointInTime | None = None
+        self.earlier = earlier_versions(store, material)
         self.lived = lived_examples(store, material, as_of_us=as_of_us)
         self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
         self.fit_seconds = 0.0
@@ -254,9 +257,15 @@ class _Experiment:
             Step(
                 name="leaks",
                 function=self.leaks,
-                inputs={"seed": brief.search.seed},
+                inputs=_plain({"seed": brief.search.seed, "earlier": self.earlier}),
                 needs=("freeze",),
-                code=("headway.validate.disguise", "headway.validate.leaks", "headway.nouns.metric"),
+                code=(
+                    "headway.data.hindsight",
+                    "headway.nouns.hindsight",
+                    "headway.nouns.metric",
+                    "headway.validate.disguise",
+                    "headway.validate.leaks",
+                ),
             ),
             Step(
                 name="search",
@@ -308,8 +317,9 @@ class _Experiment:
 
     def leaks(self, work: Work) -> dict[str, Any]:
         """Look for signs that the answer is among the features; refuse to go on where one alone gives it."""
-        from headway.validate.leaks import find_leaks
+        from headway.validate.leaks import find_leaks, known_only_after, without_an_outcome
 
+        dataset = self.store.get(work.outputs["freeze"]["dataset"], Dataset)
         table, examples = self._load(work, "train", "validate", "test")
         split = table["split"].to_numpy(zero_copy_only=False)
         checks = find_leaks(
@@ -320,6 +330,8 @@ class _Experiment:
             group=_groups(table, self.brief.split),
             seed=self.brief.search.seed,
         )
+        checks += without_an_outcome(examples.features, dataset.void_missing, sum(each.void for each in dataset.splits))
+        checks = sorted([*checks, *known_only_after(self._hindsight())], key=lambda check: check.passed)
         for check in checks:
             if not check.passed and check.name == "solves the target alone":
                 raise DataError(
@@ -334,6 +346,22 @@ class _Experiment:
             "failed": [str(check) for check in checks if not check.passed],
             "checks": msgspec.to_builtins(checks),
         }
+
+    def _hindsight(self) -> list[Hindsight]:
+        if not self.earlier:
+            return []
+        from headway.data.hindsight import Earlier, hindsight
+        from headway.query.database import Database
+
+        material = self.material
+        earlier = {
+            name: Earlier(snapshot=snapshot_of(self.store, version.snapshot), taken_us=version.taken_us)
+            for name, version in self.earlier.items()
+        }
+        with Database() as database:
+            return hindsight(
+                material.definitions, material.snapshots, earlier, store=self.store.blobs, database=database
+            )
 
     def search(self, work: Work) -> dict[str, Any]:
         """Search for settings on train and validate; with a recipe there is nothing to search."""

@@ -50,6 +50,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """The names of the classes where the task is ``category``; a label is a position in it."""
     unseen: dict[str, int] = {}
     """Examples of classes that the training period never saw; they are void, having no position."""
+    void_missing: dict[str, int] = {}
+    """Of the void examples, how many miss each feature that is made of their own row; where a row bears the label."""
 
     @property
     def digest(self) -> str:

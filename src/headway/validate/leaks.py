@@ -1,7 +1,9 @@
 """Leak detectors: signs that the features know what they cannot know at prediction time.
 
-The file hides how each sign is measured in a column at a time. None of them proves a leak, and none sees what
-only several features together give away; a figure far above what the reference can do stays the best alarm.
+The file hides how each sign is measured, in a column at a time or two. None of them proves a leak, and none sees what
+only several features together give away; a figure far above what the reference can do stays the best alarm. That a
+value was not known when the brief says it was, is no sign but a contradiction: the data of then, or the cases whose
+outcome never came, say otherwise.
 """
 
 from __future__ import annotations
@@ -16,19 +18,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headway.errors import DataError
+from headway.nouns.hindsight import least_share
 from headway.nouns.metric import roc_auc
 from headway.validate.disguise import best_pair, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
+    from headway.nouns.hindsight import Hindsight
+
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-__all__ = ["LeakCheck", "find_leaks"]
+__all__ = ["LeakCheck", "find_leaks", "known_only_after", "without_an_outcome"]
 
 # One feature alone. The departure delay, the leak that everybody falls for in flight data, has 0.942 for 'arrives
 # over 30 minutes late'; the best honest feature of the same flights has 0.65, and few anywhere pass 0.85.
@@ -40,6 +45,9 @@ TIME_ORDER = 0.99  # rank correlation of a near-unique number with the order of 
 UNSEEN = 0.5  # share of later rows whose category was never seen in training
 TWINS = 0.01  # share of later rows with a twin in training, where no key tells two examples apart
 TELLING_MISSES = 20.0  # expected labels of the other kind among the missing, of which none was found
+LATE = 0.05  # share of values that came, or became others, after they were declared known: more is no correction
+TELLING_GAPS = 0.5  # by how much oftener a feature is missing where the outcome never came than where it did
+_FEWEST_LATE = 20
 _FOLDS = 5
 _PRIOR = 10.0  # rows' worth of the base rate in a category's mean (Micci-Barreca 2001)
 _MOST_ROWS = 60_000
@@ -156,6 +164,76 @@ def _worst(checks: Iterable[LeakCheck]) -> LeakCheck:
     """Return, of one check against each target, the first that is not passed; else the first."""
     found = list(checks)
     return next((check for check in found if not check.passed), found[0])
+
+
+def known_only_after(seen: Iterable[Hindsight]) -> list[LeakCheck]:
+    """Return whether columns had, in an earlier version of their source, what the brief says was known by then.
+
+    A few corrections are honest: at least 20 values, and with a confidence of 99.9 % more than one in twenty of those
+    that were asked, must have come or become others later.
+
+    Examples
+    --------
+    >>> from headway.nouns.hindsight import Hindsight
+    >>> seen = Hindsight(source="flights", column="arr_delay", rows=1000, filled=900, changed=0)
+    >>> (check,) = known_only_after([seen])
+    >>> check.passed, check.subject, check.found
+    (False, 'flights.arr_delay', '900 of 1,000 values came, and 0 changed, after they were declared known')
+    """
+    checks = []
+    for column in seen:
+        late = column.filled + column.changed
+        checks.append(
+            LeakCheck(
+                name="known only after",
+                subject=f"{column.source}.{column.column}",
+                passed=late < _FEWEST_LATE or least_share(late, column.rows) <= LATE,
+                found=f"{column.filled:,} of {column.rows:,} values came, and {column.changed:,} changed, after they "
+                "were declared known",
+                wanted=f"at most {LATE:.0%}",
+            )
+        )
+    return checks
+
+
+def without_an_outcome(features: pa.Table, void_missing: Mapping[str, int], void: int) -> list[LeakCheck]:
+    """Return whether features are missing just where the outcome never came: then they come with it, or after it.
+
+    A flight that was cancelled has no arrival delay; if it has no flying time either, that is not known before the
+    flight. A column may be missing oftener there for honest reasons: the difference of the two shares must be more
+    than a half, beyond chance (99.9 %).
+
+    Parameters
+    ----------
+    features
+        Of the examples that have a label.
+    void_missing
+        By feature, how many of the ``void`` examples, which have none, miss it.
+
+    Examples
+    --------
+    >>> table = pa.table({"flown": [1.0, 2.0] * 100, "carrier": ["AA", "UA"] * 100})
+    >>> for check in without_an_outcome(table, {"flown": 98, "carrier": 0}, 100):
+    ...     print(check.passed, check.subject, check.found)
+    False flown missing in 98% of the cases without an outcome, 0% of the others
+    True carrier missing in 0% of the cases without an outcome, 0% of the others
+    """
+    checks = []
+    for name, gaps in void_missing.items():
+        column = features[name]
+        here = int(pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0)
+        most = 1 - least_share(len(column) - here, len(column))
+        checks.append(
+            LeakCheck(
+                name="missing without an outcome",
+                subject=name,
+                passed=gaps < _FEWEST_LATE or least_share(gaps, void) - most <= TELLING_GAPS,
+                found=f"missing in {gaps / max(void, 1):.0%} of the cases without an outcome, "
+                f"{here / max(len(column), 1):.0%} of the others",
+                wanted=f"a difference of at most {TELLING_GAPS:.0%}",
+            )
+        )
+    return checks
 
 
 def _together(numbers: dict[str, Floats], label: Floats) -> list[LeakCheck]:
