@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
     from headway.loop.openlineage import Exported
     from headway.loop.project_data import ProjectData
-    from headway.loop.results import Checked, Deployed, RunReport
+    from headway.loop.results import Checked, Deployed, RunReport, RunResult
     from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.loop.tend import Tended
     from headway.loop.traced import Trace
-    from headway.loop.train import RunResult
     from headway.nouns.brief import Brief
     from headway.nouns.verdict import Verdict
 

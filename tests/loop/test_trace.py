@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from headway.data.fingerprints import mark_of
 from headway.data.segments import live_marks
 from headway.errors import NotFound
+from headway.loop.manifests import snapshot_of
 from headway.loop.releases import release_of
 from headway.loop.replay import _as_asked, _Asked
-from headway.loop.sources import Material, snapshot_of
+from headway.loop.sources import Material
 from headway.loop.trace import _looked_into
 from headway.nouns.snapshot import Snapshot
 from headway.predictions.reader import Reader

@@ -19,8 +19,8 @@ from headway.nouns.brief import Source
 from headway.query.compile import quote
 from headway.sources.complaints import explained
 from headway.sources.embedded import tables_of
-from headway.sources.files import FORMATS, format_of
-from headway.sources.formats import opened as opened_file
+from headway.sources.formats import FORMATS, format_of
+from headway.sources.opening import opened as opened_file
 from headway.sources.packing import PACKED
 
 if TYPE_CHECKING:

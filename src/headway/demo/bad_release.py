@@ -12,7 +12,7 @@ import msgspec
 import onnx
 
 from headway.loop.releases import facts_of, make_release, release_of
-from headway.loop.train import RunResult
+from headway.loop.results import RunResult
 from headway.nouns.model import Model
 
 if TYPE_CHECKING:

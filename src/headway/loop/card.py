@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from headway.loop.results import RunResult
     from headway.loop.sources import Material
     from headway.loop.store import Store
-    from headway.loop.train import RunResult
     from headway.nouns.brief import Split
     from headway.query.definitions import Definitions
 

@@ -18,7 +18,7 @@ from headway.data.collect import collect
 from headway.data.contract import check_part
 from headway.data.profiles import build_reference, kinds_in, profile
 from headway.errors import NotFound, did_you_mean
-from headway.loop.sources import snapshot_of
+from headway.loop.manifests import snapshot_of
 from headway.nouns.contract import Contract, Result, contract_of, infer, merged, text_of
 from headway.nouns.event import ContractBroken
 from headway.query.compile import quote_text

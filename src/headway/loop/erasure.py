@@ -22,8 +22,9 @@ from headway.errors import DataError, GateClosed, NotFound, did_you_mean
 from headway.ledger.erasing import erase_outcomes, scrub
 from headway.ledger.outcomes import BATCH, read_batch, written_batch
 from headway.loop.holds import open_holds
+from headway.loop.manifests import snapshot_of
 from headway.loop.needs import Needs
-from headway.loop.sources import definitions_of, material_of, snapshot_of
+from headway.loop.sources import definitions_of, material_of
 from headway.loop.store import STORE
 from headway.loop.versions import alone
 from headway.nouns.clock import format_moment, parse_moment

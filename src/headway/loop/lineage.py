@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from headway.data.freeze import load
 from headway.errors import NotFound, did_you_mean
+from headway.loop.manifests import snapshot_of
 from headway.loop.replay import replay_example
-from headway.loop.sources import material_of, snapshot_of
+from headway.loop.sources import material_of
 from headway.loop.traced import Derived, Replayed, SourceRow
 from headway.nouns.brief import Brief
 from headway.nouns.brief_text import parse_brief

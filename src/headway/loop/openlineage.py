@@ -18,8 +18,9 @@ import msgspec
 
 from headway.errors import NO_ROOM, NotFound, StoreError, StoreFull
 from headway.loop.lineage import brief_of, column_lineage
+from headway.loop.manifests import files_of, snapshot_of
 from headway.loop.openlineage_facets import Execution, assertion, dataset, facet, place_of_file, schema_of
-from headway.loop.sources import definitions_of, files_of, snapshot_of
+from headway.loop.sources import definitions_of
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
     GateJudged,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from headway.loop.results import RunResult
     from headway.loop.store import Store
-    from headway.loop.train import RunResult
     from headway.monitor.reference import Reference
     from headway.nouns.act_on import ActOn
     from headway.nouns.examples import Examples

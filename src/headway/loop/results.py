@@ -8,17 +8,46 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from headway.errors import NotFound
+from headway.nouns.trial import Setting
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from headway.loop.store import Store
-    from headway.loop.train import RunResult
     from headway.nouns.brief import Brief
     from headway.nouns.dataset import Dataset
     from headway.nouns.verdict import Verdict
 
-__all__ = ["Checked", "Deployed", "RunReport", "datasets", "finished_run", "report_of"]
+__all__ = ["Checked", "Deployed", "RunReport", "RunResult", "datasets", "finished_run", "report_of"]
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to: digests of what it put into the store, and figures to show.
+
+    ``model``, ``verdict`` and ``dataset`` are blobs; ``seconds`` and ``fit_seconds`` are of this call alone.
+    """
+
+    run: str
+    brief: str
+    as_of_us: int
+    dataset: str
+    model: str
+    graph: str
+    verdict: str
+    tested_graph: str
+    cutoff: float
+    algorithm: str
+    settings: dict[str, Setting]
+    study: str
+    reason: str
+    stopped: str
+    trials: int
+    leaks_checked: int
+    leaks_failed: tuple[str, ...]
+    seconds: float
+    fit_seconds: float
+    steps: int
+    reused: int
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,8 +130,6 @@ def finished_run(store: Store, brief: Brief, run: str = "") -> RunResult:
     NotFound
         When it is not there, or has not finished.
     """
-    from headway.loop.train import RunResult
-
     done = [each for each in store.ledger.runs() if each.state == "finished"]
     # The newest comes first. A retraining has other stretches of time, so a brief of its own: it is released by
     # whoever judges it, not by being the newest.

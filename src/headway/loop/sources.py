@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from headway.data.collect import collect
+from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.nouns.brief import Brief
 from headway.nouns.event import Event, SnapshotTaken, StepFinished
-from headway.nouns.snapshot import Snapshot
 from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from headway.data.cleaning import Learned
     from headway.loop.store import Store
+    from headway.nouns.snapshot import Snapshot
     from headway.query.definitions import Definitions
     from headway.query.functions import Kind
     from headway.query.parts import Part
@@ -30,12 +31,9 @@ __all__ = [
     "Material",
     "columns_of",
     "definitions_of",
-    "files_of",
     "last_events_us",
-    "manifest_of",
     "material_of",
     "remember_last_events",
-    "snapshot_of",
     "take_snapshots",
 ]
 
@@ -160,32 +158,6 @@ def _learned(brief: bytes, columns: _Columns, files: tuple[tuple[str, tuple[Part
 
     with Database() as database:
         return learn(msgspec.json.decode(brief, type=Brief), _kinds_of(columns), dict(files), database=database)
-
-
-def manifest_of(store: Store, snapshot: Snapshot) -> StepFinished:
-    """Return the fact that a version consists of these segments from now on; its manifest is kept."""
-    return StepFinished(
-        key=f"snapshot:{snapshot.digest}",
-        step=f"snapshot {snapshot.source}",
-        output={"blob": store.put(snapshot)},
-        seconds=0.0,
-    )
-
-
-def snapshot_of(store: Store, digest: str) -> Snapshot:
-    """Return a snapshot by its version."""
-    manifest = store.ledger.step(f"snapshot:{digest}")
-    assert manifest is not None, digest
-    return store.get(manifest["blob"], Snapshot)
-
-
-def files_of(snapshot: Snapshot) -> list[tuple[str, str, int]]:
-    """Return the files of a snapshot, each with the digest of its bytes and how many rows it has."""
-    rows: dict[tuple[str, str], int] = {}
-    for segment in snapshot.segments:
-        file = segment.file, segment.file_digest.partition("-")[0]
-        rows[file] = rows.get(file, 0) + segment.rows
-    return [(*file, count) for file, count in rows.items()]
 
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:

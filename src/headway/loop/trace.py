@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headway.errors import NotFound, StoreCorrupt
+from headway.loop.manifests import files_of, snapshot_of
 from headway.loop.releases import facts_of, release_of
 from headway.loop.replay import replay
-from headway.loop.sources import Material, files_of, snapshot_of
+from headway.loop.sources import Material
 from headway.loop.traced import (
     Trace,
     TracedDataset,

@@ -8,7 +8,6 @@ are called: a run that finds everything done must not wait for learning librarie
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import platform
 import sys
@@ -16,7 +15,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +26,9 @@ from headway.engine.plan import Plan, Step
 from headway.errors import DataError
 from headway.loop.earlier import earlier_versions
 from headway.loop.lived import lived_examples
-from headway.loop.sources import Material, material_of, snapshot_of
+from headway.loop.manifests import snapshot_of
+from headway.loop.results import RunResult
+from headway.loop.sources import Material, material_of
 from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted, StepFinished, TrialFinished
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from headway.nouns.task import Task
     from headway.query.point_in_time import PointInTime
 
-__all__ = ["DRAWS", "Recipe", "RunResult", "environment", "train"]
+__all__ = ["DRAWS", "Recipe", "environment", "train"]
 
 DRAWS = 500
 """Resamples of days behind each interval of a run: enough for two digits, cheap enough for every trial."""
@@ -73,36 +73,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     algorithm: str
     settings: dict[str, Setting]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """What a run came to: digests of what it put into the store, and figures to show.
-
-    ``model``, ``verdict`` and ``dataset`` are blobs; ``seconds`` and ``fit_seconds`` are of this call alone.
-    """
-
-    run: str
-    brief: str
-    as_of_us: int
-    dataset: str
-    model: str
-    graph: str
-    verdict: str
-    tested_graph: str
-    cutoff: float
-    algorithm: str
-    settings: dict[str, Setting]
-    study: str
-    reason: str
-    stopped: str
-    trials: int
-    leaks_checked: int
-    leaks_failed: tuple[str, ...]
-    seconds: float
-    fit_seconds: float
-    steps: int
-    reused: int
 
 
 def train(
@@ -152,12 +122,12 @@ def train(
             ),
         )
     try:
-        result = dataclasses.replace(experiment.run(), seconds=time.monotonic() - began)
+        result = msgspec.structs.replace(experiment.run(), seconds=time.monotonic() - began)
     except (Exception, KeyboardInterrupt) as error:
         store.record(RunFailed(run=run, error=str(error) or type(error).__name__))
         raise
     # Kept before the run counts as finished, so that whatever is finished can be released and reported on.
-    store.remembered(f"run:{run}", "run", lambda: msgspec.to_builtins(dataclasses.asdict(result)))
+    store.remembered(f"run:{run}", "run", lambda: msgspec.to_builtins(result))
     if done is None:
         store.record(
             RunFinished(

@@ -17,9 +17,9 @@ from headway.data.difference import Difference, difference
 from headway.data.fingerprints import mark_of
 from headway.data.segments import compacted, live_marks
 from headway.errors import NotFound, SourceError, StoreError
+from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.loop.naming import version_called
 from headway.loop.needs import Needs
-from headway.loop.sources import files_of, manifest_of, snapshot_of
 from headway.nouns.clock import format_moment
 from headway.nouns.event import SnapshotsCollected
 from headway.query.compile import quote, quote_text

@@ -16,9 +16,9 @@ import numpy as np
 from headway.errors import NotFound
 from headway.loop.daily import Daily, daily
 from headway.loop.days import local_day
+from headway.loop.manifests import snapshot_of
 from headway.loop.releases import facts_of, release_of
-from headway.loop.sources import snapshot_of
-from headway.loop.train import RunResult
+from headway.loop.results import RunResult
 from headway.nouns.clock import format_moment
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import ChallengerJudged, ReleaseRolledBack, RetrainingDecided

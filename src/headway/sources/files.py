@@ -1,4 +1,4 @@
-"""Files of this machine: which ones a path names, and of what format each is."""
+"""Files of this machine: which ones a path names, and what each is when it is looked at."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import blake3
 
 from headway.errors import SourceError, did_you_mean
 from headway.sources.complaints import explained
+from headway.sources.formats import FORMATS, format_of
 from headway.sources.item import Item
-from headway.sources.packing import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,44 +22,7 @@ if TYPE_CHECKING:
     from headway.query.database import Database
     from headway.sources.opened import Opened
 
-__all__ = ["FORMATS", "file_item", "file_items", "find_files", "format_of"]
-
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-    ".xlsb": "excel",
-    ".xls": "excel",
-    ".ods": "excel",
-    ".duckdb": "duckdb",
-    ".ddb": "duckdb",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
-    ".db": "sqlite",
-}
-
-
-def format_of(path: Path, given: str = "") -> str:
-    """Return the format of a file: the given one, or what its name says; empty when that says nothing.
-
-    Examples
-    --------
-    >>> format_of(Path("a.csv.gz")), format_of(Path("b.PARQUET")), format_of(Path("c.doc"))
-    ('csv', 'parquet', '')
-    """
-    if given:
-        return given
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    return FORMATS.get(suffixes[-1], "") if suffixes else ""
+__all__ = ["file_item", "file_items", "find_files"]
 
 
 def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> list[Path]:
@@ -134,7 +97,7 @@ def file_item(path: Path, source: Source, name: str, *, shown: str) -> Item:
 
 @contextmanager
 def _opened_as(path: Path, source: Source, name: str, shown: str, database: Database) -> Iterator[Opened]:
-    from headway.sources.formats import opened
+    from headway.sources.opening import opened
 
     with explained(path, shown), opened(path, source, name, database=database) as file:
         yield file

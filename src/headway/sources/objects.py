@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from headway.errors import HeadwayError, MissingExtra, SourceError, did_you_mean
 from headway.sources.complaints import explained
 from headway.sources.credentials import credentials_of
-from headway.sources.files import format_of
+from headway.sources.formats import format_of
 from headway.sources.item import Item
 from headway.sources.opened import one_line
 
@@ -158,7 +158,7 @@ class _Place:
             with explained(path, path.name):
                 if not path.exists():
                     self._fetch(meta, shown, path)
-                from headway.sources.formats import opened
+                from headway.sources.opening import opened
 
                 with opened(path, self.source, self.name, database=database) as file:
                     yield file
