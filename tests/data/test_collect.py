@@ -17,6 +17,7 @@ from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.errors import SourceError, StoreFull
 from headway.nouns.brief import Source
+from headway.sources import delimited
 
 
 class Project:
@@ -149,6 +150,49 @@ def test_conditions_days_and_times_of_day_have_their_kinds(project) -> None:
     snapshot = project.collect()
     assert project.kinds(snapshot) == {"b": "bool", "t": "text", "d": "time", "m": "time"}
     assert project.rows(snapshot)[0][2].isoformat() == "2013-12-31T00:00:00"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *(
+            ("1", late)
+            for late in ("2", "3.7", "3.0", "1e3", " 7 ", "007", "1_000", "0x1F", "-0", "abc", "9" * 20, "NA")
+        ),
+        *(("1.5", late) for late in ("2", "-0.25", "007.5", "1_000", " 2.5 ", "1e3", "nan", "1.", ".5", "abc")),
+        *(("true", late) for late in ("FALSE", "0", "1", "yes", "t", "abc")),
+        *(("2013-01-01", late) for late in ("2013-01-01 10:00:00", "2013-1-2", "infinity", "x", "20130101")),
+        *(("2013-01-01 10:00:00", late) for late in ("2013-01-02", "2013-01-01 10:00:00.25", "epoch", "10:00")),
+        *(("10:00:00", late) for late in ("25:00:00", "2013-01-01")),
+        *(("13/02/2013", late) for late in ("01/12/2013", "12/31/2013")),
+        *(("", late) for late in ("7", "x")),
+    ],
+    ids=" then ".join,
+)
+def test_a_large_file_is_read_as_if_all_of_it_had_been_looked_at(project, monkeypatch, values) -> None:
+    """Whatever stands far down, where the beginning says something else: no value is bent, and no kind is another."""
+    first, late = values
+    project.put("a.csv", "v,n\n" + f"{first},1\n" * 5_000 + f"{late},2\n")
+    found = []
+    for large in (1 << 30, 0):
+        monkeypatch.setattr(delimited, "_LARGE_BYTES", large)
+        monkeypatch.setattr(delimited, "_SAMPLE_ROWS", 2_048)
+        try:
+            snapshot = project.collect()
+            found.append((project.kinds(snapshot), project.rows(snapshot)[-1], snapshot.digest))
+        except SourceError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
+def test_of_a_large_file_that_goes_on_as_it_begins_only_the_beginning_is_looked_at(project, monkeypatch) -> None:
+    """To look at all of it would take as long as to read it."""
+    monkeypatch.setattr(delimited, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(delimited._Text, "looked_through", None)
+    project.put("a.csv", "i,f,b,t,d,m\n" + "1,0.5,true,x,2013-01-01,2013-01-01 10:00:00\n" * 30_000)
+    snapshot = project.collect()
+    assert list(project.kinds(snapshot).values()) == ["int", "float", "bool", "text", "time", "time"]
+    assert snapshot.rows == 30_000
 
 
 def test_nested_json_is_kept_as_its_text(project) -> None:

@@ -12,13 +12,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import duckdb
 import msgspec
 
 from headway.data.kinds import kept, kind_of
 from headway.errors import SourceError, did_you_mean
 from headway.nouns.snapshot import Snapshot, SourceColumn
 from headway.query.compile import quote, quote_text
-from headway.query.database import Database
+from headway.query.database import Database, EngineError
 from headway.query.functions import SQL_TYPES
 from headway.sources.aligned import aligned
 from headway.sources.item import Held
@@ -91,7 +92,7 @@ def collect(
                 file = aligned(opened, wanted, source)
                 if previous is not None and source.extra_columns == "add" and set(file.columns) - set(wanted):
                     return collect(name, source, folder=folder, store=store, progress=progress, threads=threads)
-                columns, found = reading.take(file, store, digest=digest, before=known.before(item.name))
+                columns, found = reading.take_surely(file, store, digest=digest, before=known.before(item.name))
             item.settled()
             segments += found
     assert columns is not None
@@ -161,7 +162,8 @@ def _widened(source: Source, items: Sequence[Item], database: Database) -> tuple
     wanted: dict[str, str] = {}
     seen: dict[str, set[str]] = {}
     for item in items:
-        with item.opened(database) as file:
+        with item.opened(database) as opened:
+            file = opened if opened.certain is None else opened.certain()
             kinds = {column: kind_of(kind) or "text" for column, kind in file.columns.items()}
             texts = [column for column, kind in kinds.items() if kind == "text"]
             counts = ", ".join(f"count({quote(column)})" for column in texts)
@@ -208,6 +210,17 @@ class _Reading:
     database: Database
     columns: tuple[SourceColumn, ...] | None
 
+    def take_surely(
+        self, file: Opened, store: SegmentStore, *, digest: str, before: Sequence[Segment]
+    ) -> tuple[tuple[SourceColumn, ...], tuple[Segment, ...]]:
+        """Do as :meth:`take` does; where a sample said too little of the types, once more with those of all values."""
+        try:
+            return self.take(file, store, digest=digest, before=before)
+        except (duckdb.Error, EngineError):
+            if file.certain is None:
+                raise
+            return self.take(file.certain(), store, digest=digest, before=before)
+
     def take(
         self, file: Opened, store: SegmentStore, *, digest: str, before: Sequence[Segment]
     ) -> tuple[tuple[SourceColumn, ...], tuple[Segment, ...]]:
@@ -218,9 +231,7 @@ class _Reading:
         types = {**file.columns, **self._read_as_text(file, kinds)}
         columns = {name: kept(name, types[name], kind, zone=self.source.zone) for name, kind in kinds.items()}
         relation = file.relation({name: kind for name, kind in types.items() if kind != file.columns[name]})
-        for name, column in columns.items():
-            if not column.safe:
-                self._refuse_unfit(file, relation, name, kinds[name], column.sql)
+        self._refuse_unfit(file, relation, kinds, {name: c.sql for name, c in columns.items() if not c.safe})
         texts = ", ".join(f"{column.sql} AS {quote(name)}" for name, column in columns.items())
         guessed = [
             name for name, kind in kinds.items() if file.typed and kind == "float" and name not in self.source.types
@@ -288,18 +299,26 @@ class _Reading:
         ]
         return dict.fromkeys(other, "VARCHAR")
 
-    def _refuse_unfit(self, file: Opened, relation: str, name: str, kind: str, sql: str) -> None:
+    def _refuse_unfit(self, file: Opened, relation: str, kinds: Mapping[str, str], texts: Mapping[str, str]) -> None:
+        """Raise for the first column with a value that its text, in which it would become missing, cannot keep."""
+        unfit = {}
+        for name, sql in texts.items():
+            column = quote(name)
+            unfit[name] = f"{column} IS NOT NULL AND {sql} IS NULL"
+            if kinds[name] == "float":  # what is written as no number is one that is missing
+                unfit[name] += f" AND TRY_CAST({column} AS DOUBLE) IS NULL"
+        counts = ", ".join(f"count(*) FILTER ({condition})" for condition in unfit.values())
+        found = self.database.rows(f"SELECT {counts} FROM {relation}")[0] if unfit else ()
+        for name, count in zip(unfit, found, strict=True):
+            if count:
+                self._refuse_value(file, relation, name, kinds[name], unfit[name])
+
+    def _refuse_value(self, file: Opened, relation: str, name: str, kind: str, unfit: str) -> None:
         column = quote(name)
-        number = f"{column} IS NOT NULL AND {sql} IS NULL"
-        if kind == "float":  # what is written as no number is one that is missing
-            number += f" AND TRY_CAST({column} AS DOUBLE) IS NULL"
-        bad = self.database.rows(
+        ((row, value),) = self.database.rows(
             f"SELECT row, value FROM (SELECT row_number() OVER () AS row, CAST({column} AS VARCHAR) AS value, "
-            f"{number} AS unfit FROM {relation}) WHERE unfit ORDER BY row LIMIT 1"
+            f"{unfit} AS unfit FROM {relation}) WHERE unfit ORDER BY row LIMIT 1"
         )
-        if not bad:
-            return
-        ((row, value),) = bad
         wanted = {"int": "a whole number of 64 bits", "float": "a number", "bool": "true or false", "time": "a moment"}
         before = f" The files before have {wanted[kind]} there." if self.columns is not None else ""
         raise SourceError(

@@ -10,6 +10,7 @@ purpose stand the BLAKE3 names of the segments.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,16 +21,17 @@ import pyarrow.parquet as pq
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    Lane = NDArray[np.uint64]
+
 __all__ = ["Marks", "fingerprints", "mark_of", "marks_of_file", "sum_of_marks"]
 
-_ROWS = 1 << 16  # two lanes and a column of this many rows stay within a processor's cache
+_ROWS = 1 << 15  # the lanes of so many rows, and the room to compute in, stay within a processor's cache
 _LONG_BYTES = 128  # longer texts are hashed one by one, which costs them less than being looked at word by word
-_READERS = 2
+_READERS = 8  # more of them would wait for the interpreter between the sums
 
 _A, _B, _C = (np.uint64(each) for each in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15))
 _D, _E = np.uint64(0xD6E8FEB86659FD93), np.uint64(0xFF51AFD7ED558CCD)
@@ -44,8 +46,8 @@ class Marks(NamedTuple):
     first: NDArray[np.uint64]
     second: NDArray[np.uint64]
 
-    def take(self, rows: NDArray[Any]) -> Marks:
-        """Return those of some rows, by position or by a mask."""
+    def take(self, rows: NDArray[Any] | slice) -> Marks:
+        """Return those of some rows, by position, by a mask, or of a stretch; these are the same ones, not a copy."""
         return Marks(self.first[rows], self.second[rows])
 
 
@@ -67,27 +69,31 @@ def fingerprints(table: pa.Table, kinds: Mapping[str, str]) -> Marks:
     >>> mark_of(one) == mark_of(two)
     True
     """
-    parts = [_of_batch(batch, kinds) for batch in table.combine_chunks().to_batches(max_chunksize=_ROWS)]
-    return _joined(parts)
+    table = table.combine_chunks()
+    marks = _nothing(table.num_rows)
+    _fill(marks, table, kinds)
+    return marks
 
 
 def marks_of_file(path: str | os.PathLike[str], kinds: Mapping[str, str]) -> Marks:
     """Return the fingerprints of the rows of a Parquet file, read a stretch at a time."""
     metadata = pq.read_metadata(path)
+    marks = _nothing(metadata.num_rows)
     held = [name for name in metadata.schema.to_arrow_schema().names if name in kinds]
     if not held:
-        nothing = pa.RecordBatch.from_struct_array(pa.array([{}] * metadata.num_rows, pa.struct([])))
-        return _of_batch(nothing, kinds) if metadata.num_rows else _joined([])
+        return marks
     coded = _coded(metadata, kinds)
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    ends = np.cumsum(sizes, dtype=np.int64)
 
-    def of_group(group: int) -> Marks:
+    def of_group(group: int) -> None:
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded, pre_buffer=False) as file:
-            return fingerprints(file.read_row_group(group, columns=held, use_threads=False), kinds)
+            table = file.read_row_group(group, columns=held, use_threads=False)
+        _fill(marks.take(slice(ends[group] - sizes[group], ends[group])), table.combine_chunks(), kinds)
 
-    if metadata.num_row_groups < _READERS:
-        return _joined([of_group(group) for group in range(metadata.num_row_groups)])
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="fingerprint") as pool:
-        return _joined(list(pool.map(of_group, range(metadata.num_row_groups))))
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="fingerprint") as pool:
+        list(pool.map(of_group, range(metadata.num_row_groups)))
+    return marks
 
 
 def _coded(metadata: pq.FileMetaData, kinds: Mapping[str, str]) -> list[str]:
@@ -126,56 +132,58 @@ def sum_of_marks(added: Sequence[str], taken: Sequence[str] = ()) -> str:
     return f"{lanes[0] % 2**64:016x}{lanes[1] % 2**64:016x}"
 
 
-def _joined(parts: list[Marks]) -> Marks:
-    if not parts:
-        return Marks(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64))
-    return Marks(np.concatenate([part.first for part in parts]), np.concatenate([part.second for part in parts]))
+def _nothing(rows: int) -> Marks:
+    """Return the fingerprints of rows without a value."""
+    return Marks(np.zeros(rows, dtype=np.uint64), np.zeros(rows, dtype=np.uint64))
 
 
-def _of_batch(batch: pa.RecordBatch, kinds: Mapping[str, str]) -> Marks:
-    rows = batch.num_rows
-    first, second = np.zeros(rows, dtype=np.uint64), np.zeros(rows, dtype=np.uint64)
-    held = set(batch.schema.names)
-    for name, kind in kinds.items():
-        if name not in held:
-            continue
-        seed, other = _seeds(name)
-        column = batch.column(name)
-        words, more = _texts(column) if kind == "text" else (_words(column, kind), None)
-        # What is missing adds nothing: a column that is not there, and one that is empty, are the same rows.
-        there = None if column.null_count == 0 else column.is_valid().to_numpy(zero_copy_only=False)
-        words ^= seed
-        lanes = _lanes(words, None if more is None else more ^ other, other)
-        first += lanes[0] if there is None else lanes[0] * there
-        second += lanes[1] if there is None else lanes[1] * there
-    return Marks(_mixed(first + (second << _S29)), _mixed((second ^ (first >> _S27)) * _D))
+def _fill(marks: Marks, table: pa.Table, kinds: Mapping[str, str]) -> None:
+    """Put the fingerprints of the table's rows, whose columns are of one piece, to where there is nothing yet."""
+    table = table.select([name for name in kinds if name in table.column_names])
+    coded = {name: lanes for name in table.column_names if (lanes := _lanes_of_codes(table[name], name)) is not None}
+    room = np.empty((3, min(table.num_rows, _ROWS)), dtype=np.uint64)
+    done = 0
+    for batch in table.to_batches(max_chunksize=_ROWS):
+        first, second = marks.take(slice(done, done + batch.num_rows))
+        words, other, spare = room[:, : batch.num_rows]
+        done += batch.num_rows
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in coded:
+                _look_up(coded[name], column.indices, words, other)
+            elif kinds[name] == "text":
+                _of_texts(column, _seeds(name), words, other, spare)
+            else:
+                _of_numbers(_bits(column, kinds[name]), _seeds(name), words, other, spare)
+            if column.null_count:
+                # What is missing adds nothing: a column that is not there, and one that is empty, are the same rows.
+                there = column.is_valid().to_numpy(zero_copy_only=False)
+                words *= there
+                other *= there
+            first += words
+            second += other
+        _finish(first, second, words, spare)
 
 
-def _lanes(
-    words: NDArray[np.uint64], more: NDArray[np.uint64] | None, seed: np.uint64
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return what a column brings to each lane; a number fills one of them, and the other follows from it."""
-    _mix(words)
-    if more is not None:
-        return words, _mixed(more)
-    other = words * _E
-    other += seed
-    other ^= other >> _S32
-    other *= _D
-    return words, other
+def _finish(first: Lane, second: Lane, words: Lane, spare: Lane) -> None:
+    """Mix each lane once more, with some of the other one."""
+    np.left_shift(second, _S29, out=words)
+    words += first
+    first >>= _S27
+    second ^= first
+    second *= _D
+    first[:] = words
+    _mix(first, spare)
+    _mix(second, spare)
 
 
-def _mix(x: NDArray[np.uint64]) -> None:
+def _mix(x: Lane, spare: Lane) -> None:
     """Finalise in place as SplitMix64 does (Steele et al. 2014): each bit of the input moves half of the output's."""
     x *= _A
-    x ^= x >> _S32
+    np.right_shift(x, _S32, out=spare)
+    x ^= spare
     x *= _B
-    x ^= x >> _S29
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    _mix(x)
-    return x
+    np.right_shift(x, _S29, out=spare)
+    x ^= spare
 
 
 @lru_cache(maxsize=4096)
@@ -184,75 +192,117 @@ def _seeds(name: str) -> tuple[np.uint64, np.uint64]:
     return np.uint64(int.from_bytes(digest[:8], "little")), np.uint64(int.from_bytes(digest[8:], "little"))
 
 
-def _words(column: pa.Array, kind: str) -> NDArray[np.uint64]:
-    """Return a number of 64 bits for each value that is there, to be changed by whoever gets them.
+# -- numbers
 
-    They are the bits themselves, so that -0.0 is not 0.0.
-    """
+
+def _of_numbers(bits: Lane, seeds: tuple[np.uint64, np.uint64], words: Lane, other: Lane, spare: Lane) -> None:
+    """Put what numbers bring to each lane; a number fills one of them, and the other follows from it."""
+    np.bitwise_xor(bits, seeds[0], out=words)
+    _mix(words, spare)
+    np.multiply(words, _E, out=other)
+    other += seeds[1]
+    np.right_shift(other, _S32, out=spare)
+    other ^= spare
+    other *= _D
+
+
+def _bits(column: pa.Array, kind: str) -> Lane:
+    """Return the bits of each value as they are, so that -0.0 is not 0.0; anything where there is no value."""
     if kind == "bool":
-        return _filled(column.cast(pa.int8()), 0).astype(np.uint64)
-    if kind == "time":
-        column = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None))).view(pa.int64())
-        return _filled(column, 0).view(np.uint64).copy()
-    if kind == "int":
-        return _filled(column.cast(pa.int64()), 0).view(np.uint64).copy()
-    return _filled(column.cast(pa.float64()), 0.0).view(np.uint64).copy()
+        column = column.cast(pa.uint8()).cast(pa.uint64())
+    elif kind == "time":
+        column = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)))
+    else:
+        column = column.cast(pa.int64() if kind == "int" else pa.float64())
+    return np.frombuffer(column.buffers()[1], dtype=np.uint64, count=len(column), offset=8 * column.offset)
 
 
-def _filled(column: pa.Array, nothing: float) -> NDArray[Any]:
-    filled = column.fill_null(nothing) if column.null_count else column
-    return np.ascontiguousarray(filled.to_numpy(zero_copy_only=False))
+# -- texts
 
 
-def _texts(column: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return two numbers for each text: of one in many rows they are computed once."""
-    if not pa.types.is_dictionary(column.type):
-        return _of_texts(column)
-    if len(column.dictionary) > len(column):  # a slice carries the dictionary of the whole
-        return _of_texts(column.dictionary_decode())
-    found = _of_texts(column.dictionary)
-    if not len(column.dictionary):
-        empty = np.zeros(len(column), dtype=np.uint64)
-        return empty, empty.copy()
-    codes = _filled(column.indices, 0)
-    return found[0][codes], found[1][codes]
+def _lanes_of_codes(column: pa.ChunkedArray, name: str) -> tuple[Lane, Lane] | None:
+    """Return what each text that rows have in common brings to the lanes; None for a column without codes."""
+    if not pa.types.is_dictionary(column.type) or not column.num_chunks:
+        return None
+    texts = column.chunk(0).dictionary
+    if len(texts) > len(column):  # a slice carries the dictionary of the whole
+        return None
+    lanes = np.empty((3, len(texts)), dtype=np.uint64)
+    _of_texts(texts, _seeds(name), *lanes)
+    return lanes[0], lanes[1]
 
 
-def _of_texts(texts: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Hash texts eight bytes at a time, all of them at once, as long as they last."""
+def _look_up(lanes: tuple[Lane, Lane], codes: pa.Array, words: Lane, other: Lane) -> None:
+    if not len(lanes[0]):
+        words[:] = other[:] = 0
+        return
+    code_type = codes.type.to_pandas_dtype()
+    size = np.dtype(code_type).itemsize
+    places = np.frombuffer(codes.buffers()[1], dtype=code_type, count=len(codes), offset=size * codes.offset)
+    for lane, out in zip(lanes, (words, other), strict=True):
+        np.take(lane, places, out=out, mode="clip")  # where there is no value, the code may be anything
+
+
+def _of_texts(texts: pa.Array, seeds: tuple[np.uint64, np.uint64], one: Lane, two: Lane, spare: Lane) -> None:
+    """Put what texts bring to each lane: eight bytes of all of them at a time, as long as they last."""
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
     texts = texts.cast(pa.large_string())
+    if not len(texts):
+        return
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64, count=len(texts) + 1, offset=8 * texts.offset)
     data = texts.buffers()[2]
     raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
     begin, end = int(offsets[0]), int(offsets[-1])
     padded = np.concatenate([raw[begin:end], np.zeros(8, dtype=np.uint8)])
-    # Every eight bytes from every place on, as one number each: a view, not a copy.
-    words = np.ndarray(shape=(len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
     starts, lengths = offsets[:-1] - begin, np.diff(offsets)
-    one = lengths.astype(np.uint64) * _C + _NOTHING
-    two = one ^ _D
-    _take_in(one, two, words, starts, lengths)
+    np.multiply(lengths.view(np.uint64), _C, out=one)
+    one += _NOTHING
+    np.bitwise_xor(one, _D, out=two)
+    _take_in(one, two, spare, padded=padded, starts=starts, lengths=lengths)
     for row in np.flatnonzero(lengths > _LONG_BYTES):
         digest = blake3(padded[starts[row] : starts[row] + lengths[row]].tobytes()).digest(16)
         one[row], two[row] = (int.from_bytes(half, "little") for half in (digest[:8], digest[8:]))
-    return one, two
+    for lane, seed in zip((one, two), seeds, strict=True):
+        np.bitwise_xor(lane, seed, out=lane)
+        _mix(lane, spare)
 
 
 def _take_in(
-    one: NDArray[np.uint64],
-    two: NDArray[np.uint64],
-    words: NDArray[np.uint64],
+    one: Lane,
+    two: Lane,
+    spare: Lane,
+    *,
+    padded: NDArray[np.uint8],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
 ) -> None:
-    short = lengths <= _LONG_BYTES
-    at = 0
-    while len(live := np.flatnonzero(short & (lengths > at))):
-        left = np.minimum(lengths[live] - at, 8)
-        word = words[starts[live] + at] & _TAIL[left]
+    # Every eight bytes from every place on, as one number each: a view, not a copy.
+    words = np.ndarray(shape=(len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
+    reached = np.where(lengths <= _LONG_BYTES, lengths, 0)
+    least, at = int(reached.min()), 0
+    while at < least:  # as long as all texts last, nothing needs to be picked out and put back
+        word = words[starts + at]
+        if least < at + 8:
+            word &= _TAIL[np.minimum(reached - at, 8)]
         for lane, factor in ((one, _A), (two, _E)):
-            mixed = (lane[live] ^ word) * factor
-            mixed ^= mixed >> _S32
-            mixed *= _B
-            lane[live] = mixed ^ (mixed >> _S29)
+            _take_word(lane, word, factor, spare)
         at += 8
+    while len(live := np.flatnonzero(reached > at)):
+        word = words[starts[live] + at]
+        word &= _TAIL[np.minimum(reached[live] - at, 8)]
+        for lane, factor in ((one, _A), (two, _E)):
+            mixed = lane[live]
+            _take_word(mixed, word, factor, spare[: len(live)])
+            lane[live] = mixed
+        at += 8
+
+
+def _take_word(lane: Lane, word: Lane, factor: np.uint64, spare: Lane) -> None:
+    lane ^= word
+    lane *= factor
+    np.right_shift(lane, _S32, out=spare)
+    lane ^= spare
+    lane *= _B
+    np.right_shift(lane, _S29, out=spare)
+    lane ^= spare

@@ -46,7 +46,8 @@ def aligned(file: Opened, wanted: Mapping[str, str], source: Source) -> Opened:
         return f"(SELECT {', '.join(texts)} FROM {file.relation(own)})"
 
     columns = {**{name: file.columns[name] for name in kept}, **missing}
-    return replace(file, columns=columns, relation=relation)
+    certain = None if (surer := file.certain) is None else lambda: aligned(surer(), wanted, source)
+    return replace(file, columns=columns, relation=relation, certain=certain)
 
 
 def renaming(item: Item, source: Source, name: str) -> Item:
@@ -57,22 +58,27 @@ def renaming(item: Item, source: Source, name: str) -> Item:
 @contextmanager
 def _renamed(item: Item, source: Source, name: str, database: Database) -> Iterator[Opened]:
     with item.opened(database) as file:
-        for there, here in source.rename.items():
-            where = f"sources.{name}.rename.{there}"
-            if there in file.columns and here in file.columns:
-                raise SourceError(f"{item.name} has a column {here!r} as well as {there!r}.", where=where)
-            if there not in file.columns and here not in file.columns and source.missing_columns == "refuse":
-                raise SourceError(
-                    f"{item.name} has no column {there!r}, and none that is called {here!r} already.",
-                    where=where,
-                    hint=did_you_mean(there, file.columns),
-                )
-        called = {column: source.rename.get(column, column) for column in file.columns}
+        yield _called_anew(file, item.name, source, name)
 
-        def relation(types: Mapping[str, str]) -> str:
-            texts = ", ".join(f"{quote(there)} AS {quote(here)}" for there, here in called.items())
-            own = {there: types[here] for there, here in called.items() if here in types}
-            return f"(SELECT {texts} FROM {file.relation(own)})"
 
-        columns = {called[column]: kind for column, kind in file.columns.items()}
-        yield replace(file, columns=columns, relation=relation)
+def _called_anew(file: Opened, item: str, source: Source, name: str) -> Opened:
+    for there, here in source.rename.items():
+        where = f"sources.{name}.rename.{there}"
+        if there in file.columns and here in file.columns:
+            raise SourceError(f"{item} has a column {here!r} as well as {there!r}.", where=where)
+        if there not in file.columns and here not in file.columns and source.missing_columns == "refuse":
+            raise SourceError(
+                f"{item} has no column {there!r}, and none that is called {here!r} already.",
+                where=where,
+                hint=did_you_mean(there, file.columns),
+            )
+    called = {column: source.rename.get(column, column) for column in file.columns}
+
+    def relation(types: Mapping[str, str]) -> str:
+        texts = ", ".join(f"{quote(there)} AS {quote(here)}" for there, here in called.items())
+        own = {there: types[here] for there, here in called.items() if here in types}
+        return f"(SELECT {texts} FROM {file.relation(own)})"
+
+    columns = {called[column]: kind for column, kind in file.columns.items()}
+    certain = None if (surer := file.certain) is None else lambda: _called_anew(surer(), item, source, name)
+    return replace(file, columns=columns, relation=relation, certain=certain)

@@ -2,18 +2,24 @@
 
 The dialect is read off the header alone (its delimiter), and all else is fixed: left to guess, the engine's sniffer
 would take a ragged file for one whose header stands further down, or an open quote for a letter.
+
+What a column is follows from all its values. To look at all of them takes as long as to read them, on one processor:
+of a large file only the beginning is looked at, and it is read so strictly that whatever else a value might say ends
+the reading. Then all is looked at.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import duckdb
 
 from headway.errors import SourceError
 from headway.query.compile import quote, quote_text
+from headway.query.database import EngineError
 from headway.sources.opened import Opened
 from headway.sources.packing import text_of
 
@@ -27,48 +33,133 @@ if TYPE_CHECKING:
 __all__ = ["open_csv"]
 
 _HEAD_BYTES = 1 << 20
+_LARGE_BYTES = 1 << 23
+_SAMPLE_ROWS = 20_480
+_BEGINNING_ROWS = 2_048
+
+# What a value must look like so that a look at all values would take it for what the beginning says; of any other the
+# engine makes an error. Left to itself it would read 3.7 as the whole number 4, 007 as 7, and 0 as false. The texts are
+# compared rather than matched: a pattern would take longer than all the rest.
+_STRICTLY = {
+    "BIGINT": "CAST(CAST({0} AS BIGINT) AS VARCHAR) = {0}",
+    # No plus, no blanks, no '1_000', no '007'.
+    "DOUBLE": "{0} >= '-' AND right({0}, 1) >= '.' AND NOT contains({0}, '_') "
+    "AND NOT {0} BETWEEN '00' AND '09~' AND NOT {0} BETWEEN '-00' AND '-09~'",
+    "BOOLEAN": "lower({0}) IN ('true', 'false')",
+}
+_UNFIT = "CAST(error('of another type than at the beginning') AS BOOLEAN)"
+_EXACT = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+"""Read as these, a value is either what a look at all would have found, or an error."""
+
 _DELIMITERS = ",;\t|"
 
 
 def open_csv(path: Path, source: Source, database: Database) -> Opened:
-    """Return a file of delimited text, its columns' types found by a look at all of it.
+    """Return a file of delimited text, its columns' types those that all their values have.
 
     Raises
     ------
     SourceError
         When it has no header, is no UTF-8, or has days that can be read in two ways.
     """
-    header, delimiter = _header(path)
-    nulls = ", ".join(map(quote_text, source.nulls)) or quote_text("\0")
-    fixed = (
-        f"quote = '\"', escape = '\"', comment = '', skip = 0, header = true, nullstr = [{nulls}], strict_mode = true"
-    )
-    if delimiter:
-        fixed += f", delim = {quote_text(delimiter)}"
-    file = quote_text(str(path))
+    file = _Text.of(path, source)
+    if path.stat().st_size > _LARGE_BYTES and (sampled := file.sampled(database)) is not None:
+        return sampled
+    return file.looked_through(database)
 
-    def read(types: Mapping[str, str], more: str = "") -> str:
-        listed = ", ".join(f"{quote_text(column)}: {quote_text(kind)}" for column, kind in types.items())
-        return f"read_csv({file}, auto_detect = false, columns = {{{listed}}}, {fixed}{more})"
 
-    try:
-        ((found, days, moments),) = database.rows(
-            f"SELECT Columns, DateFormat, TimestampFormat FROM sniff_csv({file}, sample_size = -1, {fixed})"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Text:
+    """A file whose dialect is known; ``dialect`` is the engine's text of it."""
+
+    path: Path
+    header: list[str]
+    dialect: str
+
+    @classmethod
+    def of(cls, path: Path, source: Source) -> Self:
+        header, delimiter = _header(path)
+        nulls = ", ".join(map(quote_text, source.nulls)) or quote_text("\0")
+        dialect = (
+            f"quote = '\"', escape = '\"', comment = '', skip = 0, header = true, nullstr = [{nulls}], "
+            "strict_mode = true"
         )
-    except duckdb.InvalidInputException:
-        # The sniffer only says that nothing fits; a plain reading says on which line.
-        database.rows(f"SELECT count(*) FROM {read(dict.fromkeys(header, 'VARCHAR'))}")
-        raise
-    names = header or [column["name"] for column in found]
-    # DuckDB 2.0 dies of a BIGNUM that does not fit elsewhere; as doubles such numbers are seen and refused.
-    kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
-    columns = dict(zip(names, kinds, strict=True))
-    forms = {"dateformat": days, "timestampformat": moments}
-    formats = "".join(f", {option} = {quote_text(form)}" for option, form in forms.items() if form)
-    for kind, form in (("DATE", days), ("TIMESTAMP", moments)):
-        named = [column for column, found_kind in columns.items() if found_kind == kind]
-        _refuse_ambiguous(named, form or "", read(dict.fromkeys(columns, "VARCHAR")), path=path, database=database)
-    return Opened(columns=columns, relation=lambda types: read({**columns, **types}, formats), typed=True, first_line=2)
+        if delimiter:
+            dialect += f", delim = {quote_text(delimiter)}"
+        return cls(path=path, header=header, dialect=dialect)
+
+    def read(self, types: Mapping[str, str], more: str = "") -> str:
+        """Return the engine's text for reading the file's columns as given types."""
+        listed = ", ".join(f"{quote_text(column)}: {quote_text(kind)}" for column, kind in types.items())
+        file = quote_text(str(self.path))
+        return f"read_csv({file}, auto_detect = false, columns = {{{listed}}}, {self.dialect}{more})"
+
+    def looked_through(self, database: Database) -> Opened:
+        """Return the file with the types that follow from all its values."""
+        columns, formats = self._look(database, rows=-1)
+        return Opened(
+            columns=columns, relation=lambda types: self.read({**columns, **types}, formats), typed=True, first_line=2
+        )
+
+    def sampled(self, database: Database) -> Opened | None:
+        """Return the file with the types that follow from its beginning; None where that says too little."""
+        columns, formats = self._look(database, rows=_SAMPLE_ROWS)
+        kinds = set(columns.values())
+        if not kinds <= _STRICTLY.keys() | _EXACT or ("DATE" in kinds and "dateformat" not in formats):
+            return None
+
+        def relation(types: Mapping[str, str]) -> str:
+            strict = {name: kind for name, kind in columns.items() if kind in _STRICTLY and name not in types}
+            read = self.read({**columns, **dict.fromkeys(strict, "VARCHAR"), **types}, formats)
+            if not strict:
+                return read
+            casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in strict.items())
+            fit = " AND ".join(_STRICTLY[kind].format(quote(name)) for name, kind in strict.items())
+            return f"(SELECT * REPLACE ({casts}) FROM {read} WHERE CASE WHEN NOT ({fit}) THEN {_UNFIT} ELSE true END)"
+
+        counts = ", ".join(f"count({quote(column)})" for column in columns)
+        try:
+            ((*held,),) = database.rows(f"SELECT {counts} FROM (SELECT * FROM {relation({})} LIMIT {_BEGINNING_ROWS})")
+        except (duckdb.Error, EngineError):
+            return None
+        if not all(held):  # of a column that is empty so far nobody knows what it is
+            return None
+        return Opened(
+            columns=columns,
+            relation=relation,
+            typed=True,
+            first_line=2,
+            certain=lambda: self.looked_through(database),
+        )
+
+    def _look(self, database: Database, *, rows: int) -> tuple[dict[str, str], str]:
+        """Return the columns with the types that so many rows have, -1 for all, and how days and moments are written.
+
+        Raises
+        ------
+        SourceError
+            When days can be read in two ways.
+        """
+        file = quote_text(str(self.path))
+        try:
+            ((found, days, moments),) = database.rows(
+                "SELECT Columns, DateFormat, TimestampFormat "
+                f"FROM sniff_csv({file}, sample_size = {rows}, {self.dialect})"
+            )
+        except duckdb.InvalidInputException:
+            # The sniffer only says that nothing fits; a plain reading says on which line.
+            database.rows(f"SELECT count(*) FROM {self.read(dict.fromkeys(self.header, 'VARCHAR'))}")
+            raise
+        names = self.header or [column["name"] for column in found]
+        # DuckDB 2.0 dies of a BIGNUM that does not fit elsewhere; as doubles such numbers are seen and refused.
+        kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
+        columns = dict(zip(names, kinds, strict=True))
+        forms = {"dateformat": days, "timestampformat": moments}
+        for kind, form in (("DATE", days), ("TIMESTAMP", moments)):
+            named = [column for column, found_kind in columns.items() if found_kind == kind]
+            texts = self.read(dict.fromkeys(columns, "VARCHAR"))
+            _refuse_ambiguous(named, form or "", texts, path=self.path, database=database)
+        return columns, "".join(f", {option} = {quote_text(form)}" for option, form in forms.items() if form)
 
 
 def _header(path: Path) -> tuple[list[str], str]:

@@ -28,12 +28,16 @@ class Opened:
         Whether ``relation`` heeds the types.
     first_line
         The line on which the first row stands; 0 where rows have no lines.
+    certain
+        Where the types follow from a sample: returns the same with types that follow from all values. Reading what a
+        sample says ends with the engine's error at the first value that would have said something else.
     """
 
     columns: Mapping[str, str]
     relation: Callable[[Mapping[str, str]], str]
     typed: bool
     first_line: int
+    certain: Callable[[], Opened] | None = None
 
 
 def described(relation: str, database: Database) -> dict[str, str]:
