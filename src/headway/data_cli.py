@@ -18,6 +18,7 @@ __all__ = [
     "diff",
     "erase",
     "erasures",
+    "export",
     "gc",
     "hold",
     "hold_add",
@@ -90,6 +91,30 @@ def checkout(asked: Asked, /, version: str, out: str) -> None:
     with opened(asked) as project:
         done = project.data.checkout(version, out)
     show(asked, done, lambda page: show_out(page, done))
+
+
+@data.command()
+@click.argument("version")
+@click.option("--to", "folder", required=True, metavar="FOLDER", help="A new folder, or an empty one.")
+@click.option(
+    "--format",
+    "form",
+    default="parquet",
+    show_default=True,
+    type=click.Choice(["parquet", "delta", "iceberg"]),
+    help="Plain files, or a table.",
+)
+@click.pass_obj
+def export(asked: Asked, /, version: str, folder: str, form: str) -> None:
+    """Hand a version to other tools.
+
+    Files that nothing was taken from share the store's bytes. The export is yours: no later erasure reaches it.
+    """
+    from headway.screens.data import show_exported
+
+    with opened(asked) as project:
+        done = project.data.export(version, folder, form=form)
+    show(asked, done, lambda page: show_exported(page, done))
 
 
 @data.command()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headway.data.difference import Difference
     from headway.loop.contracts import Held
     from headway.loop.erasure import Erased, Erasure
+    from headway.loop.exports import Exported
     from headway.loop.holds import Hold
     from headway.loop.store import Store
     from headway.loop.versions import CheckedOut, Collected, Compacted, DataChecked, Version
@@ -48,6 +49,12 @@ class ProjectData:
         from headway.loop.versions import check_out
 
         return check_out(self._store, version, path)
+
+    def export(self, version: str, folder: str | os.PathLike[str], *, form: str = "parquet") -> Exported:
+        """Write the rows of a version to a new folder, for others to read: ``parquet``, ``delta`` or ``iceberg``."""
+        from headway.loop.exports import export
+
+        return export(self._store, version, folder, form=form)
 
     def verify(self) -> DataChecked:
         """Read every byte and every row, and name what is damaged and what depends on it."""

@@ -44,6 +44,7 @@ __all__ = [
     "collect_garbage",
     "compact",
     "compare",
+    "living",
     "versions",
 ]
 
@@ -203,7 +204,7 @@ def compare(store: Store, brief: Brief, before: str, after: str, *, examples: in
     SourceError
         When the two are versions of different sources.
     """
-    old, new = (_living(store, version_called(store, text)) for text in (before, after))
+    old, new = (living(store, version_called(store, text)) for text in (before, after))
     if old.source != new.source:
         raise SourceError(
             f"{before!r} is a version of source {old.source!r}, and {after!r} of {new.source!r}.",
@@ -215,7 +216,14 @@ def compare(store: Store, brief: Brief, before: str, after: str, *, examples: in
         return difference(old, new, key=key, store=store.blobs, database=database, examples=examples)
 
 
-def _living(store: Store, version: str) -> Snapshot:
+def living(store: Store, version: str) -> Snapshot:
+    """Return a version by its digest.
+
+    Raises
+    ------
+    NotFound
+        When it was collected.
+    """
     try:
         return snapshot_of(store, version)
     except NotFound as error:
@@ -243,7 +251,7 @@ def check_out(store: Store, version: str, path: str | os.PathLike[str]) -> Check
         raise StoreError("The file is there already.", where=str(target), hint="Name another, or remove it.")
     if not target.parent.is_dir():
         raise StoreError(f"There is no folder {target.parent}.", where=str(target))
-    snapshot = _living(store, version_called(store, version))
+    snapshot = living(store, version_called(store, version))
     parts = parts_of(snapshot, store.blobs)
     files = [segment.file for segment in snapshot.segments]
     draft = target.with_name(f".{target.name}.{os.getpid()}")

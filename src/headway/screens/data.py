@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headway.data.cleaning import Cleaned
     from headway.data.difference import Difference
     from headway.loop.erasure import Erased, Erasure
+    from headway.loop.exports import Exported
     from headway.loop.holds import Hold
     from headway.loop.versions import CheckedOut, Collected, Compacted, DataChecked, Version
     from headway.nouns.cleaning import Fitted
@@ -25,6 +26,7 @@ __all__ = [
     "show_difference",
     "show_erased",
     "show_erasures",
+    "show_exported",
     "show_holds",
     "show_out",
     "show_versions",
@@ -145,6 +147,17 @@ def show_out(page: Page, done: CheckedOut) -> None:
     page.words(f"{done.rows:,} rows of {done.source} {short(done.version)} are in {done.path}.")
     if done.redacted_rows:
         page.words(f"{done.redacted_rows:,} rows were erased from this version since it was taken.", tone="warn")
+
+
+def show_exported(page: Page, done: Exported) -> None:
+    """Write what was handed on, and how it is read."""
+    shared = f", {done.linked_files:,} of them shared with the store" if done.linked_files else ""
+    page.words(
+        f"{done.rows:,} rows of {done.source} {short(done.version)} are in {done.files:,} files{shared}. "
+        f"A reader of {done.format} opens {done.opens}."
+    )
+    if done.redacted_rows:
+        page.words(f"{done.redacted_rows:,} rows were erased from this version; they are not in it.", tone="warn")
 
 
 def show_checked(page: Page, checked: DataChecked) -> None:
