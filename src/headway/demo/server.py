@@ -96,9 +96,18 @@ class Client:
         return self._answer(path)
 
     def get(self, path: str) -> Any:
-        """Return the JSON under ``path``."""
-        self._connection.request("GET", path)
-        return self._answer(path)
+        """Return the JSON under ``path``.
+
+        A connection that lay idle may have been closed by the server meanwhile (a retraining takes longer than it
+        keeps one, where the machine is slow); whoever only asks opens another and asks again (RFC 9110, 9.2.2).
+        """
+        try:
+            self._connection.request("GET", path)
+            return self._answer(path)
+        except ConnectionError:
+            self._connection.close()
+            self._connection.request("GET", path)
+            return self._answer(path)
 
     def _answer(self, path: str) -> Any:
         answer = self._connection.getresponse()
