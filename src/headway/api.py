@@ -148,6 +148,7 @@ class Project:
             Naming the line of the brief, or the file, that cannot stand.
         """
         from headway.define.questions import advice_of, gate_of
+        from headway.define.supply import labels_said
         from headway.loop.gates import judge_define, still_closed
         from headway.loop.results import Checked
 
@@ -157,6 +158,7 @@ class Project:
             advice=msgspec.to_builtins(advice_of(answers)),
             answers=tuple(msgspec.to_builtins(answer) for answer in answers),
             closed_gates=tuple(gate.name for gate in still_closed(self.store, gate_of(answers))),
+            labels=labels_said(facts),
             facts=msgspec.to_builtins(facts),
         )
 

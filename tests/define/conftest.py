@@ -85,6 +85,12 @@ def _begin():
     return begin_at
 
 
+@pytest.fixture(name="begin_once", scope="session")
+def _begin_once():
+    """Hand fixtures that are shared the same way."""
+    return begin_at
+
+
 @pytest.fixture(name="quick_start", scope="session")
 def _quick_start():
     """Hand tests the code of the quick start, by language."""

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from headway.define.payoff import payoff, tornado
-from headway.nouns.brief import Quota, Threshold, Value
+from headway.nouns.act_on import Everything, Quota, Threshold
+from headway.nouns.brief import Value
+from headway.nouns.calls import Calls, Places
 from headway.nouns.worth import DAYS_PER_MONTH
 
 replace = msgspec.structs.replace
+FIVE = Quota(k=5)
 VALUE = Value(currency="EUR", true_positive=30.0, false_positive=-5.0, build=9_000.0, monthly=600.0)
 
 
@@ -21,10 +24,15 @@ def _scores(days=40, per_day=50, seed=1):
     return score, rng.random(len(label)), label, np.repeat(np.arange(days), per_day)
 
 
+def _payoff(score, rule, label, day, *, value=VALUE, act_on=FIVE, step=1):
+    calls = Calls(task="condition", act_on=act_on, value=value)
+    return payoff(calls, score, label, Places(day=day, round=day), rule=rule, seed=1, step=step)
+
+
 def test_the_money_is_that_of_a_count_by_hand():
     """Each day's five highest, right ones and wrong ones, less the running cost, against nothing and against a rule."""
     score, rule, label, day = _scores()
-    found = payoff(score, rule, label, day, value=VALUE, act_on=Quota(k=5), seed=1)
+    found = _payoff(score, rule, label, day)
 
     def by_hand(ranked):
         total = 0.0
@@ -43,12 +51,12 @@ def test_the_money_is_that_of_a_count_by_hand():
 def test_break_even_values_are_where_the_net_is_nought():
     """Put into the brief, each gives a monthly net of nothing."""
     score, rule, label, day = _scores()
-    found = payoff(score, rule, label, day, value=VALUE, act_on=Quota(k=5), seed=1)
+    found = _payoff(score, rule, label, day)
     named = {one.name: one for one in found.assumptions}
     assert set(named) == {"true_positive", "false_positive", "monthly", "actions a day"}
     for name in ("true_positive", "monthly"):
         even = replace(VALUE, **{name: named[name].break_even})
-        again = payoff(score, rule, label, day, value=even, act_on=Quota(k=5), seed=1)
+        again = _payoff(score, rule, label, day, value=even)
         assert again.worth.monthly_net.value == pytest.approx(0, abs=1e-6)
     order = [abs(one.net_high - one.net_low) for one in found.assumptions[:-1]]
     assert order == sorted(order, reverse=True)
@@ -70,8 +78,8 @@ def test_an_assumption_turns_the_verdict_where_its_break_even_is_within_reach():
 def test_one_example_in_four_tells_of_the_same_money():
     """The budget is cut alike and each action stands for four: the money is that of all examples, to a tenth."""
     score, rule, label, day = _scores(days=200, per_day=200)
-    whole = payoff(score, rule, label, day, value=VALUE, act_on=Quota(k=40), seed=1)
-    part = payoff(score[::4], rule[::4], label[::4], day[::4], value=VALUE, act_on=Quota(k=40), seed=1, step=4)
+    whole = _payoff(score, rule, label, day, act_on=Quota(k=40))
+    part = _payoff(score[::4], rule[::4], label[::4], day[::4], act_on=Quota(k=40), step=4)
     assert part.share == 0.25
     assert part.worth.acted_per_day == whole.worth.acted_per_day == 40
     assert part.worth.model.value == pytest.approx(whole.worth.model.value, rel=0.1)
@@ -80,7 +88,73 @@ def test_one_example_in_four_tells_of_the_same_money():
 def test_without_a_rule_it_is_held_against_doing_nothing():
     """A threshold, and nobody's rule: the gain is what the model earns."""
     score, _, label, day = _scores()
-    found = payoff(score, None, label, day, value=VALUE, act_on=Threshold(score=0.5), seed=1)
+    found = _payoff(score, None, label, day, act_on=Threshold(score=0.5))
     assert found.worth.counterfactual == "doing nothing"
     assert found.worth.gain == found.worth.model
     assert "actions a day" not in {one.name for one in found.assumptions}
+
+
+def _orders(days=30, per_day=12, seed=5):
+    """Return what was needed, what a model said, a rule that says too much, and the day."""
+    rng = np.random.default_rng(seed)
+    needed = rng.poisson(20, days * per_day).astype(np.float64)
+    return (
+        needed,
+        needed + rng.normal(0, 2, len(needed)),
+        np.full(len(needed), 26.0),
+        np.repeat(np.arange(days), per_day),
+    )
+
+
+def test_money_by_unit_of_error_is_that_of_a_count_by_hand():
+    """Each unit too many and too few costs what the brief says; a rule that is a number is held against the model."""
+    needed, said, rule, day = _orders()
+    value = Value(over=-0.5, under=-2.0, monthly=30.0, build=500.0)
+    calls = Calls(task="number", act_on=Everything(), value=value)
+    found = payoff(calls, said, needed, Places(day=day, round=day), rule=rule, seed=1)
+
+    def cost(numbers):
+        return -(0.5 * np.maximum(numbers - needed, 0) + 2.0 * np.maximum(needed - numbers, 0)).sum() / 30
+
+    assert found.worth.model.value == pytest.approx(cost(said))
+    assert found.worth.gain.value == pytest.approx(cost(said) - cost(rule))
+    assert found.net_of_nothing is None
+    named = {one.name: one for one in found.assumptions}
+    assert set(named) == {"over", "under", "monthly"}
+    assert named["over"].value < 0 < named["monthly"].break_even
+
+
+def test_where_one_number_for_all_is_the_rule_the_break_even_is_found_between():
+    """The best single number moves with what an error costs, so the net is no straight line: it is searched for."""
+    needed, said, _, day = _orders()
+    plain = Calls(task="number", act_on=Everything(), value=Value(over=-0.5, under=-2.0))
+    places = Places(day=day, round=day)
+    gain = payoff(plain, said, needed, places, rule=None, seed=1).worth.gain.value
+    assert gain > 0
+    value = Value(over=-0.5, under=-2.0, monthly=gain * DAYS_PER_MONTH * 0.8)
+    found = payoff(Calls(task="number", act_on=Everything(), value=value), said, needed, places, rule=None, seed=1)
+    assert found.worth.counterfactual == "one number for all"
+    turning = [one for one in found.assumptions if one.name in {"over", "under"} and one.turns]
+    assert turning
+    for one in turning:
+        even = replace(value, **{one.name: one.break_even})
+        again = payoff(Calls(task="number", act_on=Everything(), value=even), said, needed, places, rule=None, seed=1)
+        assert abs(again.worth.monthly_net.value) < 0.01 * value.monthly
+
+
+def test_of_a_ranking_that_is_there_in_part_each_group_stands_for_so_many():
+    """The budget of a group is its own: one group in three tells of three times its money."""
+    rng = np.random.default_rng(2)
+    group = np.repeat(np.arange(300), 6)
+    label = (rng.random(len(group)) < 0.2).astype(np.float64)
+    said = label + rng.normal(0, 0.7, len(group))
+    calls = Calls(task="ranking", act_on=Quota(k=2, per="group"), value=Value(true_positive=4.0, false_positive=-1.0))
+
+    def of(rows, step):
+        places = Places(day=group[rows] // 10, round=group[rows] // 10, group=group[rows])
+        return payoff(calls, said[rows], label[rows], places, rule=None, seed=1, step=step)
+
+    whole, part = of(np.flatnonzero(group >= 0), 1), of(np.flatnonzero(group % 3 == 0), 3)
+    assert part.worth.model.value == pytest.approx(whole.worth.model.value, rel=0.15)
+    assert part.worth.acted_per_day == pytest.approx(whole.worth.acted_per_day, rel=0.05)
+    assert [one.name for one in whole.assumptions][-1] == "actions a group"

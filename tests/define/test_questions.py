@@ -32,7 +32,7 @@ def _facts(shop):
 def _brief(shop):
     """Fill in what only a human can say."""
     sources = {
-        name: replace(source, licence="our own", owner="Sales", access="the desk", personal=True, retention="2 years")
+        name: replace(source, licence="our own", owner="Sales", access="the desk", personal=True, retention="unlimited")
         for name, source in shop.brief.sources.items()
     }
     return replace(shop.brief, decision=DECISION, value=VALUE, sources=sources)
@@ -91,7 +91,7 @@ def test_what_a_human_left_open_is_a_condition_and_stops_nothing(brief, facts, q
     """Money, owner, review and budget are asked for; the way stays free."""
     answers = five_questions(replace(brief, **changes), facts)
     asked = next(answer for answer in answers if answer.name == question)
-    assert any(words in doubt for doubt in asked.doubts)
+    assert any(words in doubt.why for doubt in asked.doubts)
     assert asked.state != "answered"
     assert gate_of(answers) == ()
     assert advice_of(answers).state == "go with conditions"
@@ -101,7 +101,7 @@ def test_what_a_human_left_open_is_a_condition_and_stops_nothing(brief, facts, q
 def test_an_error_that_has_a_price_is_money_that_was_said(brief, facts):
     """Of a number that is used as it is, over and under say what is worth what."""
     priced = replace(brief, value=Value(over=-0.3, under=-0.9, retraining_per_month=10.0))
-    assert not [doubt for doubt in _answer(priced, facts, "decision").doubts if "still the default" in doubt]
+    assert not [doubt for doubt in _answer(priced, facts, "decision").doubts if "still the default" in doubt.why]
 
 
 def test_days_that_nobody_asks_about_are_not_lacking(brief, facts):
@@ -109,20 +109,22 @@ def test_days_that_nobody_asks_about_are_not_lacking(brief, facts):
     weekly = replace(brief, target=replace(brief.target, each="7 days"))
     for covered, doubted in ((0.15, False), (0.07, True)):
         answer = _answer(weekly, replace(facts, days_covered=covered), "data")
-        assert any("of the days have an example" in doubt for doubt in answer.doubts) == doubted
+        assert any("of the days have an example" in doubt.why for doubt in answer.doubts) == doubted
 
 
 def test_unsaid_licence_owner_and_persons_of_a_source_are_asked_for(brief, facts):
     """Provenance is part of whether data may be used."""
     source = replace(brief.sources["orders"], licence="", access="", personal=None, retention="")
     answer = _answer(replace(brief, sources={"orders": source}), facts, "data")
-    assert answer.doubts == ("Source 'orders' does not say: licence, access, personal, retention.",)
+    (doubt,) = answer.doubts
+    assert doubt.why == "Source 'orders' does not say: licence, access, personal, retention."
+    assert "sources.orders.licence, sources.orders.access" in doubt.todo
 
 
 def test_look_ups_without_lag_are_doubted_where_something_moves(brief, facts):
     """Training that looks up to the very moment promises what serving cannot keep."""
     answer = _answer(replace(brief, serve=replace(brief.serve, refresh="0 minutes")), facts, "production")
-    assert any("serve.refresh" in doubt for doubt in answer.doubts)
+    assert any("serve.refresh" in doubt.why for doubt in answer.doubts)
 
 
 def test_money_that_foresight_would_not_earn_back_closes_a_gate(brief, facts):
@@ -177,7 +179,7 @@ def test_doubtful_data_are_conditions(brief, facts, changes, words):
     elif "sources" in changes:
         changes = {"sources": (replace(facts.sources[0], doubled_rows=3),)}
     answer = _answer(brief, replace(facts, **changes), "data")
-    assert [doubt for doubt in answer.doubts if words in doubt]
+    assert [doubt for doubt in answer.doubts if words in doubt.why and doubt.todo]
     assert (answer.state, answer.blocking) == ("doubtful", False)
 
 
@@ -203,7 +205,7 @@ def test_labels_that_come_late_or_never_are_said_under_degradation(brief, facts)
     never = _answer(brief, replace(facts, delay_median_us=None, delay_p90_us=None), "degradation")
     assert never.state == "open"
     late = _answer(brief, replace(facts, delay_median_us=100 * 86_400_000_000), "degradation")
-    assert any("100 days" in doubt for doubt in late.doubts)
+    assert any("100 days" in doubt.why for doubt in late.doubts)
 
 
 def test_answers_can_be_written_as_json(brief, facts):

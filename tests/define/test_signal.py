@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.define.bins import binned
+from headway.define.expected import _thinned
 from headway.define.moved import Days
 from headway.define.permuted import permutation_test
+from headway.define.sample import Sample
 from headway.define.signal import _precision, find_signal
-from headway.nouns.metric import average_precision, roc_auc
+from headway.nouns.metric import average_precision, metric_of, roc_auc
 
 
 def _noise(
@@ -42,15 +45,18 @@ def _noise(
 DAY_US = 86_400_000_000
 
 
-def _found(features, label, day, **how):
-    """Look for signal where each day's labels are known two days later."""
+def _sample(features, label, day, **what) -> Sample:
+    """Return examples whose labels are known two days later."""
     at = np.asarray(day) * DAY_US + np.arange(len(label))
-    return find_signal(features, label, day, at=at, known=at + 2 * DAY_US, **how)
+    return Sample(features=features, label=label, day=day, at=at, known=at + 2 * DAY_US, **what)
+
+
+def _found(features, label, day, **how):
+    return find_signal(_sample(features, label, day), **how)
 
 
 def _tested(features, label, day, **how):
-    at = np.asarray(day) * DAY_US + np.arange(len(label))
-    return permutation_test(features, label, day, at=at, known=at + 2 * DAY_US, **how)
+    return permutation_test(_sample(features, label, day), **how)
 
 
 def test_a_signal_that_is_there_is_found_and_named():
@@ -200,3 +206,76 @@ def test_each_value_has_one_bin_and_missing_its_own(values):
         assert (place == 0) == (value is None)
         assert seen.setdefault(value, place) == place
     assert len(set(seen.values())) == len(seen)
+
+
+def _other_noise(rng: np.random.Generator, task: str, *, days: int = 40, per_day: int = 20) -> Sample:
+    """Return examples of another kind of target whose days and groups have levels of their own, and that are noise."""
+    features, _, day = _noise(rng, days=days, per_day=per_day)
+    rows = len(day)
+    level = rng.standard_normal(days)[day]
+    if task == "number":
+        return _sample(features, np.exp(level + 1.5 * rng.standard_normal(rows)), day, task=task)
+    if task == "category":
+        odds = np.stack([rng.standard_normal(days)[day] + rng.gumbel(size=rows) for _ in range(3)], axis=1)
+        return _sample(features, odds.argmax(axis=1).astype(float), day, task=task, classes=("a", "b", "c"))
+    group = (np.arange(rows) // 5).astype(np.int64)
+    day = day[group * 5]  # a group is of one day
+    liked = rng.standard_normal(rows // 5 + 1)[group]
+    label = (rng.random(rows) < 1 / (1 + np.exp(-(level + liked)))).astype(np.float64)
+    return _sample(features, label, day, task=task, group=group)
+
+
+@pytest.mark.parametrize("task", ["number", "category", "ranking"])
+def test_on_noise_of_other_targets_the_p_value_is_uniform(task):
+    """Heavy tails, classes and groups, each with days of their own: no quantile comes oftener than it says."""
+    runs = 200
+    rng = np.random.default_rng(30)
+    found = np.array([permutation_test(_other_noise(rng, task), seed=k, permutations=19).p_value for k in range(runs)])
+    for quantile in (0.05, 0.1, 0.25, 0.5, 0.75, 0.9):
+        share = float((found <= quantile + 1e-9).mean())
+        assert abs(share - quantile) <= 3 * math.sqrt(quantile * (1 - quantile) / runs), quantile
+
+
+def _told(task: str) -> tuple[Sample, str]:
+    """Return examples of which one feature knows something, and the metric that is usual for such a target."""
+    rng = np.random.default_rng(31)
+    sample = _other_noise(rng, task, days=80, per_day=25)
+    truth = sample.label if task != "number" else np.log(sample.label)
+    hint = pa.array(truth + 0.8 * truth.std() * rng.standard_normal(len(sample)), pa.float32())
+    told = replace(sample, features=sample.features.append_column("hint", hint))
+    return told, {"number": "mae", "category": "log_loss", "ranking": "ndcg"}[task]
+
+
+@pytest.mark.parametrize("task", ["number", "category", "ranking"])
+def test_a_signal_in_other_targets_is_found_with_a_metric_that_suits(task):
+    """The feature that knows is the best, models of the past beat no skill, and more data are spoken of."""
+    sample, metric = _told(task)
+    found, forward = find_signal(sample, seed=1, metric=metric, permutations=39)
+    assert (found.best, found.p_value) == ("hint", 1 / 40)
+    assert found.lift > 1.2
+    if metric == "ndcg":
+        assert found.expected.low > found.chance
+    else:
+        assert found.expected.value < found.chance
+    assert found.curve is not None
+    assert metric_of(metric).words in found.curve.words or not found.curve.tells
+    assert len(forward.score) == len(forward.rows)
+    assert forward.score.ndim == (2 if task == "category" else 1)
+
+
+def test_a_rule_about_a_number_is_scored_on_the_same_examples():
+    """A rule that is the number but for some noise does better than any quick model of a weak feature."""
+    sample, metric = _told("number")
+    rule = sample.label * np.exp(0.1 * np.random.default_rng(1).standard_normal(len(sample)))
+    found, _ = find_signal(replace(sample, rule=rule), seed=1, metric=metric, permutations=19)
+    assert found.rule.high < found.expected.low
+
+
+def test_groups_stay_whole_where_a_quick_model_takes_a_part(monkeypatch):
+    """One group in so many trains, and none of them is cut."""
+    monkeypatch.setattr("headway.define.expected._MOST_ROWS", 300)
+    sample, _ = _told("ranking")
+    rows = _thinned(sample, np.arange(len(sample)))
+    assert 150 <= len(rows) <= 310
+    assert set(np.bincount(sample.group[rows])) <= {0, 1, 2, 3, 4, 5}
+    assert (np.bincount(sample.group[rows])[sample.group[rows]] == np.bincount(sample.group)[sample.group[rows]]).all()

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from headway.errors import DataError
 from headway.nouns.dataset import Dataset, SplitCount
 from headway.nouns.examples import Examples, FeatureColumn
-from headway.query.aim import DAY_OF_SPLIT
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
@@ -204,10 +203,7 @@ def _shaped(database: Database, view: str, definitions: Definitions, classes: tu
         return database.view(f"SELECT * REPLACE ({position} AS {quote(LABEL)}) FROM {view}", prefix="shaped")
     if aim.task != "ranking":
         return view
-    columns = [
-        quote("@day") if name == DAY_OF_SPLIT and name not in definitions.examples.kinds else quote(name)
-        for name in aim.group
-    ]
+    columns = definitions.group_columns
     there = " AND ".join(f"{column} IS NOT NULL" for column in columns)
     return database.create(  # numbering the groups sorts them all: once
         f"SELECT * REPLACE (CASE WHEN {there} THEN {quote(LABEL)} END AS {quote(LABEL)}), "

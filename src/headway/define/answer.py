@@ -7,13 +7,16 @@ the evidence on which it stands, so that the permission to pass it does not outl
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from headway.nouns.canonical import canonical_json
 
-__all__ = ["QUESTIONS", "Advice", "Answer", "Gate", "advice_of", "gate_of", "joined"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["QUESTIONS", "Advice", "Answer", "Doubt", "Gate", "advice_of", "answered", "gate_of", "joined"]
 
 State = Literal["answered", "doubtful", "open"]
 
@@ -51,6 +54,13 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(canonical_json({"gate": self.name, "evidence": self.evidence}).encode()).hexdigest()
 
 
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """What is doubtful, and what to do about it: a condition of going on. It does not stop the way."""
+
+    why: str
+    todo: str
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One of the five questions, answered as far as brief and data answer it.
 
@@ -63,9 +73,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     evidence
         What was looked at, and the figure.
     doubts
-        What is doubtful or left open, each a sentence; none of them stops the way.
-    todo
-        What to do first; empty when there is nothing.
+        What is doubtful or left open; none of them stops the way.
     gates
         The gates that this answer closes.
     """
@@ -75,8 +83,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     words: str
     evidence: tuple[tuple[str, str], ...]
-    doubts: tuple[str, ...] = ()
-    todo: str = ""
+    doubts: tuple[Doubt, ...] = ()
     gates: tuple[Gate, ...] = ()
 
     @property
@@ -90,7 +97,29 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
     state: Literal["go", "go with conditions", "no-go"]
     words: str
-    conditions: tuple[str, ...] = ()
+    conditions: tuple[Doubt, ...] = ()
+
+
+def answered(
+    name: str,
+    words: str,
+    evidence: Iterable[tuple[str, str]],
+    *,
+    doubts: Iterable[Doubt] = (),
+    gates: Iterable[Gate] = (),
+    open_: bool,
+) -> Answer:
+    """Return an answer; its state follows from what is open, closed and doubtful."""
+    left, closed = tuple(doubts), tuple(gates)
+    return Answer(
+        name=name,
+        question=QUESTIONS[name],
+        state="open" if open_ else "doubtful" if left or closed else "answered",
+        words=words,
+        evidence=tuple(evidence),
+        doubts=left,
+        gates=closed,
+    )
 
 
 def gate_of(answers: tuple[Answer, ...]) -> tuple[Gate, ...]:

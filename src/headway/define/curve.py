@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.define.facts import CurvePoint, LearningCurve, MoreData
+from headway.define.prospect import CurvePoint, LearningCurve, MoreData
 from headway.nouns.interval import Interval
+from headway.nouns.metric import metric_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def learning_curve(
     sizes = np.geomspace(n.min(), now * max(_FACTORS), 40)
     law = float(a) + float(b) * sizes ** -float(c)
     fitted = tuple((float(x), float(1 - y if higher else y)) for x, y in zip(sizes, law, strict=True))
-    words = _words(gain, metric=metric, skill=skill, tells=tells)
+    words = _words(gain, metric=metric_of(metric).words, skill=skill, tells=tells)
     return LearningCurve(
         points=points,
         floor=float(1 - a if higher else a),
@@ -124,7 +125,10 @@ def _interval(value: float, drawn: Floats) -> Interval:
 def _words(gain: Interval, *, metric: str, skill: float, tells: bool) -> str:
     if not tells:
         return "It cannot be told what more data would bring: the curve is too uncertain."
-    large, said = max(abs(gain.low), abs(gain.high)), metric.replace("_", " ")
+    small, large = sorted((abs(gain.low), abs(gain.high)))
     if large <= 0.02 * skill:
-        return f"Twice the data would bring next to nothing (at most {large:.3f} of {said})."
-    return f"Twice the data would bring about {gain.value:+.3f} of {said}, [{gain.low:+.3f}, {gain.high:+.3f}]."
+        return f"Twice the data would bring next to nothing (at most {large:,.3f} of {metric})."
+    if gain.low * gain.high < 0:
+        return f"Twice the data would bring at most {large:,.3f} of {metric}, and perhaps nothing."
+    moved = "raise" if gain.value > 0 else "lower"
+    return f"Twice the data would {moved} {metric} by about {abs(gain.value):,.3f} [{small:,.3f}, {large:,.3f}]."

@@ -16,17 +16,21 @@ import pyarrow.compute as pc
 
 from headway.define.bins import is_text
 from headway.define.moved import Days
-from headway.nouns.metric import METRICS, day_draws, higher_is_better, interval_of_draws, silent_is_lowest
+from headway.nouns.metric import day_draws, higher_is_better, interval_of_draws, measured, silent_is_lowest
+from headway.nouns.today import quantile_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from headway.define.sample import Sample
     from headway.nouns.interval import Interval
+    from headway.nouns.task import MetricName
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 __all__ = ["Forward", "Trained", "forward_scores", "scored", "trained_on_less"]
 
@@ -37,6 +41,8 @@ _TREES = 60
 _SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 _REPEATS = 2
 _DRAWS = 300
+_DOUBT, _PRIOR = 0.01, 1.0
+_MOST_RELEVANT = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,47 +63,49 @@ class Trained:
     drawn: Floats
 
 
-def forward_scores(features: pa.Table, label: Floats, day: Ints, *, at: Ints, known: Ints, seed: int) -> Forward:
-    """Return the later examples, scored by models of what was known before their stretch.
-
-    All arrays are in the order of time, the label 0 or 1.
-    """
-    matrix, categories = _matrix(features)
-    block = Days.of(day, stretches=_STRETCHES).block
+def forward_scores(sample: Sample, *, metric: MetricName, seed: int) -> Forward:
+    """Return the later examples, scored by models of what was known before their stretch."""
+    matrix, categories = _matrix(sample.features)
+    block = Days.of(sample.day, stretches=_STRETCHES).block
     rows, scores, stretches = [], [], []
     for one in range(_FIRST_TEST, _STRETCHES):
         test = np.flatnonzero(block == one)
         if not len(test):
             continue
-        train = np.flatnonzero((block < one) & (known < at[test].min()))
-        if not _both(label[train]) or not _both(label[test]):
+        train = np.flatnonzero((block < one) & (sample.known < sample.at[test].min()))
+        if not _learnable(sample, train) or not _learnable(sample, test):
             continue
+        model = _fitted(sample, matrix, _thinned(sample, train), categories, metric=metric, seed=seed)
         rows.append(test)
-        scores.append(_fitted(matrix, label, _thinned(train), categories, seed=seed).predict(matrix[test]))
+        scores.append(model(matrix[test]))
         stretches.append(np.full(len(test), one))
     if not rows:
         return Forward(rows=np.zeros(0, np.int64), score=np.zeros(0), stretch=np.zeros(0, np.int64))
     return Forward(rows=np.concatenate(rows), score=np.concatenate(scores), stretch=np.concatenate(stretches))
 
 
-def scored(forward: Forward, score: Floats, label: Floats, day: Ints, *, metric: str, seed: int) -> Interval | None:
+def scored(sample: Sample, forward: Forward, score: Floats, *, metric: MetricName, seed: int) -> Interval | None:
     """Return the metric's mean over stretches, each weighing by its examples, with an interval over days.
 
-    Scores of different models are never ranked against each other. ``score``, ``label`` and ``day`` belong to
-    ``forward.rows``; ``None`` where days are too few for an interval.
+    Scores of different models are never ranked against each other. ``score`` belongs to ``forward.rows``; ``None``
+    where days are too few for an interval.
     """
     values, drawn, weights, days = [], [], [], 0
     for one in np.unique(forward.stretch):
         here = forward.stretch == one
-        found = len(np.unique(day[here]))
-        if found < 2 or not _both(label[here]):
+        rows = forward.rows[here]
+        found = len(np.unique(sample.day[rows]))
+        if found < 2 or not _learnable(sample, rows):
             continue
-        s = silent_is_lowest(score[here]) if higher_is_better(metric) else score[here]
-        values.append(METRICS[metric](s, label[here]))
-        drawn.append(day_draws(metric, s, label[here], day[here], draws=_DRAWS, seed=seed + int(one)))
+        s = silent_is_lowest(score[here]) if sample.task == "condition" and higher_is_better(metric) else score[here]
+        group = None if sample.group is None else sample.group[rows]
+        values.append(measured(metric, s, sample.label[rows], group=group))
+        drawn.append(
+            day_draws(metric, s, sample.label[rows], sample.day[rows], group=group, draws=_DRAWS, seed=seed + int(one))
+        )
         weights.append(float(here.sum()))
         days += found
-    if not values:
+    if not values or not np.isfinite(values).all():
         return None
     mean = float(np.average(values, weights=weights))
     resampled = np.stack(drawn)
@@ -107,44 +115,58 @@ def scored(forward: Forward, score: Floats, label: Floats, day: Ints, *, metric:
     return interval_of_draws(mean, np.average(resampled[:, usable], axis=0, weights=weights), days=days)
 
 
-def trained_on_less(
-    features: pa.Table, label: Floats, day: Ints, *, at: Ints, known: Ints, metric: str, seed: int
-) -> Trained | None:
+def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained | None:
     """Return models trained on ever more whole days of the past, all scored on the last third; None if too few."""
-    matrix, categories = _matrix(features)
+    matrix, categories = _matrix(sample.features)
+    day, group = sample.day, sample.group
     block = Days.of(day, stretches=_STRETCHES).block
     test = np.flatnonzero(block >= _STRETCHES - 2)
-    past = np.flatnonzero((block < _STRETCHES - 2) & (known < at[test].min())) if len(test) else test
-    if len(np.unique(day[test])) < 2 or not _both(label[test]):
+    past = np.flatnonzero((block < _STRETCHES - 2) & (sample.known < sample.at[test].min())) if len(test) else test
+    if len(np.unique(day[test])) < 2 or not _learnable(sample, test):
         return None
-    past = _thinned(past)
+    past = _thinned(sample, past)
     past_days = np.unique(day[past])
     rng = np.random.default_rng(seed)
+    label, of = sample.label[test], None if group is None else group[test]
     rows, values, drawn = [], [], []
     for size in _SIZES:
         for _ in range(_REPEATS if size < 1 else 1):
-            kept = rng.choice(past_days, max(2, round(size * len(past_days))), replace=False) if size < 1 else past_days
+            kept = past_days
+            if size < 1:
+                kept = rng.choice(past_days, min(max(2, round(size * len(past_days))), len(past_days)), replace=False)
             train = past[np.isin(day[past], kept)]
-            if not _both(label[train]):
+            if not _learnable(sample, train):
                 continue
-            score = _fitted(matrix, label, train, categories, seed=seed).predict(matrix[test])
+            score = _fitted(sample, matrix, train, categories, metric=metric, seed=seed)(matrix[test])
             rows.append(len(train))
-            values.append(METRICS[metric](score, label[test]))
-            drawn.append(day_draws(metric, score, label[test], day[test], draws=_DRAWS, seed=seed))
+            values.append(measured(metric, score, label, group=of))
+            drawn.append(day_draws(metric, score, label, day[test], group=of, draws=_DRAWS, seed=seed))
     if len(set(rows)) < 4:
         return None
     return Trained(rows=np.array(rows), value=np.array(values), drawn=np.stack(drawn))
 
 
-def _both(label: Floats) -> bool:
-    cases = float(label.sum())
+def _learnable(sample: Sample, rows: Ints) -> bool:
+    """Whether there are a few examples of each kind."""
+    label = sample.label[rows]
+    if sample.task == "number":
+        return len(label) >= 2 * _LEAST_CASES and bool(np.ptp(label))
+    if sample.task == "category":
+        return int((np.unique(label, return_counts=True)[1] >= _LEAST_CASES).sum()) > 1
+    cases = float((label > 0).sum())
     return min(cases, len(label) - cases) >= _LEAST_CASES
 
 
-def _thinned(rows: Ints) -> Ints:
-    """Return no more rows than a quick model takes, evenly over time."""
+def _thinned(sample: Sample, rows: Ints) -> Ints:
+    """Return no more rows than a quick model takes, evenly over time; groups stay whole."""
     step = -(-len(rows) // _MOST_ROWS) if len(rows) else 1
-    return rows[::step]
+    if sample.group is None or step == 1:
+        return rows[::step]
+    names, first, at = np.unique(sample.group[rows], return_index=True, return_inverse=True)
+    turn = np.empty(len(names), dtype=np.int64)
+    turn[np.argsort(first, kind="stable")] = np.arange(len(names))
+    taken: Ints = rows[turn[at] % step == 0]
+    return taken
 
 
 def _matrix(features: pa.Table) -> tuple[Floats, list[int]]:
@@ -161,11 +183,28 @@ def _matrix(features: pa.Table) -> tuple[Floats, list[int]]:
     return np.stack(columns, axis=1), categories
 
 
-def _fitted(matrix: Floats, label: Floats, rows: Ints, categories: list[int], *, seed: int) -> Any:
+def _objective(sample: Sample, metric: MetricName) -> dict[str, Any]:
+    """Return what the trees aim at: what the metric is least for, or LambdaMART (Burges 2010) for an order."""
+    if sample.task == "condition":
+        return {"objective": "binary"}
+    if sample.task == "category":
+        return {"objective": "multiclass", "num_class": len(sample.classes)}
+    if sample.task == "ranking":
+        return {"objective": "lambdarank", "label_gain": list(range(_MOST_RELEVANT + 1))}
+    if (share := quantile_of(metric)) is not None:
+        return {"objective": "quantile", "alpha": share}
+    if metric == "poisson_deviance":
+        return {"objective": "poisson"}
+    return {"objective": "regression" if metric in {"rmse", "r2"} else "regression_l1"}
+
+
+def _fitted(
+    sample: Sample, matrix: Floats, rows: Ints, categories: list[int], *, metric: MetricName, seed: int
+) -> Callable[[Floats], Floats]:
     import lightgbm
 
     settings = {
-        "objective": "binary",
+        **_objective(sample, metric),
         "num_leaves": 15,
         "learning_rate": 0.08,
         "min_data_in_leaf": max(5, min(50, len(rows) // 40)),
@@ -179,7 +218,29 @@ def _fitted(matrix: Floats, label: Floats, rows: Ints, categories: list[int], *,
         "num_threads": 1,
         "verbose": -1,
     }
+    sizes = None
+    if sample.group is not None:  # a group's rows stand side by side
+        rows = rows[np.argsort(sample.group[rows], kind="stable")]
+        sizes = np.unique(sample.group[rows], return_counts=True)[1]
+    label = sample.label[rows]
+    if sample.task == "ranking":  # relevance is a whole number there, and what it gains is looked up
+        label = np.minimum(np.rint(label), _MOST_RELEVANT)
     data = lightgbm.Dataset(
-        matrix[rows], label[rows], categorical_feature=categories, params=settings, free_raw_data=True
+        matrix[rows],
+        label,
+        group=sizes,
+        categorical_feature=categories,
+        params=settings,
+        free_raw_data=True,
     )
-    return lightgbm.train(settings, data, num_boost_round=_TREES)
+    model = lightgbm.train(settings, data, num_boost_round=_TREES)
+    if sample.task != "category":
+        return lambda asked: np.asarray(model.predict(asked), dtype=np.float64)
+    mix = np.bincount(sample.label[rows].astype(np.int64), minlength=len(sample.classes)) + _PRIOR
+
+    def probabilities(asked: Floats) -> Floats:
+        # A class that this past has not seen gets a little all the same: it is no surprise without end.
+        said = np.asarray(model.predict(asked), dtype=np.float64)
+        return np.asarray((1 - _DOUBT) * said + _DOUBT * mix / mix.sum())
+
+    return probabilities

@@ -8,22 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from headway.define.availability import Availability
+from headway.define.prospect import Payoff, Signal, WorthBounds
 from headway.nouns.dataset import SplitCount
-from headway.nouns.interval import Interval
-from headway.nouns.worth import Worth
+from headway.nouns.task import Task
 
-__all__ = [
-    "Assumption",
-    "CurvePoint",
-    "Facts",
-    "FeatureFacts",
-    "LearningCurve",
-    "MoreData",
-    "Payoff",
-    "Signal",
-    "SourceFacts",
-    "WorthBounds",
-]
+__all__ = ["Facts", "FeatureFacts", "LabelFacts", "SourceFacts"]
 
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,154 +51,25 @@ class FeatureFacts(msgspec.Struct, frozen=True, kw_only=True):
     stale: float = 0.0
 
 
-class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The metric of a quick model that was trained on so many rows."""
-
-    rows: int
-    score: Interval
-
-
-class MoreData(msgspec.Struct, frozen=True, kw_only=True):
-    """What so many times the data would add to the metric, by the fitted law."""
-
-    times: float
-    gain: Interval
-
-
-class LearningCurve(msgspec.Struct, frozen=True, kw_only=True):
-    """How a quick model grows with what it learns from.
+class LabelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the known labels are like, where they are no condition.
 
     Attributes
     ----------
-    floor, scale, exponent
-        Of the law: the metric it tends to, and how fast.
-    fitted
-        Rows and metric by the law, from the fewest to four times the most.
-    tells
-        Whether the curve is sure enough for ``more`` to say something; ``words`` say it.
+    mean, median, low, high
+        Of a number: the middle, and between what nine in ten lie.
+    classes
+        Of a category: each with its share, the commonest first.
+    groups
+        Of a ranking: how many.
     """
 
-    points: tuple[CurvePoint, ...]
-    floor: float
-    scale: float
-    exponent: float
-    more: tuple[MoreData, ...]
-    fitted: tuple[tuple[float, float], ...]
-    tells: bool
-    words: str
-
-
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the features say anything about the label, and how much, by models that take seconds.
-
-    Attributes
-    ----------
-    rows, of_rows, cases, blocks
-        Labelled examples of train and validate that were used, evenly over time, of how many; those that are true; and
-        the stretches of time they were cut into.
-    p_value, permutations, correlation
-        A quick additive model against itself on labels moved in time, and its correlation with what happened.
-    best, best_auc
-        The feature that ranks best on its own, and the ROC AUC that it has alone, each way of reading it allowed.
-    lift, lift_together
-        Average precision over base rate, of ``best`` alone and of all features' log odds summed, each scored on
-        stretches of time that its rates were not counted on. 1 is no skill.
-    by_feature
-        Lift of each feature alone, best first.
-    metric, expected, chance, rule
-        What a boosted model of the past makes of the brief's metric on what came after; what no skill, and what
-        today's rule would have.
-    curve
-        What more data would bring; ``None`` where there are too few to ask.
-    """
-
-    rows: int
-    of_rows: int = 0
-    cases: int = 0
-    blocks: int
-    best: str
-    best_auc: float = 0.5
-    lift: float
-    lift_together: float
-    p_value: float
-    permutations: int = 0
-    correlation: float = 0.0
-    by_feature: tuple[tuple[str, float], ...]
-    metric: str = ""
-    expected: Interval | None = None
-    chance: float | None = None
-    rule: Interval | None = None
-    curve: LearningCurve | None = None
-
-
-class Assumption(msgspec.Struct, frozen=True, kw_only=True):
-    """One assumption of the brief, changed alone: what it does to the monthly net.
-
-    Attributes
-    ----------
-    low, high, net_low, net_high
-        The values tried, and the monthly net at each.
-    break_even
-        The value at which the monthly net is nought; ``None`` where none is.
-    turns
-        Whether the net changes its sign between ``low`` and ``high``.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
-    net_low: float
-    net_high: float
-    break_even: float | None = None
-    turns: bool = False
-
-
-class Payoff(msgspec.Struct, frozen=True, kw_only=True):
-    """What acting on a quick model would have been worth, on days that it had not seen.
-
-    Attributes
-    ----------
-    worth
-        Against today's rule, and against doing nothing, a day; the monthly net and the payback.
-    net_of_nothing
-        The monthly net against doing nothing, after running cost.
-    build, monthly_cost
-        Spent once; spent each month, retraining included.
-    assumptions
-        Those of the brief, the one that matters most first.
-    share
-        Of each day's examples that were looked at; the budget of actions was cut to the same share.
-    """
-
-    worth: Worth
-    net_of_nothing: Interval
-    build: float
-    monthly_cost: float
-    assumptions: tuple[Assumption, ...]
-    share: float = 1.0
-
-
-class WorthBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What acting is worth a day between no skill and perfect foresight, before running cost; all in ``currency``.
-
-    Attributes
-    ----------
-    actions_per_day, positives_per_day
-        What ``act_on`` can carry on a mean day, and how many cases there are. With a threshold, as many actions are
-        assumed as there are cases.
-    random, perfect
-        The same number of actions, drawn by lot, and by perfect foresight.
-    rule
-        Today's rule with the same number of actions; ``None`` where the brief names none.
-    """
-
-    currency: str
-    actions_per_day: float
-    positives_per_day: float
-    random: float
-    perfect: float
-    rule: float | None = None
+    mean: float = 0.0
+    median: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    classes: tuple[tuple[str, float], ...] = ()
+    groups: int = 0
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,8 +77,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    rows
-        Rows of the examples' source.
+    rows, rounds
+        Rows of the examples' source; the moments at which entities are asked about, None where each row is an example.
     examples
         Those with a ``predict_at`` that is not in the future.
     labelled, positives, void, unmatured
@@ -235,6 +96,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     as_of_us: int
     rows: int
+    rounds: int | None = None
     examples: int
     labelled: int
     positives: int
@@ -254,7 +116,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     worth: WorthBounds | None = None
     signal: Signal | None = None
     payoff: Payoff | None = None
-    task: str = "condition"
+    task: Task = "condition"
+    label: LabelFacts | None = None
+    availability: Availability = Availability()
 
     @property
     def base_rate(self) -> float | None:

@@ -1,7 +1,7 @@
 """Is the problem feasible? One pass of the engine over the examples, from which all figures follow.
 
-The file hides which statements are asked. It computes the examples exactly as training will (the same component, the
-same cut-offs), so that what it counts is what a run will find; it trains nothing.
+The file hides which statements are asked, in which order. It computes the examples exactly as training will (the same
+component, the same cut-offs), so that what it counts is what a run will find.
 """
 
 from __future__ import annotations
@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.define.facts import Facts, FeatureFacts, Payoff, Signal, SourceFacts, WorthBounds
+from headway.define.availability import Availability, Swing
+from headway.define.bounds import worth_bounds
+from headway.define.facts import Facts, FeatureFacts, LabelFacts, SourceFacts
+from headway.define.freshness import carried_for_look_ups, look_ups
+from headway.define.maturity import label_maturity
 from headway.define.payoff import payoff
+from headway.define.sampling import sampled
+from headway.define.seasons import swings
 from headway.define.signal import find_signal
-from headway.nouns.brief import Quota, Source, Split, Threshold, parse_act_on
-from headway.nouns.money import decide, decide_by_rule, worth_per_day
+from headway.nouns.brief import Source, Split, parse_act_on
+from headway.nouns.calls import Calls, calls_of
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
@@ -25,9 +31,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
+    from headway.define.prospect import Payoff, Signal, WorthBounds
+    from headway.define.sample import Sample
     from headway.nouns.snapshot import Snapshot
 
 __all__ = ["gather"]
@@ -65,18 +70,24 @@ def gather(
         cadence = definitions.aim.cadence
         whence = definitions.examples.name if cadence is None else cadence.source
         rows = _count(database, point_in_time.table(whence))
-        table = point_in_time.examples(as_of_us=as_of_us, since_us=_start_us(brief.split))
+        table = point_in_time.examples(
+            as_of_us=as_of_us, since_us=_start_us(brief.split), keep=carried_for_look_ups(definitions)
+        )
         view = database.create(_marked_sql(table, definitions), prefix="marked")
         task = definitions.aim.task
         # What counts as a case, as freezing counts it: of classes none is the one.
         positive = {"condition": quote(LABEL), "category": "FALSE"}.get(task, f"{quote(LABEL)} > 0")
         totals = _totals(database, view, as_of_us, positive)
-        yes_or_no = task == "condition"  # the quick models and their money know labels of yes and no
-        signal, earned = _signal(database, view, definitions) if yes_or_no else (None, None)
+        earlier = f"{view} WHERE \"@usable\" AND \"@split\" IN ('train', 'validate')"
+        # The test is for one judgement only: what is fitted leaves it alone.
+        sample, step = sampled(database, earlier, definitions, most=_SIGNAL_ROWS)
+        signal, earned = (None, None) if sample is None else _promised(sample, step, definitions)
+        every, _ = sampled(database, f"{view} WHERE {quote(LABEL)} IS NOT NULL", definitions, features=False)
         return Facts(
             as_of_us=as_of_us,
             task=task,
             rows=rows,
+            rounds=None if cadence is None else _rounds(database, view),
             splits=split_counts(database, view, usable='"@usable"', positive=positive),
             sources=tuple(
                 _source(
@@ -87,11 +98,15 @@ def gather(
             features=_features(database, view, definitions, totals["examples"]),
             request=tuple(field.name for field in definitions.request_fields),
             looked_up=tuple(feature.name for feature in definitions.features if feature.timelines),
-            worth=_worth(database.table(_labelled_sql(view, definitions)), definitions)
-            if yes_or_no and totals["labelled"]
-            else None,
+            worth=None if every is None else _worth(every, definitions),
             signal=signal,
             payoff=earned,
+            label=None if every is None else _label(every),
+            availability=Availability(
+                maturity=label_maturity(database, view, as_of_us=as_of_us),
+                look_ups=look_ups(database, point_in_time, definitions, view),
+                swings=_swings(every),
+            ),
             **totals,
         )
 
@@ -188,96 +203,59 @@ def _source(database: Database, table: str, source: Source, *, snapshot: Snapsho
     )
 
 
-def _labelled_sql(view: str, definitions: Definitions) -> str:
-    """Return label, day and rule of all labelled examples, in the order in which they are predicted."""
-    named = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
-    rule = f"CAST({definitions.rule.sql} AS DOUBLE)" if definitions.rule is not None else "CAST(NULL AS DOUBLE)"
-    key = ", ".join(
-        f"{quote(column)} AS {quote(f'@key{i}')}" for i, column in enumerate(definitions.examples.source.key)
-    )
-    order = ", ".join(quote(f"@key{i}") for i in range(len(definitions.examples.source.key)))
-    return (
-        f'SELECT "@label", "@day", {rule} AS "@rule" FROM (SELECT CAST({quote(LABEL)} AS DOUBLE) AS "@label", "@day", '
-        f'{quote(PREDICT_AT)} AS "@moment", {key}, {named} FROM {view} WHERE {quote(LABEL)} IS NOT NULL) '
-        f'ORDER BY "@moment", {order}'
-    )
+def _rounds(database: Database, view: str) -> int:
+    return int(database.rows(f"SELECT count(DISTINCT {quote(PREDICT_AT)}) FROM {view}")[0][0])
 
 
-def _worth(table: pa.Table, definitions: Definitions) -> WorthBounds:
-    value, act_on = definitions.brief.value, parse_act_on(definitions.brief.target.act_on)
-    label = table["@label"].to_numpy()
-    day = table["@day"].to_numpy().astype(np.int64)
-    slot = day - day.min()
-    days = int(slot.max()) + 1
-    cases: NDArray[np.float64] = np.bincount(slot, weights=label, minlength=days).astype(np.float64)
-    seen = np.bincount(slot, minlength=days).astype(np.float64)
-    actions: NDArray[np.float64] = np.minimum(seen, float(act_on.k)) if isinstance(act_on, Quota) else cases
-    hits: NDArray[np.float64] = np.minimum(actions, cases)
-    by_lot = actions * np.divide(cases, seen, out=np.zeros(days), where=seen > 0)
-    rule = None
-    if definitions.rule is not None:
-        score = table["@rule"].to_numpy(zero_copy_only=False).astype(np.float64)
-        best = decide(label, day, act_on)
-        rule = float(worth_per_day(decide_by_rule(score, day, act_on, acted=best), label, day, value).mean())
-
-    def mean(right: NDArray[np.float64]) -> float:
-        return float((right * value.true_positive + (actions - right) * value.false_positive).mean())
-
-    return WorthBounds(
-        currency=value.currency,
-        actions_per_day=float(actions.mean()),
-        positives_per_day=float(cases.mean()),
-        random=mean(by_lot),
-        perfect=mean(hits),
-        rule=rule,
-    )
+def _worth(every: Sample, definitions: Definitions) -> WorthBounds:
+    places = every.places(np.arange(len(every)))
+    return worth_bounds(_calls(every, definitions), every.label, places, rule=every.rule)
 
 
-def _signal(database: Database, view: str, definitions: Definitions) -> tuple[Signal | None, Payoff | None]:
-    """Look for signal in train and validate; the test is for one judgement only, and is left alone."""
+def _calls(sample: Sample, definitions: Definitions) -> Calls:
     brief = definitions.brief
-    usable = "\"@usable\" AND \"@split\" IN ('train', 'validate')"
-    count = _count(database, f"(SELECT 1 FROM {view} WHERE {usable})")
-    if count == 0:
-        return None, None
-    step = -(-count // _SIGNAL_ROWS)
-    features = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
-    rule = f"CAST({definitions.rule.sql} AS DOUBLE)" if definitions.rule is not None else "CAST(NULL AS DOUBLE)"
-    order = ", ".join([quote(PREDICT_AT), *map(quote, definitions.examples.source.key)])
-    moments = f'epoch_us({quote(PREDICT_AT)}) AS "@at", epoch_us({quote(KNOWN_AT)}) AS "@known"'
-    table = database.table(
-        f"""SELECT *, {rule} AS "@rule" FROM (SELECT {features}, {quote(LABEL)} AS "@y", "@day", {moments}, "@n" FROM (
-            SELECT *, row_number() OVER (ORDER BY {order}) AS "@n"
-            FROM {view} WHERE {usable}) WHERE ("@n" - 1) % {step} = 0) ORDER BY "@n" """
-    )
-    label = table["@y"].to_numpy(zero_copy_only=False).astype(np.float64)
-    day, at, known = (table[name].to_numpy().astype(np.int64) for name in ("@day", "@at", "@known"))
-    says = table["@rule"].to_numpy(zero_copy_only=False).astype(np.float64)
-    by_rule = says if definitions.rule is not None and np.isfinite(says).any() else None
-    found = find_signal(
-        table.select([feature.name for feature in definitions.features]),
-        label,
-        day,
-        at=at,
-        known=known,
-        seed=brief.search.seed,
-        metric=brief.success.metric,
-        rule=by_rule,
-        of_rows=count,
-    )
+    act_on = parse_act_on(brief.target.act_on)
+    return calls_of(task=sample.task, act_on=act_on, value=brief.value, classes=sample.classes)
+
+
+def _label(every: Sample) -> LabelFacts:
+    label = every.label
+    if every.task == "number":
+        low, median, high = np.quantile(label, [0.05, 0.5, 0.95])
+        return LabelFacts(mean=float(label.mean()), median=float(median), low=float(low), high=float(high))
+    if every.task == "category":
+        share = np.bincount(label.astype(np.int64), minlength=len(every.classes)) / len(label)
+        ranked = sorted(zip(every.classes, share.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
+        return LabelFacts(classes=tuple(ranked))
+    return LabelFacts(groups=0 if every.group is None else len(np.unique(every.group)))
+
+
+def _swings(every: Sample | None) -> tuple[Swing, ...]:
+    if every is None:
+        return ()
+    # Of a category the share of its commonest class; of the rest what a leader would ask about.
+    values = every.label if every.task == "number" else every.cases[0]
+    day, at = np.unique(every.day, return_inverse=True)
+    return swings(day, np.bincount(at, weights=values).astype(np.float64), np.bincount(at).astype(np.float64))
+
+
+def _promised(sample: Sample, step: int, definitions: Definitions) -> tuple[Signal | None, Payoff | None]:
+    """Return what quick models of the past promise of what came after: signal and money."""
+    brief = definitions.brief
+    found = find_signal(sample, seed=brief.search.seed, metric=brief.success.metric)
     if found is None:
         return None, None
     signal, forward = found
-    act_on = parse_act_on(brief.target.act_on)
-    if len(np.unique(day[forward.rows])) < _LEAST_DAYS or not isinstance(act_on, Quota | Threshold):
+    rows = forward.rows
+    if len(np.unique(sample.day[rows])) < _LEAST_DAYS:
         return signal, None
+    rule = None if sample.rule is None else sample.rule[rows]
     return signal, payoff(
+        _calls(sample, definitions),
         forward.score,
-        None if by_rule is None else by_rule[forward.rows],
-        label[forward.rows],
-        day[forward.rows],
-        value=brief.value,
-        act_on=act_on,
+        sample.label[rows],
+        sample.places(rows),
+        rule=rule,
         seed=brief.search.seed,
         step=step,
     )

@@ -4,7 +4,9 @@ The model is additive: a ridge regression of the label on indicators of binned f
 stretch of time for *all* sets of labels at once, which is what makes hundreds of refits cheap enough for a check (a
 boosted model, fitted as often, would take minutes). Each stretch is predicted by a model of the others; examples whose
 wait for the label overlaps the stretch are left out (purging and embargo: Lopez de Prado 2018, chapter 7). The
-statistic is the correlation of prediction and label within a stretch, so it asks nothing of their scale.
+statistic is the correlation of prediction and label within a stretch, so it asks nothing of their scale. A number is
+taken by its rank (Spearman 1904), a category class by class; of a ranking, features and relevance are taken less their
+group's mean, before labels are moved, so that only the order within groups is asked about.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from headway.define.moved import Days
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from headway.define.sample import Sample
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -49,34 +53,27 @@ class Permuted:
     moved: Floats
 
 
-def permutation_test(
-    features: pa.Table, label: Floats, day: Ints, *, at: Ints, known: Ints, seed: int, permutations: int = 199
-) -> Permuted | None:
+def permutation_test(sample: Sample, *, seed: int, permutations: int = 199) -> Permuted | None:
     """Return how a quick model fares against labels moved in time; ``None`` where no stretch can be predicted.
 
     Parameters
     ----------
-    features
-        Numbers and texts, one row an example, in the order of time.
-    label
-        Shape ``(n,)``, or ``(n, classes)`` as indicators.
-    day
-        The local day of each, as a number that does not fall.
-    at, known
-        When each is predicted and its label known, in microseconds.
     permutations
         How many times labels are moved; the least p-value is one over one more.
     """
-    labels = label[:, None] if label.ndim == 1 else label
-    days = Days.of(day, stretches=STRETCHES)
+    response = sample.response
+    labels = response[:, None] if response.ndim == 1 else response
+    days = Days.of(sample.day, stretches=STRETCHES)
     block = days.block
     # One order of examples for all sets of labels; column 0 of each class is what really happened.
     rows = np.stack([np.arange(len(labels)), *days.rotations(seed=seed, count=permutations)], axis=1)
-    design = _indicators(features)
+    design = _indicators(sample.features)
+    if sample.group is not None:  # what a group has in common cannot tell its members apart
+        design = _within(design, sample.group)
     total, weight = np.zeros(permutations + 1), 0
     for one in range(STRETCHES):
         test = block == one
-        train = _purged(test, at=at, known=known)
+        train = _purged(test, at=sample.at, known=sample.known)
         if not test.any() or train.sum() < 2:
             continue
         solve = _ridge(design[train])
@@ -118,6 +115,16 @@ def _indicators(features: pa.Table) -> NDArray[np.float32]:
     design = np.concatenate(columns, axis=1)
     share = design.mean(axis=0)
     return design[:, (share > 0) & (share < 1)]
+
+
+def _within(design: NDArray[np.float32], group: Ints) -> NDArray[np.float32]:
+    """Return each column less its mean over the group."""
+    order = np.argsort(group, kind="stable")
+    _, first, size = np.unique(group[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(design[order], first, axis=0) / size[:, None].astype(np.float32)
+    found = np.empty_like(design)
+    found[order] = design[order] - np.repeat(means, size, axis=0)
+    return found
 
 
 def _ridge(train: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

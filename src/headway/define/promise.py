@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headway.define.answer import Gate
-from headway.nouns.metric import higher_is_better
+from headway.define.answer import Doubt, Gate
+from headway.define.phrasing import amounts
+from headway.nouns.metric import higher_is_better, metric_of
+from headway.nouns.task import SOLVED_ROC_AUC
 
 if TYPE_CHECKING:
-    from headway.define.facts import Facts, Payoff, Signal
+    from headway.define.facts import Facts
+    from headway.define.prospect import Payoff, Signal
     from headway.nouns.brief import Brief
-    from headway.nouns.interval import Interval
 
 __all__ = [
     "ENOUGH_CASES",
     "SIGNIFICANT",
-    "TOO_GOOD",
     "earned_doubts",
     "earned_evidence",
     "earning_gates",
@@ -28,8 +29,12 @@ __all__ = [
 ]
 
 SIGNIFICANT = 0.05
-TOO_GOOD = 0.98
-"""ROC AUC of one feature alone beyond which it is a leak until proven otherwise; validation draws the same line."""
+_FINDS = {
+    "condition": "true labels",
+    "number": "labels above the middle",
+    "category": "each class",
+    "ranking": "what is relevant",
+}
 ENOUGH_CASES = 100
 """With so many of the rarer class, finding nothing says that there is little; with fewer, only that it was not seen."""
 
@@ -39,23 +44,24 @@ def signal_gates(facts: Facts) -> list[Gate]:
     signal = facts.signal
     if signal is None:
         return []
-    if signal.best_auc >= TOO_GOOD:
+    if signal.best_auc > SOLVED_ROC_AUC:
         return [
             Gate(
                 name="leak",
-                why=f"one feature alone tells the label almost perfectly (ROC AUC {signal.best_auc:.3f}, "
-                f"{signal.best!r}): it most likely holds what is known only afterwards.",
-                todo=f"Say under known when the columns of features.{signal.best} are known, or drop it.",
+                why=f"one feature alone tells the label almost perfectly ({signal.best!r}, ROC AUC "
+                f"{signal.best_auc:.3f}): it most likely holds what is known only afterwards.",
+                todo=f"Ask when features.{signal.best} is filled in; say so under known, or drop it.",
                 evidence={"feature": signal.best, "roc_auc": signal.best_auc, "rows": signal.rows},
             )
         ]
     if signal.p_value > SIGNIFICANT and min(signal.cases, signal.rows - signal.cases) >= ENOUGH_CASES:
+        of = f"{signal.cases:,} cases among " if signal.task == "condition" else ""
         return [
             Gate(
                 name="signal",
                 why=f"the features tell nothing about the label that chance would not (p = {signal.p_value:.2f}, "
-                f"{signal.cases:,} cases among {signal.rows:,} examples).",
-                todo="Look for features that say more, or for another target.",
+                f"{of}{signal.rows:,} examples).",
+                todo="Look for features that say more (headway features suggest), or for another target.",
                 evidence={"p_value": signal.p_value, "correlation": signal.correlation, "rows": signal.rows},
             )
         ]
@@ -69,19 +75,30 @@ def signal_evidence(signal: Signal) -> list[tuple[str, str]]:
         (
             "signal",
             f"p = {signal.p_value:.3f}: {signal.rows:,} examples{sampled}; labels moved {signal.permutations} times",
-        )
+        ),
+        (
+            "best feature",
+            (
+                f"{signal.best} alone finds {_FINDS[signal.task]} {signal.lift:.2f} times as well as chance, all "
+                f"together {signal.lift_together:.2f} times"
+            ),
+        ),
     ]
     if signal.expected is not None and signal.chance is not None:
-        rule = f", today's rule {signal.rule.value:.3f}" if signal.rule is not None else ""
+        rule = f", today's rule {signal.rule.value:,.3f}" if signal.rule is not None else ""
+        less = "" if higher_is_better(signal.metric) else "; less is better"
         found.append(
-            (f"expected {signal.metric.replace('_', ' ')}", f"{signal.expected}; no skill {signal.chance:.3f}{rule}")
+            (
+                f"expected {metric_of(signal.metric).words}",
+                f"{signal.expected}; no skill {signal.chance:,.3f}{rule}{less}",
+            )
         )
     if signal.curve is not None:
         found.append(("more data", signal.curve.words))
     return found
 
 
-def expected_doubts(brief: Brief, facts: Facts) -> list[str]:
+def expected_doubts(brief: Brief, facts: Facts) -> list[Doubt]:
     """Return what is doubtful about the strength of the signal."""
     signal = facts.signal
     if signal is None:
@@ -89,14 +106,23 @@ def expected_doubts(brief: Brief, facts: Facts) -> list[str]:
     doubts = []
     if signal.p_value > SIGNIFICANT and not signal_gates(facts):
         doubts.append(
-            f"No signal was found (p = {signal.p_value:.2f}), but {signal.cases:,} cases are too few to say none."
+            Doubt(
+                why=f"No signal was found (p = {signal.p_value:.2f}), but {signal.cases:,} cases are too few to say "
+                "none.",
+                todo="Collect more cases, or ask about more examples.",
+            )
         )
     if signal.expected is not None and signal.metric == brief.success.metric:
         up = higher_is_better(signal.metric)
-        short = signal.expected.high < brief.success.minimum if up else signal.expected.low > brief.success.minimum
-        if short:
+        minimum = brief.success.minimum
+        if signal.expected.high < minimum if up else signal.expected.low > minimum:
+            more = f" {signal.curve.words}" if signal.curve is not None else ""
             doubts.append(
-                f"A quick model reaches {signal.expected}, success.minimum asks for {brief.success.minimum:g}."
+                Doubt(
+                    why=f"A quick model reaches {signal.expected} of {metric_of(signal.metric).words} before the test "
+                    f"period; success.minimum asks for {minimum:g}.",
+                    todo=f"Look for features that say more, or ask for less.{more}",
+                )
             )
     return doubts
 
@@ -107,15 +133,14 @@ def earned_evidence(facts: Facts) -> list[tuple[str, str]]:
     if payoff is None:
         return []
     worth = payoff.worth
-    against = "today's rule" if worth.rule is not None else "doing nothing"
     return [
-        (f"a quick model, against {against}", f"{_amounts(worth.gain)} {worth.currency} per day"),
-        ("per month, after running cost", f"{_amounts(worth.monthly_net)} {worth.currency}"),
+        (f"a quick model, against {worth.counterfactual}", f"{amounts(worth.gain)} {worth.currency} per day"),
+        ("per month, after running cost", f"{amounts(worth.monthly_net)} {worth.currency}"),
         ("payback", str(worth.payback) if payoff.build else "nothing was spent on building"),
     ]
 
 
-def earned_doubts(facts: Facts) -> list[str]:
+def earned_doubts(facts: Facts) -> list[Doubt]:
     """Return what is doubtful about the money."""
     payoff = facts.payoff
     if payoff is None or earning_gates(facts):
@@ -123,9 +148,17 @@ def earned_doubts(facts: Facts) -> list[str]:
     doubts = []
     net = payoff.worth.monthly_net
     if net.low < 0:
-        doubts.append(f"It may not pay: per month {_amounts(net)} {payoff.worth.currency} after running cost.")
+        doubts.append(
+            Doubt(
+                why=f"It may not pay: per month {amounts(net)} {payoff.worth.currency} after running cost.",
+                todo=f"Look at {_largest(payoff)} first: the money hangs on it most.",
+            )
+        )
     doubts += [
-        f"The verdict hangs on value.{one.name} = {one.value:g}: it turns at {one.break_even:,.4g}."
+        Doubt(
+            why=f"The verdict hangs on value.{one.name} = {one.value:g}: it turns at {one.break_even:,.4g}.",
+            todo="Have whoever owns the money confirm this figure.",
+        )
         for one in payoff.assumptions
         if one.turns and one.break_even is not None
     ]
@@ -140,7 +173,7 @@ def earning_gates(facts: Facts) -> list[Gate]:
     return [
         Gate(
             name="worth",
-            why=f"a quick model earns {_amounts(payoff.worth.monthly_net)} {payoff.worth.currency} per month after "
+            why=f"a quick model earns {amounts(payoff.worth.monthly_net)} {payoff.worth.currency} per month after "
             "running cost: surely less than nothing.",
             todo=f"Look at {_largest(payoff)} and target.act_on, or choose another decision.",
             evidence={
@@ -154,8 +187,3 @@ def earning_gates(facts: Facts) -> list[Gate]:
 def _largest(payoff: Payoff) -> str:
     named = [one.name for one in payoff.assumptions if " " not in one.name]
     return f"value.{named[0]}" if named else "value"
-
-
-def _amounts(interval: Interval) -> str:
-    digits = 0 if max(abs(interval.low), abs(interval.high)) >= 100 else 2
-    return f"{interval.value:,.{digits}f} [{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]"

@@ -1,9 +1,10 @@
 """Do the features say anything about the label, and how much? Models that take seconds, on train and validate.
 
-Three looks at the same sample: each feature alone (cut into bins; the rate of positives by bin, counted on some
-stretches of time, ranks the examples of another), which names the best one; a quick additive model held against itself
-on labels moved in time (``permuted``), which gives the p-value; and boosted trees trained on the past and scored on
-what came after (``expected``), which say what to expect and what more data would bring.
+Three looks at the same sample: each feature alone (cut into bins; the rate of cases by bin, counted on some stretches
+of time, ranks the examples of another; a case of a number is one above the middle), which names the best one; a quick
+additive model held against itself on labels moved in time (``permuted``), which gives the p-value; and boosted trees
+trained on the past and scored on what came after (``expected``), which say what to expect and what more data would
+bring.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import numpy as np
 from headway.define.bins import binned
 from headway.define.curve import learning_curve
 from headway.define.expected import Forward, forward_scores, scored, trained_on_less
-from headway.define.facts import Signal
 from headway.define.moved import Days
 from headway.define.permuted import permutation_test
-from headway.nouns.metric import METRICS, average_precision, higher_is_better, roc_auc
+from headway.define.prospect import Signal
+from headway.nouns.metric import average_precision, higher_is_better, measured, roc_auc
+from headway.nouns.today import answers_today
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
+
+    from headway.define.sample import Sample
+    from headway.nouns.task import MetricName
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -35,17 +39,7 @@ _LEAST_ROWS, _LEAST_CASES = 100, 10
 
 
 def find_signal(
-    features: pa.Table,
-    label: Floats,
-    day: Ints,
-    *,
-    at: Ints,
-    known: Ints,
-    seed: int,
-    metric: str = "average_precision",
-    rule: Floats | None = None,
-    of_rows: int = 0,
-    permutations: int = 199,
+    sample: Sample, *, seed: int, metric: MetricName = "average_precision", permutations: int = 199
 ) -> tuple[Signal, Forward] | None:
     """Return what the features say about the label, and the scores of what came after each past.
 
@@ -53,37 +47,30 @@ def find_signal(
 
     Parameters
     ----------
-    features
-        Numbers and texts, one row an example, in the order of time.
-    label
-        0.0 or 1.0 each.
-    day
-        The local day of each, as a number that does not fall.
-    at, known
-        When each is predicted and its label known, in microseconds.
-    rule
-        Today's rule, NaN where it is silent; it is scored on the same examples.
-    of_rows
-        How many examples these stand for.
+    metric
+        The brief's, of which what to expect is said.
     permutations
         How many times labels are moved; the least p-value is one over one more.
     """
-    rows, cases = len(label), int(label.sum())
-    if rows < _LEAST_ROWS or min(cases, rows - cases) < _LEAST_CASES or not features.num_columns:
+    if not _enough(sample):
         return None
-    tested = permutation_test(features, label, day, at=at, known=known, seed=seed, permutations=permutations)
+    tested = permutation_test(sample, seed=seed, permutations=permutations)
     if tested is None:
         return None
-    alone, together, best_auc = _alone(features, label, day)
-    forward = forward_scores(features, label, day, at=at, known=known, seed=seed)
-    later, when = label[forward.rows], day[forward.rows]
-    chance = _chance(later, metric) if len(later) else None
-    grown = trained_on_less(features, label, day, at=at, known=known, metric=metric, seed=seed)
-    by_rule = rule[forward.rows] if rule is not None and higher_is_better(metric) else None
+    alone, together, best_auc = _alone(sample)
+    forward = forward_scores(sample, metric=metric, seed=seed)
+    grown = trained_on_less(sample, metric=metric, seed=seed)
+    chance, by_rule = None, None
+    if len(forward.rows):
+        chance = _measured(sample, forward, metric, rule=None)
+        if sample.rule is not None and (sample.task != "condition" or higher_is_better(metric)):
+            says = answers_today(sample.label[forward.rows], sample.rule[forward.rows], task=sample.task, metric=metric)
+            by_rule = scored(sample, forward, says, metric=metric, seed=seed)
     found = Signal(
-        rows=rows,
-        of_rows=of_rows or rows,
-        cases=cases,
+        task=sample.task,
+        rows=len(sample),
+        of_rows=sample.of_rows or len(sample),
+        cases=int(sample.cases[0].sum()),
         blocks=_BLOCKS,
         best=alone[0][0],
         best_auc=best_auc,
@@ -94,9 +81,9 @@ def find_signal(
         correlation=tested.correlation,
         by_feature=alone,
         metric=metric,
-        expected=scored(forward, forward.score, later, when, metric=metric, seed=seed),
+        expected=scored(sample, forward, forward.score, metric=metric, seed=seed),
         chance=chance,
-        rule=None if by_rule is None else scored(forward, by_rule, later, when, metric=metric, seed=seed),
+        rule=by_rule,
         curve=None
         if grown is None or chance is None
         else learning_curve(
@@ -106,31 +93,42 @@ def find_signal(
     return found, forward
 
 
-def _chance(label: Floats, metric: str) -> float:
-    """Return what saying the same of everything scores."""
-    return float(METRICS[metric](np.full(len(label), label.mean()), label))
+def _enough(sample: Sample) -> bool:
+    if len(sample) < _LEAST_ROWS or not sample.features.num_columns:
+        return False
+    return any(min(cases.sum(), len(cases) - cases.sum()) >= _LEAST_CASES for cases in sample.cases)
 
 
-def _alone(features: pa.Table, label: Floats, day: Ints) -> tuple[tuple[tuple[str, float], ...], float, float]:
+def _measured(sample: Sample, forward: Forward, metric: MetricName, *, rule: Floats | None) -> float:
+    """Return what saying the same of everything scores, or what a rule does."""
+    label, group = sample.label[forward.rows], None if sample.group is None else sample.group[forward.rows]
+    says = answers_today(label, rule, task=sample.task, metric=metric, classes=len(sample.classes))
+    return measured(metric, says, label, group=group)
+
+
+def _alone(sample: Sample) -> tuple[tuple[tuple[str, float], ...], float, float]:
     """Return each feature's lift alone, the best first; the lift of all together; the ROC AUC of the best."""
-    block = Days.of(day, stretches=_BLOCKS).block
-    real: dict[str, float] = {}
-    auc: dict[str, float] = {}
-    log_odds = np.zeros(len(label))
-    for name in features.column_names:
-        code, width = binned(features[name])
-        cell = block * width + code
-        seen = np.bincount(cell, minlength=_BLOCKS * width).reshape(_BLOCKS, width).astype(np.float64)
-        hits = np.bincount(cell, weights=label, minlength=_BLOCKS * width).astype(np.float64).reshape(_BLOCKS, width)
-        real[name] = _precision(seen, hits)
-        rate = _rates(seen, hits)
-        odds = (np.log(rate) - np.log1p(-rate)).reshape(-1)[cell]
-        auc[name] = roc_auc(odds, label)
-        log_odds += odds
-    base = float(label.mean())
+    block = Days.of(sample.day, stretches=_BLOCKS).block
+    questions = [cases for cases in sample.cases if 0 < cases.sum() < len(cases)]
+    real = dict.fromkeys(sample.features.column_names, 0.0)
+    best_auc, together = 0.0, 0.0
+    for label in questions:
+        base = float(label.mean())
+        log_odds = np.zeros(len(label))
+        for name in sample.features.column_names:
+            code, width = binned(sample.features[name])
+            cell = block * width + code
+            seen = np.bincount(cell, minlength=_BLOCKS * width).reshape(_BLOCKS, width).astype(np.float64)
+            hits = np.bincount(cell, weights=label, minlength=_BLOCKS * width).astype(np.float64)
+            hits = hits.reshape(_BLOCKS, width)
+            real[name] += _precision(seen, hits) / base / len(questions)
+            rate = _rates(seen, hits)
+            odds = (np.log(rate) - np.log1p(-rate)).reshape(-1)[cell]
+            best_auc = max(best_auc, roc_auc(odds, label))
+            log_odds += odds
+        together += _gain(log_odds, label, block) / base / len(questions)
     ranked = sorted(real.items(), key=lambda item: (-item[1], item[0]))
-    lifts = tuple((name, 1.0 + gain / base) for name, gain in ranked)
-    return lifts, 1.0 + _gain(log_odds, label, block) / base, max(auc.values())
+    return tuple((name, 1.0 + gain) for name, gain in ranked), 1.0 + together, best_auc
 
 
 def _rates(seen: Floats, hits: Floats) -> Floats:

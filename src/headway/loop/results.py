@@ -51,9 +51,16 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``check`` found: the five questions with their evidence, and whether the way is open."""
+    """What ``check`` found: the five questions with their evidence, and whether the way is open.
+
+    Attributes
+    ----------
+    labels
+        What the known labels are like, in a few words.
+    """
 
     advice: dict[str, Any]
+    labels: str
     answers: tuple[dict[str, Any], ...]
     closed_gates: tuple[str, ...]
     facts: dict[str, Any]

@@ -20,7 +20,7 @@ from headway.errors import BriefError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["WAYS", "Algorithm", "MetricName", "Task", "Ways", "suited_algorithms", "suited_metric"]
+__all__ = ["SOLVED_ROC_AUC", "WAYS", "Algorithm", "MetricName", "Task", "Ways", "suited_algorithms", "suited_metric"]
 
 Task = Literal["condition", "category", "number", "ranking"]
 
@@ -98,6 +98,12 @@ WAYS: dict[Task, Ways] = {
         compared_by="ndcg",
     ),
 }  # fmt: skip
+
+
+SOLVED_ROC_AUC = 0.90
+"""One feature alone that tells cases apart better than this holds the answer, until proven otherwise. The departure
+delay, the leak that everybody falls for in flight data, has 0.942 for 'arrives over 30 minutes late'; the best honest
+feature of the same flights has 0.65, and few anywhere pass 0.85."""
 
 
 def suited_metric(metric: str, task: Task) -> str:

@@ -16,7 +16,7 @@ from headway.nouns.brief import FeatureSpec, Source
 from headway.nouns.expression import Call, Column, Literal, columns_of, parse, rename, render
 from headway.nouns.span import DAY, format_span, parse_span
 from headway.query.compile import Compiled, Scope
-from headway.query.definitions import PREDICT_AT, Relation
+from headway.query.definitions import DAY_OF_SPLIT, PREDICT_AT, Relation
 from headway.query.functions import AGGREGATES
 from headway.query.merging import identity, merge, renamed
 from headway.query.texts import compile_at, compile_moment, parse_at
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from headway.query.lookups import LookUps
     from headway.query.timeline import Timeline
 
-__all__ = ["DAY_OF_SPLIT", "Aim", "Cadence", "cut_offs_us", "resolve_aim"]
+__all__ = ["Aim", "Cadence", "cut_offs_us", "resolve_aim"]
 
-DAY_OF_SPLIT = "day"
-"""In ``rank_within``: all examples of one local day, unless a column bears this name."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _TASKS: dict[str, Task] = {"bool": "condition", "int": "number", "float": "number", "text": "category"}
 

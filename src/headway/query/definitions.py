@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headway.query.timeline import Timeline
 
 __all__ = [
+    "DAY_OF_SPLIT",
     "GREATEST_FLOAT32",
     "LOOK_AT",
     "OWN_COLUMNS",
@@ -38,6 +39,8 @@ __all__ = [
 
 PREDICT_AT = "predict_at"
 LOOK_AT = "@look_at"
+DAY_OF_SPLIT = "day"
+"""In ``rank_within``: all examples of one local day, unless a column bears this name."""
 GREATEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 """What lies beyond, or is no number, is missing to the model."""
 OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void", "@censored", "@group")
@@ -184,6 +187,14 @@ class Definitions:
         wanted = {*relation.source.key, *self.brief.success.segments, *(field.name for field in self.request_fields)}
         wanted |= set(self.brief.split.group or ())
         return tuple(name for name in relation.kinds if name in wanted)
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns within which examples are ranked, as the engine's text; empty where they are not."""
+        kinds = self.examples.kinds
+        return tuple(
+            quote("@day") if name == DAY_OF_SPLIT and name not in kinds else quote(name) for name in self.aim.group
+        )
 
     def reads(self, name: str) -> frozenset[str]:
         """Return the columns of source ``name``, raw and derived, that anything here is computed from."""

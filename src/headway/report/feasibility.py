@@ -7,19 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headway.define.phrasing import length, percent, sentence
+from headway.nouns.clock import format_moment
+from headway.nouns.metric import metric_of
+from headway.nouns.span import DAY, HOUR, MINUTE
 from headway.report.page import inline, write_page
 from headway.validate.plots import ALARM, FAINT, INK, MODEL, OTHER, RULE_LINE, beside, canvas, svg_text
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from headway.api import Project
     from headway.loop.results import Checked
 
-__all__ = ["curve_svg", "features_svg", "tornado_svg", "write_feasibility"]
+__all__ = ["curve_svg", "features_svg", "maturity_svg", "tornado_svg", "write_feasibility"]
 
 _NAME = "feasibility.html"
 _MOST_FEATURES = 12
+_ASSUMPTIONS = {
+    "true_positive": "a right call",
+    "false_positive": "a call in vain",
+    "over": "a unit too much",
+    "under": "a unit too little",
+    "monthly": "running, a month",
+    "retraining_per_month": "retraining, a month",
+}
 
 
 def write_feasibility(project: Project, checked: Checked, path: str | os.PathLike[str] | None = None) -> Path:
@@ -45,13 +58,29 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    filters: dict[str, Callable[..., str]] = {
+        "assumption": lambda name: _ASSUMPTIONS.get(str(name), str(name)),
+        "length_of": length,
+        "percent": percent,
+        "sentence": lambda text: sentence(text[:1].upper() + text[1:]),
+        "sum": _sum,
+    }
+    environment.filters.update(filters)
+    signal = facts["signal"]
+    closed = [gate for answer in checked.answers for gate in answer["gates"]]
     page = environment.get_template("feasibility.html.jinja").render(
         brief=brief,
         name=project.folder.resolve().name,
         checked=checked,
         facts=facts,
-        signal=facts["signal"],
+        signal=signal,
         payoff=facts["payoff"],
+        metric=metric_of(signal["metric"]).words if signal is not None else "",
+        verdict=_verdict(checked.advice),
+        gates=[{**gate, "overridden": gate["name"] not in checked.closed_gates} for gate in closed],
+        labels=checked.labels,
+        maturity=_maturity_words(checked),
+        now=format_moment(facts["as_of_us"], zone=brief.split.zone)[:16].replace("T", " "),
         figures={name: inline(svg, name=name) for name, svg in _figures(facts).items()},
     )
     target = Path(path) if path is not None else project.store.reports / _NAME
@@ -59,16 +88,67 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
     return target
 
 
+def _verdict(advice: dict[str, Any]) -> str:
+    """Return the verdict's sentence without the state, which stands beside it."""
+    if advice["state"] == "no-go":
+        return "As it stands, nothing should be built:"
+    words: str = advice["words"]
+    return sentence(words.partition(": ")[2][:1].upper() + words.partition(": ")[2][1:])
+
+
+def _maturity_words(checked: Checked) -> str:
+    """Return what the curve of the labels shows, from the evidence of the second question."""
+    said = dict(next(answer for answer in checked.answers if answer["name"] == "data")["evidence"])
+    return f"Labels are known: {said.get('labels are known', '')}. Not yet mature: {said.get('not yet mature', '')}."
+
+
+def _sum(amount: float) -> str:
+    """Return a sum of money; of small ones the cents.
+
+    Examples
+    --------
+    >>> _sum(31_284.2), _sum(-0.35)
+    ('31,284', '-0.35')
+    """
+    return f"{amount:,.0f}" if abs(amount) >= 100 or not amount else f"{amount:,.2f}"
+
+
 def _figures(facts: dict[str, Any]) -> dict[str, str]:
     drawn: dict[str, str] = {}
-    signal, payoff = facts["signal"], facts["payoff"]
+    signal, payoff, maturity = facts["signal"], facts["payoff"], facts["availability"]["maturity"]
     if signal is not None:
         drawn["features"] = features_svg(signal["by_feature"])
         if signal["curve"] is not None:
             drawn["curve"] = curve_svg(signal["curve"], metric=signal["metric"], chance=signal["chance"])
     if payoff is not None and payoff["assumptions"]:
         drawn["tornado"] = tornado_svg(payoff)
+    if maturity is not None:
+        drawn["maturity"] = maturity_svg(maturity)
     return drawn
+
+
+def maturity_svg(maturity: dict[str, Any]) -> str:
+    """Return the share of the labels that are known so long after the prediction."""
+    points = np.array(maturity["points"])
+    units = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes"))
+    size, unit = next((one for one in units if maturity["p99_us"] > 2 * one[0]), units[-1])
+    with canvas(7.2, 2.6) as (figure, axes):
+        axes.step(points[:, 0] * DAY / size, points[:, 1], where="post", color=MODEL, linewidth=2)
+        marks = (
+            {maturity["p99_us"]: 0.99, maturity["median_us"]: 0.5} if maturity["median_us"] < maturity["p99_us"] else {}
+        )
+        for us, share in marks.items():
+            axes.vlines(us / size, 0, share, color=FAINT, linewidth=1, linestyle=":")
+            axes.annotate(
+                f"{share:.0%}: {length(us)}", (us / size, 0), xytext=(4, 5), textcoords="offset points", color=INK
+            )
+        axes.set_ylim(0, 1.04)
+        axes.set_xlim(left=0)
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
+        axes.set_xlabel(f"{unit} after the prediction")
+        axes.set_title("Share of the labels that are known")
+    return svg_text(figure, "maturity")
 
 
 def curve_svg(curve: dict[str, Any], *, metric: str, chance: float) -> str:
@@ -90,7 +170,8 @@ def curve_svg(curve: dict[str, Any], *, metric: str, chance: float) -> str:
         marks = rows[np.append(np.diff(np.log2(rows)) > 0.5, [True])]
         axes.set_xticks(marks, [f"{each:,}" for each in marks])
         axes.set_xlabel("examples learned from")
-        axes.set_title(metric.replace("_", " ").capitalize() + ", by how much was learned from")
+        name = metric_of(metric).words
+        axes.set_title(f"{name[:1].upper()}{name[1:]}, by how much was learned from")
         last = float(scores[-1]["value"])
         beside(axes, [(chance, "no skill", FAINT), (last, f"now {last:.2f}", MODEL)])
     return svg_text(figure, "learning-curve")
@@ -106,7 +187,7 @@ def tornado_svg(payoff: dict[str, Any]) -> str:
             axes.barh(place, high - low, left=low, height=0.55, color=ALARM if one["turns"] else MODEL, alpha=0.6)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.axvline(now, color=OTHER, linewidth=1.5)
-        axes.set_yticks(range(len(shown)), [one["name"].replace("_", " ") for one in shown])
+        axes.set_yticks(range(len(shown)), [_ASSUMPTIONS.get(one["name"], one["name"]) for one in shown])
         for tick in axes.get_yticklabels():
             tick.set_color(INK)
         axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -114,7 +195,7 @@ def tornado_svg(payoff: dict[str, Any]) -> str:
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_formatter(lambda amount, _: f"{amount:,.0f}")
         axes.xaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
-        axes.set_title(f"Net a month, {payoff['worth']['currency']}, each assumption changed alone by half")
+        axes.set_title(f"Left a month, {payoff['worth']['currency']}, each assumption alone changed by half")
     return svg_text(figure, "tornado")
 
 

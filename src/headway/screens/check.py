@@ -1,8 +1,8 @@
-"""The five questions, each with its mark, its words and its evidence, and whether the way is open."""
+"""Go or not: the verdict, the money, what is to be done first, and then the five questions with their evidence."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headway.loop.results import Checked
@@ -19,25 +19,15 @@ def show_check(page: Page, checked: Checked, *, written: str = "") -> None:
     state = checked.advice["state"]
     page.title("Check", state, tone=_ADVICE.get(state, ""))
     page.words(checked.advice["words"], indent=2)
-    if written:
-        page.facts([("page", written)], indent=2)
+    page.facts([*_money(checked.facts["payoff"]), *([("page", written)] if written else [])], indent=2)
+    _gates(page, checked)
+    _conditions(page, checked.advice["conditions"])
     for number, answer in enumerate(checked.answers, start=1):
         mark, tone = _MARKS.get(answer["state"], ("-", ""))
         page.gap()
         page.title(f"{mark} {number}. {answer['question']}", answer["state"], tone=tone)
         page.words(answer["words"], indent=4)
         page.facts([(label, value) for label, value in answer["evidence"]], indent=4)
-        for doubt in answer["doubts"]:
-            page.words(f"? {doubt}", tone="warn", indent=4)
-        for gate in answer["gates"]:
-            closed = gate["name"] in checked.closed_gates
-            page.words(
-                f"gate {gate['name']}: {'closed' if closed else 'overridden'}: {gate['why']}",
-                tone="bad" if closed else "warn",
-                indent=4,
-            )
-            if closed:
-                page.words(gate["todo"], indent=4)
     if checked.closed_gates:
         first = checked.closed_gates[0]
         page.next(
@@ -46,3 +36,48 @@ def show_check(page: Page, checked: Checked, *, written: str = "") -> None:
         )
     else:
         page.next(("headway run", "to train, validate and package"))
+
+
+def _money(payoff: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what it is worth, for whoever reads two lines."""
+    if payoff is None:
+        return []
+    worth = payoff["worth"]
+    net, back = worth["monthly_net"], worth["payback"]["months"]
+    found = [
+        (
+            "worth a month",
+            (
+                f"{net['value']:,.0f} {worth['currency']}, between {net['low']:,.0f} and {net['high']:,.0f}, against "
+                f"{worth['counterfactual']} and after running cost"
+            ),
+        )
+    ]
+    if payoff["build"]:
+        found.append(
+            ("payback", "never" if back is None else f"{back:.1f} months for {payoff['build']:,.0f} of building")
+        )
+    return found
+
+
+def _gates(page: Page, checked: Checked) -> None:
+    for gate in (gate for answer in checked.answers for gate in answer["gates"]):
+        closed = gate["name"] in checked.closed_gates
+        page.gap()
+        page.words(
+            f"gate {gate['name']}: {'closed' if closed else 'overridden'}: {gate['why']}",
+            tone="bad" if closed else "warn",
+            indent=2,
+        )
+        if closed:
+            page.words(gate["todo"], indent=4)
+
+
+def _conditions(page: Page, conditions: list[dict[str, str]]) -> None:
+    if not conditions:
+        return
+    page.gap()
+    page.title("Conditions", str(len(conditions)), tone="warn")
+    for number, condition in enumerate(conditions, start=1):
+        page.words(f"{number}. {condition['why']}", tone="warn", indent=2)
+        page.words(condition["todo"], indent=5)

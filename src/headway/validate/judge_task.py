@@ -23,6 +23,7 @@ from headway.nouns.metric import (
 )
 from headway.nouns.money import worth_of
 from headway.nouns.task import WAYS, suited_metric
+from headway.nouns.today import answers_today, quantile_of
 from headway.nouns.verdict import ClassResult, Gate, ResidualBin, Residuals, SegmentResult, Verdict
 from headway.validate.judge import CALIBRATED, fit_for_service, latency_of, said
 from headway.validate.segments import SIGNIFICANCE, TOLERANCE, holm, p_below, segments_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["classes_told", "judge_task", "residuals", "said_today"]
+__all__ = ["classes_told", "judge_task", "residuals"]
 
 _FEWEST = 50  # of a segment: below, a figure of its errors is anybody's guess
 _FEWEST_DAYS = 10
@@ -81,14 +82,14 @@ def judge_task(
         raise DataError(f"The model gave {len(said_)} answers for {len(label)} examples.", where="[split]")
     days = len(np.unique(day))
     has_rule = bool(rule_name) and calls.task != "category" and bool(np.isfinite(examples.rule).any())
-    today = said_today(examples, calls=calls, metric=metric, has_rule=has_rule)
+    rule = examples.rule if has_rule else None
+    today = answers_today(label, rule, task=calls.task, metric=metric, classes=len(calls.classes))
     drawn = day_draws(metric, said_, label, day, group=group, draws=draws, seed=seed)
     today_drawn = day_draws(metric, today, label, day, group=group, draws=draws, seed=seed)
     own, others = (measured(metric, each, label, group=group) for each in (said_, today))
     found = interval_of_draws(own, drawn, days=days)
     others_found = interval_of_draws(others, today_drawn, days=days)
     difference = interval_of_draws(own - others, drawn - today_drawn, days=days)
-    rule = examples.rule if has_rule else None
     money = worth_of(calls, said_, label, Places.of(examples), rule=rule, draws=draws, seed=seed)
     segments = _segments(said_, today, examples, calls=calls, metric=metric, has_rule=has_rule, draws=draws, seed=seed)
     around = residuals(said_, label, day, draws=draws, seed=seed) if calls.task == "number" else None
@@ -190,24 +191,6 @@ def _base_rate(label: Floats, task: Task) -> float:
     return float((label > 0).mean() if task == "ranking" else label.mean())
 
 
-def said_today(examples: Examples, *, calls: Calls, metric: str, has_rule: bool) -> Floats:
-    """Return the answers that stand for what is done today, in the shape of the model's.
-
-    A rule about a number is that number; where it is silent, and where there is none, the one number for all that the
-    metric is least for: the median, the mean, or the quantile asked for. Of a category it is the mix of classes.
-    """
-    label = examples.label
-    if calls.task == "category":
-        mix = np.bincount(label.astype(np.int64), minlength=len(calls.classes)) / len(label)
-        return np.tile(mix, (len(label), 1))
-    if calls.task == "ranking":
-        return np.where(np.isnan(examples.rule), -np.inf, examples.rule) if has_rule else np.zeros(len(label))
-    share = _quantile_of(metric) or 0.5
-    by_mean = metric in {"rmse", "r2", "poisson_deviance"}
-    constant = float(label.mean() if by_mean else np.quantile(label, share))
-    return np.where(np.isfinite(examples.rule), examples.rule, constant) if has_rule else np.full(len(label), constant)
-
-
 def residuals(said_: Floats, label: Floats, day: NDArray[np.int64], *, draws: int = 1000, seed: int) -> Residuals:
     """Return how far labels lie above predictions, in all and by tenths, whole days being resampled."""
     days, index = np.unique(day, return_inverse=True)
@@ -238,7 +221,7 @@ def _centred(
     metric: str, said_: Floats, label: Floats, day: NDArray[np.int64], around: Residuals, *, draws: int, seed: int
 ) -> Gate:
     """Return whether predictions lie where they are meant to: on the mean, or on the quantile that is asked for."""
-    share = _quantile_of(metric)
+    share = quantile_of(metric)
     return _unbiased(around, label) if share is None else _covering(share, said_, label, day, draws=draws, seed=seed)
 
 
@@ -257,11 +240,6 @@ def _covering(share: float, said_: Floats, label: Floats, day: NDArray[np.int64]
         found=f"{found} of the labels lie below the predictions",
         wanted=f"within {_SPARE:g} of {share:g}, or not clearly outside",
     )
-
-
-def _quantile_of(metric: str) -> float | None:
-    """Return which share of labels a prediction is to lie above, where the metric asks for a quantile."""
-    return int(metric.removeprefix("pinball_")) / 100 if metric.startswith("pinball_") else None
 
 
 def _unbiased(found: Residuals, label: Floats) -> Gate:

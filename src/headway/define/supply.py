@@ -1,0 +1,429 @@
+"""Is the data available, accessible and good enough? The second question, answered from the figures.
+
+The file hides the bounds: what is too few, too old, too often missing, too short a history; and what closes the gate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.define.answer import Answer, Doubt, Gate, answered
+from headway.define.decision import said
+from headway.define.phrasing import day_text, length, listed, percent
+from headway.define.promise import SIGNIFICANT, expected_doubts, signal_evidence, signal_gates
+from headway.errors import BriefError
+from headway.nouns.brief_text import unanswered
+from headway.nouns.clock import format_moment
+from headway.nouns.span import DAY, MINUTE, format_span, parse_span
+
+if TYPE_CHECKING:
+    from headway.define.availability import LookUp, Swing
+    from headway.define.facts import Facts
+    from headway.nouns.brief import Brief, Source
+
+__all__ = ["data_answer", "labels_said"]
+
+LEAST_CASES = 30
+"""Fewer positives in a split than this, and its average precision is anybody's guess: the standard error of a share of
+30 is at best a tenth."""
+MUCH_MISSING, MUCH_STALE, MUCH_VOID, MANY_DAYS = 0.5, 0.05, 0.2, 0.9
+MUCH_ABSENT, MUCH_EMBARGOED, MUCH_TRUNCATED = 0.1, 0.05, 0.25
+UNEVEN = 1.2
+"""Labels that take so many times as long as others are missing selectively at the end of a period."""
+TWICE = 2.0
+"""What a season does is known when it was seen so often."""
+HORIZONS = 3.0
+"""Train, validate and test want so many horizons one after the other."""
+
+
+def data_answer(brief: Brief, facts: Facts) -> Answer:
+    """Return the answer to the second question."""
+    gates = _unlearnable(facts) or signal_gates(facts)
+    doubts = [
+        *_thin(brief, facts),
+        *_immature(facts),
+        *_short(facts),
+        *_gaps(facts),
+        *_look_up_doubts(facts, zone=brief.split.zone),
+        *_source_doubts(brief, facts),
+        *_signal_doubts(facts),
+        *expected_doubts(brief, facts),
+    ]
+    if gates:
+        words = f"No: {gates[0].why}"
+    else:
+        words = f"There are {facts.labelled:,} labelled examples over {facts.days:,} days: {labels_said(facts)}."
+        if facts.signal is not None:
+            much = "something" if facts.signal.p_value <= SIGNIFICANT else "nothing sure"
+            words += f" The features say {much} about the label."
+    evidence = _evidence(facts, zone=brief.split.zone)
+    return answered("data", words, evidence, doubts=doubts, gates=gates, open_=bool(gates))
+
+
+def labels_said(facts: Facts) -> str:
+    """Return what the labels are like, in a few words."""
+    label = facts.label
+    if label is None:
+        return "none has a label"
+    if facts.task == "number":
+        return f"{label.mean:,.4g} on average, nine in ten between {label.low:,.4g} and {label.high:,.4g}"
+    if facts.task == "category":
+        first, last = label.classes[0], label.classes[-1]
+        return (
+            f"{len(label.classes)} classes, from {first[0]!r} ({percent(first[1])}) to {last[0]!r} ({percent(last[1])})"
+        )
+    if facts.task == "ranking":
+        of = f"in {label.groups:,} groups of {facts.labelled / max(label.groups, 1):,.3g}"
+        return f"{percent(facts.base_rate or 0.0)} of them relevant, {of}"
+    return f"{percent(facts.base_rate or 0.0)} of them true"
+
+
+# -- evidence
+
+
+def _evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
+    found = [("examples", _examples(facts))]
+    if facts.first_us is not None and facts.last_us is not None:
+        first, last = (format_moment(moment, zone=zone)[:10] for moment in (facts.first_us, facts.last_us))
+        found.append(("from, to", f"{first}, {last}"))
+    found.append(("history", _history(facts)))
+    found += _maturity(facts, zone=zone)
+    for split in facts.splits:
+        if split.name != "after":
+            cases = f", {split.positives:,} true" if facts.task == "condition" else ""
+            late = f"; {split.embargoed:,} embargoed" if split.embargoed else ""
+            found.append((split.name, f"{split.examples:,} examples{cases}, {split.days} days{late}"))
+    found += [(_way(one), _found(one)) for one in facts.availability.look_ups]
+    worst = max(facts.features, key=lambda feature: feature.missing, default=None)
+    if worst is not None and worst.missing:
+        found.append(("most often missing", f"{worst.name}, {percent(worst.missing)}"))
+    if facts.signal is not None:
+        found += signal_evidence(facts.signal)
+    return found
+
+
+def _examples(facts: Facts) -> str:
+    void = f"; {facts.void:,} void: their outcome never comes" if facts.void else ""
+    if facts.rounds is not None:
+        return f"{facts.examples:,}, asked about in {facts.rounds:,} rounds{void}"
+    return f"{facts.examples:,} of {facts.rows:,} rows{void}"
+
+
+def _history(facts: Facts) -> str:
+    years = facts.days / 365.25
+    span = f"{facts.days:,} days" if facts.days < 60 else f"{facts.days / 7:.0f} weeks, {years:.1f} years"
+    swings = [_swing_said(swing, facts) for swing in facts.availability.swings if swing.shows]
+    return f"{span}; the label swings {' and '.join(swings)}" if swings else span
+
+
+def _swing_said(swing: Swing, facts: Facts) -> str:
+    assert swing.low is not None
+    assert swing.high is not None
+    low, high = ((f"{one:,.3g}" if facts.task == "number" else percent(one)) for one in (swing.low, swing.high))
+    return f"from {low} ({swing.low_name}) to {high} ({swing.high_name})"
+
+
+def _maturity(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
+    found = facts.availability.maturity
+    if found is None:
+        return [("not yet labelled", f"{facts.unmatured:,}")]
+    if found.median_us == found.p99_us:
+        known = f"all {length(found.p99_us)} after the prediction"
+    else:
+        known = f"half {length(found.median_us)} after the prediction, 95% after {length(found.p95_us)}"
+        known += f", 99% after {length(found.p99_us)}"
+    since = format_moment(found.since_us // MINUTE * MINUTE, zone=zone)[:16].replace("T", " ")
+    if not found.immature:
+        young = f"none: no example is younger than {length(found.p99_us)}"
+    else:
+        of = f"the newest {found.immature:,} examples, since {since}"
+        wait = f"{found.waiting:,} wait for a label, {found.expected:,.0f} of them will get one"
+        young = f"{of}: {wait}" if found.waiting else f"{of}: all have a label already"
+    return [("labels are known", known), ("not yet mature", young)]
+
+
+def _way(one: LookUp) -> str:
+    return f"{one.source} by {listed(one.mine)}" if one.mine else f"{one.source}, all rows"
+
+
+def _found(one: LookUp) -> str:
+    if one.kind == "static":
+        return _matched(one)
+    if one.median_us is None:
+        return "nothing was ever known when a prediction was asked for"
+    ages = f"{length(one.median_us)} old at the median, {length(one.p95_us or 0)} for 95%"
+    ages += f", {length(one.worst_us or 0)} at worst"
+    if one.limit_us is not None:
+        what = "max_age" if one.kind == "latest" else "window"
+        ages += f"; beyond the {what} of {length(one.limit_us)} for {percent(one.stale)}"
+    return f"{ages}; {_matched(one)}"
+
+
+def _matched(one: LookUp) -> str:
+    if not one.nothing:
+        return "every example finds a row"
+    parts = [f"{percent(one.nothing)} of the examples find none"]
+    if one.unnamed:
+        parts.append(f"{percent(one.unnamed)} lack the key")
+    if one.absent:
+        parts.append(f"{percent(one.absent)} have a key that is not there")
+    return ", ".join(parts)
+
+
+# -- gates
+
+
+def _unlearnable(facts: Facts) -> list[Gate]:
+    why, todo = _why_unlearnable(facts)
+    if not why:
+        return []
+    counts = {split.name: [split.examples, split.positives] for split in facts.splits}
+    evidence = {"examples": facts.examples, "labelled": facts.labelled, "splits": counts}
+    return [Gate(name="data", why=why, todo=todo, evidence=evidence)]
+
+
+def _why_unlearnable(facts: Facts) -> tuple[str, str]:
+    if not facts.examples:
+        return "there is no example.", "Look at target.predict_at, and at the moments of the examples' source."
+    if not facts.labelled:
+        return "no example has a label that is known.", "Look at target.label and target.label_known_at."
+    for split in facts.splits:
+        if split.name == "after":
+            continue
+        if not split.examples:
+            rest = [f"{split.embargoed:,} are labelled only after it"] if split.embargoed else []
+            rest += [f"{split.void:,} have no label by now"] if split.void else []
+            rest += [f"the horizon of {split.censored:,} is not over"] if split.censored else []
+            because = f" ({', '.join(rest)})" if rest else ""
+            return (
+                f"the {split.name} period has no labelled example{because}.",
+                f"Move split.{split.name}_before, or look at target.label_known_at.",
+            )
+        if facts.task == "condition" and split.positives in {0, split.examples}:
+            one = "true" if split.positives else "false"
+            return (
+                f"the label is {one} for every example of the {split.name} period.",
+                "Look at target.label, or widen the period.",
+            )
+    return "", ""
+
+
+# -- doubts
+
+
+def _thin(brief: Brief, facts: Facts) -> list[Doubt]:
+    rarer = {split.name: min(split.positives, split.examples - split.positives) for split in facts.splits}
+    doubts = [
+        Doubt(
+            why=f"The {name} period has only {count} examples of the rarer class: its score will be vague.",
+            todo=f"Widen it: split.{name}_before.",
+        )
+        for name, count in rarer.items()
+        if facts.task == "condition" and name != "after" and 0 < count < LEAST_CASES
+    ]
+    if facts.examples and facts.void / facts.examples > MUCH_VOID:
+        doubts.append(
+            Doubt(
+                why=f"{percent(facts.void / facts.examples)} of the examples are void.",
+                todo="Ask whether target.label_known_at is right, and why so many outcomes never come.",
+            )
+        )
+    # Who asks every seventh day cannot have examples on more than one day in seven.
+    asked = DAY / max(parse_span(brief.target.each), DAY) if brief.target.each else 1.0
+    if facts.days and facts.days_covered < MANY_DAYS * asked:
+        doubts.append(
+            Doubt(
+                why=f"Only {percent(facts.days_covered)} of the days have an example.",
+                todo="Ask whether days are lacking in the data, or nothing happened on them.",
+            )
+        )
+    return doubts
+
+
+def _immature(facts: Facts) -> list[Doubt]:
+    found = facts.availability.maturity
+    if found is None or found.p99_us <= UNEVEN * found.median_us:
+        return []  # every label takes as long as any other: what is left out is not of a kind
+    shares = {s.name: s.embargoed / (s.examples + s.embargoed) for s in facts.splits if s.embargoed}
+    much = {name: share for name, share in shares.items() if name != "after" and share > MUCH_EMBARGOED}
+    if not much:
+        return []
+    said_ = listed(f"{percent(share)} of {name}" for name, share in much.items())
+    return [
+        Doubt(
+            why=f"Labels that came too late for their period are left out: {said_}. Those left in are the quick ones, "
+            "which may be of another kind.",
+            todo="Use longer periods, so that fewer are left out, or a label that is known sooner.",
+        )
+    ]
+
+
+def _short(facts: Facts) -> list[Doubt]:
+    doubts = []
+    if facts.delay_median_us and facts.days * DAY < HORIZONS * facts.delay_median_us:
+        times = facts.days * DAY / facts.delay_median_us
+        doubts.append(
+            Doubt(
+                why=f"The history covers {times:.1f} times what a label takes ({length(facts.delay_median_us)}): "
+                "train, validate and test want at least three.",
+                todo="Find older data, or a label that is known sooner.",
+            )
+        )
+    for swing in facts.availability.swings:
+        if swing.of == "week" and facts.days and swing.seen < TWICE:
+            doubts.append(
+                Doubt(
+                    why=f"The history is {facts.days} days: no weekday was seen twice.",
+                    todo="Collect more days before a verdict is believed.",
+                )
+            )
+        if swing.of == "year" and swing.shows and swing.seen < TWICE:
+            doubts.append(
+                Doubt(
+                    why=f"From month to month the label swings {_swing_said(swing, facts)}; {swing.seen:.1f} years of "
+                    "history have not seen any season twice: what returns every year cannot be told from what changed "
+                    "for good.",
+                    todo="Use older data if there are any; else expect the next turn of the season to look like drift.",
+                )
+            )
+    return doubts
+
+
+def _gaps(facts: Facts) -> list[Doubt]:
+    missing = [feature.name for feature in facts.features if feature.missing > MUCH_MISSING]
+    if not missing:
+        return []
+    return [
+        Doubt(
+            why=f"Missing in more than half of the examples: {listed(missing)}.",
+            todo="Ask whether that is right, and drop what says too little.",
+        )
+    ]
+
+
+def _look_up_doubts(facts: Facts, *, zone: str) -> list[Doubt]:
+    doubts = []
+    for one in facts.availability.look_ups:
+        way = f"Source {one.source!r}, matched by {listed(one.mine)}," if one.mine else f"Source {one.source!r}"
+        limit = length(one.limit_us) if one.limit_us is not None else ""
+        if one.absent > MUCH_ABSENT and one.kind != "window":
+            doubts.append(
+                Doubt(
+                    why=f"{percent(one.absent)} of the examples have a {listed(one.mine)} that {one.source} does not.",
+                    todo=f"Ask whether the keys are spelt alike, and whether {one.source} is complete.",
+                )
+            )
+        if one.tied:
+            doubts.append(
+                Doubt(
+                    why=f"{percent(one.tied)} of the rows of {one.source} share {listed(one.theirs)} and moment with "
+                    "another row: a look-up takes one of them, and many would match.",
+                    todo=f"Match on more columns, or aggregate over a window: features.{one.features[0]}.",
+                )
+            )
+        if one.kind != "latest" or one.limit_us is None:
+            continue
+        if one.stale > MUCH_STALE:
+            often = ""
+            if one.step_us is not None and one.step_us > one.limit_us:
+                often = f": the source has a row every {length(one.step_us)}"
+            doubts.append(
+                Doubt(
+                    why=f"{way} is older than its max_age of {limit} for {percent(one.stale)} of the "
+                    f"predictions{often}.",
+                    todo="Have the source come sooner, or allow a greater max_age.",
+                )
+            )
+        elif one.outages:
+            doubts.append(_outage_said(one, way, limit, zone=zone))
+    return doubts
+
+
+def _outage_said(one: LookUp, way: str, limit: str, *, zone: str) -> Doubt:
+    def when(first: int, last: int) -> str:
+        return day_text(first) if first == last else f"{day_text(first)} to {day_text(last)}"
+
+    times = listed((when(each.first_day, each.last_day) for each in one.outages), most=4)
+    count = sum(each.examples for each in one.outages)
+    share = sum(each.share * each.examples for each in one.outages) / count
+    worst = ""
+    if one.worst_us is not None and one.worst_at_us is not None:
+        last = format_moment((one.worst_at_us - one.worst_us) // MINUTE * MINUTE, zone=zone)[:16].replace("T", " ")
+        worst = f", {length(one.worst_us)} at worst, when its last row was of {last}"
+    return Doubt(
+        why=f"{way} stood still on {times}: older than its max_age of {limit} for {percent(share)} of {count:,} "
+        f"predictions{worst}.",
+        todo="Ask why, and decide who is told when it happens again; predictions are then made without it.",
+    )
+
+
+def _source_doubts(brief: Brief, facts: Facts) -> list[Doubt]:
+    doubts = []
+    for found in facts.sources:
+        source = brief.sources[found.name]
+        if found.doubled_rows:
+            doubts.append(
+                Doubt(
+                    why=f"Source {found.name!r} has {found.doubled_rows:,} rows whose key stands there already.",
+                    todo=f"Look at sources.{found.name}.key, or say under once which of them counts.",
+                )
+            )
+        if found.behind_us is not None and found.behind_us > 2 * DAY and found.name != brief.asked_about:
+            doubts.append(
+                Doubt(
+                    why=f"Source {found.name!r} ends {length(found.behind_us)} before the last example.",
+                    todo="Fetch what is lacking, or ask why it stopped.",
+                )
+            )
+        if silent := unanswered(source):
+            doubts.append(
+                Doubt(
+                    why=f"Source {found.name!r} does not say: {listed(silent)}.",
+                    todo=f"Fill in {listed(f'sources.{found.name}.{field}' for field in silent)}.",
+                )
+            )
+        doubts += _kept_rightly(found.name, source, first_us=found.first_us, as_of_us=facts.as_of_us)
+    return doubts
+
+
+def _kept_rightly(name: str, source: Source, *, first_us: int | None, as_of_us: int) -> list[Doubt]:
+    doubts = []
+    if source.personal and not said(source.access):
+        doubts.append(
+            Doubt(
+                why=f"Source {name!r} is about people, and nobody's permission to read it is named.",
+                todo=f"Ask whoever answers for it, and fill in sources.{name}.access before anything is built on it.",
+            )
+        )
+    if source.retention.strip().lower() in {"", "unlimited"} or not said(source.retention):
+        return doubts
+    try:
+        allowed = parse_span(source.retention)
+    except BriefError as error:
+        doubts.append(
+            Doubt(
+                why=f"Source {name!r} says retention = {source.retention!r}, which is no length of time.",
+                todo=f"{error.hint} Or 'unlimited'.",
+            )
+        )
+        return doubts
+    if first_us is not None and as_of_us - first_us > allowed:
+        doubts.append(
+            Doubt(
+                why=f"Source {name!r} may be kept for {format_span(allowed)}, and its oldest rows are "
+                f"{length(as_of_us - first_us)} old.",
+                todo="Delete what is over, or have a longer time granted; headway data gc drops what nothing needs.",
+            )
+        )
+    return doubts
+
+
+def _signal_doubts(facts: Facts) -> list[Doubt]:
+    if facts.signal is None and facts.labelled:
+        return [
+            Doubt(
+                why="Too few labelled examples to ask whether the features say anything.",
+                todo="Collect more, or ask about more cases.",
+            )
+        ]
+    return []
