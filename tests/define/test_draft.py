@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tomllib
+from datetime import date, timedelta
 
 import msgspec
 import pytest
@@ -118,23 +120,44 @@ def test_without_an_outcome_the_draft_says_what_to_write(tmp_path):
         parse_brief(draft(looks))
 
 
-def test_a_column_that_no_expression_can_name_is_left_out_with_a_hint(tmp_path, begin):
-    """Spaces and quotes in a name: the column may be a key, and is no feature, and the file says why."""
+def test_a_column_that_no_expression_can_name_is_renamed(tmp_path, begin):
+    """Spaces in a name, or a word of the language: the brief says what it is called, and it may be key and feature."""
     lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},{n % 7},{n % 5},{int(n % 6 == 0)}" for n in range(600)]
     (tmp_path / "t.csv").write_text('"order no",created_at,"unit price","in",churned\n' + "\n".join(lines) + "\n")
     begun = begin(tmp_path, tmp_path / "t.csv")
-    assert begun.brief.sources["t"].key == ("order no",)
-    assert set(begun.brief.features) & {"unit price", "in"} == set()
-    assert '"unit price" cannot be written in an expression' in begun.text
+    source = begun.brief.sources["t"]
+    assert source.key == ("order_no",)
+    assert source.rename == {"order no": "order_no", "unit price": "unit_price", "in": "in_"}
+    assert {"unit_price", "in_"} <= set(begun.brief.features)
     assert begun.facts().labelled == 600
 
 
-def test_a_moment_that_no_expression_can_name_is_asked_to_be_renamed(tmp_path):
-    """A time column with a space is found, and its renaming asked for."""
-    lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},{n % 7},{int(n % 6 == 0)}" for n in range(600)]
-    (tmp_path / "t.csv").write_text("id,created at,size,churned\n" + "\n".join(lines) + "\n")
-    (question,) = open_questions(look([tmp_path / "t.csv"], folder=tmp_path))
-    assert "Rename 'created at'" in question
+def test_a_file_from_an_office_needs_no_edit_but_about_decision_and_money(tmp_path, begin):
+    """Names with spaces, days in two forms, commas before decimals, ja and nein, a cell left empty here and there."""
+    rng = random.Random(8)
+    lines = []
+    for n in range(900):
+        day = date(2024, 1, 1) + timedelta(days=n // 3)
+        said = f"{day:%d.%m.%Y} 09:{n % 60:02d}" if n % 4 else f"{day} 09:{n % 60:02d}"
+        price = f"{rng.uniform(900, 2_000):,.2f}".translate(str.maketrans(",.", ".,"))
+        closed, late = day + timedelta(days=5), "ja" if rng.random() < 0.3 else "nein"
+        lines.append(f"{n};{said};{'' if n % 9 == 0 else price};{closed:%d.%m.%Y};{late}")
+    head = "Fall Nr;Eröffnet am;Betrag (EUR);Geschlossen am;Zu spät"
+    (tmp_path / "Fälle 2024.csv").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    begun = begin(tmp_path, tmp_path / "Fälle 2024.csv")
+    ((name, source),) = begun.brief.sources.items()
+    assert source.rename == {"Fall Nr": "fall_nr", "Geschlossen am": "geschlossen_am", "Zu spät": "zu_spaet"}
+    assert {column: (clean.of, clean.parse) for column, clean in source.clean.items()} == {
+        "eroeffnet_am": ("Eröffnet am", "moment"),
+        "betrag_eur": ("Betrag (EUR)", "number"),
+    }
+    assert begun.brief.target.label == "zu_spaet = 'ja'"
+    assert begun.brief.target.label_known_at == "geschlossen_am"
+    facts = begun.facts()
+    assert (facts.examples, facts.labelled, facts.availability.maturity.never) == (900, 900, 0.0)
+    missing = {feature.name: feature.missing for feature in facts.features}
+    assert missing["betrag_eur"] == pytest.approx(1 / 9)
+    assert name == "Faelle_2024"
 
 
 def test_a_time_of_day_is_declared_as_text(tmp_path, begin):

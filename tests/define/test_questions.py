@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from headway.define.availability import LookUp, Outage, Swing
 from headway.define.decision import decision_gates
+from headway.define.facts import LabelFacts
 from headway.define.questions import QUESTIONS, advice_of, five_questions, gate_of
+from headway.define.supply import labels_said
 from headway.nouns.brief import Decision, Value
 from headway.nouns.dataset import SplitCount
 
@@ -118,7 +121,127 @@ def test_unsaid_licence_owner_and_persons_of_a_source_are_asked_for(brief, facts
     answer = _answer(replace(brief, sources={"orders": source}), facts, "data")
     (doubt,) = answer.doubts
     assert doubt.why == "Source 'orders' does not say: licence, access, personal, retention."
-    assert "sources.orders.licence, sources.orders.access" in doubt.todo
+    assert "[sources.orders]" in doubt.todo
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"personal": True, "access": "?"}, "nobody's permission to read it is named"),
+        ({"retention": "300 days"}, "may be kept for 300 days, and its oldest rows are 366 days old"),
+        ({"retention": "1 year"}, None),
+        ({"retention": "11 months"}, "may be kept for 11 months"),
+        ({"retention": "as long as needed"}, "which is no length of time"),
+        ({"personal": False, "access": "anybody"}, None),
+    ],
+)
+def test_persons_without_permission_and_rows_kept_too_long_are_said(brief, facts, changes, words):
+    """As of two days after the last order: who may read about people, and how long a year of orders may be kept."""
+    source = replace(brief.sources["orders"], **changes)
+    soon = replace(facts, as_of_us=facts.first_us + 366 * 86_400_000_000)
+    doubts = _answer(replace(brief, sources={"orders": source}), soon, "data").doubts
+    assert [words in doubt.why and bool(doubt.todo) for doubt in doubts] == ([True] if words else [])
+
+
+def _with(facts, **changes):
+    return replace(facts, availability=replace(facts.availability, **changes))
+
+
+DAY_US = 86_400_000_000
+WEATHER = LookUp(
+    source="weather", mine=("place",), theirs=("place",), features=("wind",), kind="latest", absent=0.0, unnamed=0.0,
+    nothing=0.0, median_us=DAY_US // 24, p95_us=DAY_US // 12, worst_us=28 * DAY_US // 24, worst_at_us=20_000 * DAY_US,
+    limit_us=DAY_US // 4, step_us=DAY_US // 24,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"absent": 0.2}, "20% of the examples have a place that weather does not"),
+        ({"tied": 0.5}, "a look-up takes one of them, and many would match"),
+        ({"stale": 0.2, "step_us": DAY_US}, "older than its max_age of 6 hours for 20% of the predictions: the source"),
+        (
+            {"outages": (Outage(first_day=16_069, last_day=16_070, examples=700, share=0.9),)},
+            (
+                "stood still on 2013-12-30 to 2013-12-31: older than its max_age of 6 hours for 90% of 700 "
+                "predictions, 28 hours at worst, when its last row was of 2024-10-02"
+            ),
+        ),
+        ({}, None),
+        ({"absent": 0.2, "kind": "window"}, None),
+    ],
+)
+def test_what_a_prediction_would_find_is_doubted_with_what_to_do(brief, facts, changes, words):
+    """Keys that are not there, rows that cannot be told apart, sources that are late or stood still."""
+    doubts = _answer(brief, _with(facts, look_ups=(replace(WEATHER, **changes),)), "data").doubts
+    assert [words in doubt.why and bool(doubt.todo) for doubt in doubts] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("swing", "words"),
+    [
+        (
+            Swing(of="year", seen=1.2, shows=True, low=0.1, high=0.2, low_name="2024-02", high_name="2024-12"),
+            "(2024-12)",
+        ),
+        (Swing(of="year", seen=2.1, shows=True, low=0.1, high=0.2, low_name="2024-02", high_name="2024-12"), None),
+        (Swing(of="year", seen=0.5), None),
+        (Swing(of="week", seen=1.5), "no weekday was seen twice"),
+    ],
+)
+def test_a_season_that_was_not_seen_twice_is_a_condition(brief, facts, swing, words):
+    """Only where the data swing, and only until the history is long enough."""
+    doubts = _answer(brief, _with(facts, swings=(swing,)), "data").doubts
+    assert [words in doubt.why for doubt in doubts] == ([True] if words else [])
+
+
+def test_labels_that_came_too_late_for_their_period_are_said_where_they_differ_in_kind(brief, facts):
+    """Left out are the slow ones; where every label takes as long, nothing is selected."""
+    late = tuple(replace(split, embargoed=split.examples // 4) for split in facts.splits)
+    slow = replace(facts.availability.maturity, median_us=DAY_US, p99_us=9 * DAY_US)
+    (doubt,) = _answer(brief, _with(replace(facts, splits=late), maturity=slow), "data").doubts
+    assert "20% of train" in doubt.why
+    even = replace(slow, median_us=9 * DAY_US)
+    assert _answer(brief, _with(replace(facts, splits=late), maturity=even), "data").doubts == ()
+
+
+def test_a_history_of_hardly_more_than_a_label_takes_is_said(brief, facts):
+    """Train, validate and test each want as long as a label takes."""
+    answer = _answer(brief, replace(facts, delay_median_us=200 * DAY_US), "data")
+    assert any("covers 1.8 times what a label takes (200 days)" in doubt.why for doubt in answer.doubts)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "words"),
+    [
+        ("number", LabelFacts(mean=7.5, low=-33.0, high=97.0), "7.5 on average, nine in ten between -33 and 97"),
+        (
+            "category",
+            LabelFacts(classes=(("a", 0.7), ("b", 0.2), ("c", 0.1))),
+            "3 classes, from 'a' (70%) to 'c' (10%)",
+        ),
+        ("ranking", LabelFacts(groups=400), "of them relevant, in 400 groups of 20"),
+    ],
+)
+def test_labels_of_each_kind_are_said_in_its_own_words(facts, task, label, words):
+    """A number has a middle, a category classes, a ranking groups; none of them is 'true'."""
+    said = labels_said(replace(facts, task=task, label=label))
+    assert words in said
+    assert "true" not in said
+
+
+def test_money_by_error_speaks_of_errors(brief, facts):
+    """Without any error so much were saved, and where that does not pay for the running the gate is closed."""
+    value = Value(over=-1.0, under=-2.0, monthly=9_000.0, retraining_per_month=0.0)
+    worth = replace(facts.worth, by_error=True, perfect=0.0, random=-300.0, rule=-200.0)
+    priced = replace(brief, value=value)
+    answers = five_questions(priced, replace(facts, worth=worth, task="number", payoff=None))
+    (closed,) = gate_of(answers)
+    assert "even without any error no more than 200 EUR" in closed.why.replace("USD", "EUR")
+    assert ("errors cost per day", "300 EUR with one number for all, 200 EUR by today's rule") in [
+        (label, said.replace("USD", "EUR")) for label, said in answers[0].evidence
+    ]
 
 
 def test_look_ups_without_lag_are_doubted_where_something_moves(brief, facts):

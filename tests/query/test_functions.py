@@ -81,14 +81,17 @@ def _rows(name: str, shape: tuple[str, ...], rnd: random.Random) -> list[list]:
     elif name == "next_local":
         rows = [[_value("time", rnd), _hhmm(rnd), ""] for _ in range(3000)]
     elif name == "number":
-        rows = [[_numeral(rnd) if rnd.random() < 0.8 else row[0]] for row in rows]
+        rows = [[_numeral(rnd, marked=len(row) > 1) if rnd.random() < 0.8 else row[0], *row[1:]] for row in rows]
     elif name == "moment":
         rows = [[_day_in_words(rnd), "", ""] for _ in range(3000)]
     takes_zone = shape[-1] == "text" and "time" in (shape[0], FUNCTIONS[name].signatures[0][1])
     return _zoned(rows, rnd) if takes_zone else rows
 
 
-def _numeral(rnd: random.Random) -> str:
+def _numeral(rnd: random.Random, *, marked: bool) -> str:
+    if marked:
+        said = f"{rnd.uniform(-1e7, 1e7):{rnd.choice([',', ''])}.{rnd.randint(0, 3)}f}"
+        return said.translate(str.maketrans(",.", ".,")) if rnd.random() < 0.7 else said
     return rnd.choice(
         [repr(rnd.uniform(-1e6, 1e6)), f"{rnd.randint(-99, 99)}e{rnd.randint(-400, 400)}", ".5", "1.", "+7"]
     )
@@ -136,6 +139,7 @@ def _same(first, second) -> bool:
 
 # Arguments that are one of a few texts, or must be written out.
 WRITTEN = {
+    "number": {1: [",", ".", "other"]},
     "cyclic": {1: ["hour", "weekday", "month", "other"], 2: ["sin", "cos", "other"]},
     "holiday": {1: ["US"]},
     "days_to_holiday": {1: ["DE-BY"]},

@@ -20,7 +20,7 @@ from headway.nouns import brief as nouns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from headway.define.looks import Looks
+    from headway.define.looks import ColumnLook, Looks
 
 __all__ = ["Answers", "draft", "open_questions"]
 
@@ -131,10 +131,10 @@ def _source(source: SourceGuess, *, first: bool) -> str:
     if source.time:
         values["time"] = _quoted(source.time)
         values["zone"] = '"UTC"'
+    if renamed := {column.there: column.name for column in look.columns if column.there and not column.clean}:
+        values["rename"] = _inline(renamed)
     if source.types:
-        values["types"] = (
-            "{ " + ", ".join(f"{_key(name)} = {_quoted(kind)}" for name, kind in source.types.items()) + " }"
-        )
+        values["types"] = _inline(source.types)
     if set(source.known) == {"*"}:
         values["known"] = _quoted(source.known["*"])
     values |= {"licence": '""', "owner": '""'}
@@ -151,11 +151,33 @@ def _source(source: SourceGuess, *, first: bool) -> str:
     text = _table(
         f"sources.{look.name}", nouns.Source, values, notes=notes, optional=optional, head=head, sentences=first
     )
+    if cleaned := [column for column in look.columns if column.clean]:
+        text += f"\n\n{_cleaned(look.name, cleaned)}"
     if source.derive:
         text += f"\n\n{_lines(f'sources.{look.name}.derive', nouns.Source, 'derive', source.derive, say=True)}"
     if len(source.known) > 1:
-        text += f"\n\n{_lines(f'sources.{look.name}.known', nouns.Source, 'known', source.known, say=first)}"
+        raw = {column.name: column.raw for column in look.columns}
+        known = {raw.get(name, name): text for name, text in source.known.items()}
+        text += f"\n\n{_lines(f'sources.{look.name}.known', nouns.Source, 'known', known, say=first)}"
     return text
+
+
+def _cleaned(name: str, columns: list[ColumnLook]) -> str:
+    """Return the table of cleaned columns: numbers and moments that a file writes in its own way."""
+    lines = [f"[sources.{name}.clean]", *_comment(_sentence_of(nouns.Source, "clean"))]
+    width = max(len(column.name) for column in columns)
+    for column in columns:
+        said = {"of": _quoted(column.there or column.name)}
+        said |= {field: _quoted(to) if isinstance(to, str) else _list(to) for field, to in column.clean.items()}
+        if column.kind == "time":
+            said["zone"] = '"UTC"'
+        fields = ", ".join(f"{field} = {to}" for field, to in said.items())
+        lines.append(f"{column.name:<{width}} = {{ {fields} }}")
+    return "\n".join(lines)
+
+
+def _inline(values: dict[str, str]) -> str:
+    return "{ " + ", ".join(f"{_key(name)} = {_quoted(text)}" for name, text in values.items()) + " }"
 
 
 def _lines(header: str, struct: type[msgspec.Struct], field: str, values: dict[str, str], *, say: bool) -> str:

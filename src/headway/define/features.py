@@ -92,7 +92,6 @@ def _why_not(column: ColumnLook, look: Look, target: TargetLook | None, single: 
     told = target is not None and name in target.tells and name not in look.key
     reasons = {
         f"is a {column.engine_type}": column.kind == "other",
-        "cannot be written in an expression: rename it in the file (letters, digits and _)": not column.writable,
         "is filled in later": name in late,
         "almost gives the answer away: is it really known at predict_at?": told,
         "is always the same": column.distinct <= 1,

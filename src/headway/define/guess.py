@@ -175,7 +175,7 @@ def _moment(look: Look) -> tuple[str, dict[str, str]]:
     """Return the column of the event's moment, put together from the parts of a date where there is no other."""
     if look.time:
         return look.time, {}
-    by_name = {column.name.lower(): column for column in look.columns if column.kind == "int" and column.writable}
+    by_name = {column.name.lower(): column for column in look.columns if column.kind == "int"}
     parts = [by_name[part].name for part in ("year", "month", "day") if part in by_name]
     if len(parts) < 3:
         return "", {}
@@ -210,7 +210,7 @@ def _known(look: Look, target: TargetLook | None, moment: str, known_at: str) ->
     """Return when each column is known: the row's own moment, but for what is filled in later."""
     if not moment:
         return {}
-    late = {name: name if look.column(name).writable else known_at for name in look.later}
+    late = {name: name for name in look.later}
     answers = {*look.outcomes, *((target.column, *_untimed(look, target)) if target else ())}
     filled = {column.name: known_at for column in look.columns if column.name in answers and column.name not in late}
     return {"*": moment, **{name: text for name, text in {**late, **filled}.items() if text}}
@@ -286,7 +286,7 @@ def _other_source(look: Look, joins: list[JoinLook]) -> SourceGuess:
         if look.time and mine:
             notes.append(f"Taken as it is today: a value that changed after {look.time} would look into the future.")
         return SourceGuess(look=look, types=_types(look), notes=tuple(notes))
-    late = {name: name for name in look.later if look.column(name).writable}
+    late = {name: name for name in look.later}
     safe = {"*": look.time, **late}
     if look.outcomes:
         notes.append(f"Filled in later, perhaps: {', '.join(look.outcomes)}; say in 'known' when.")
@@ -314,12 +314,11 @@ def _open(look: Look, target: TargetLook | None, moment: str, features: list[Fea
             'Write a condition such as "returned = \'yes\'" or "days_late > 3".'
         )
     if not moment:
-        odd = [column.name for column in look.columns if column.kind == "time" and not column.writable]
         derived = f"derive = {{ {MOMENT} = \"local_time(year, month, day, 0, 'UTC')\" }}"
-        todo = f"Rename {odd[0]!r} to letters, digits and _" if odd else f"Add one to the file, or derive it: {derived}"
         missing.append(
-            f"target.predict_at: {look.name!r} has no column of moments that can be named, and examples are split by "
-            f"time. {todo}."
+            f"target.predict_at: {look.name!r} has no column of moments, and examples are split by time. Add one to "
+            f"the file, or derive it: {derived}. Days that can be read day first and month first alike stay text: say "
+            "under clean how they are written."
         )
     if not look.key:
         missing.append(

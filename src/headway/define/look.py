@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headway.define.joins import find_joins
 from headway.define.looks import ColumnLook, Kind, Look, Looks
 from headway.define.reading import Opened, explained, opened
+from headway.define.spelling import cleaned_sql, said_by_text, written_names
 from headway.define.targets import find_targets
 from headway.define.words import calendar_part, event_score, identifier_score, outcome_like
 from headway.errors import SourceError
@@ -21,7 +22,7 @@ from headway.query.compile import quote
 from headway.query.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["look"]
@@ -92,16 +93,11 @@ class _Sampled:
     @classmethod
     def take(cls, source: Opened, database: Database, rows: int) -> _Sampled:
         described = [(row[0], row[1]) for row in database.rows(f"DESCRIBE SELECT * FROM {source.relation}")]
-        forms = {name: _form(name, engine_type, source.reader) for name, engine_type in described}
         table = database.create(
-            f"SELECT {', '.join(map(quote, forms))} FROM {source.relation} LIMIT {rows}", prefix="raw"
+            f"SELECT {', '.join(quote(name) for name, _ in described)} FROM {source.relation} LIMIT {rows}",
+            prefix="raw",
         )
-        for name in [
-            name
-            for name, form in forms.items()
-            if form.kind == "text" and not form.read_as and _holds_moments(name, table, database)
-        ]:
-            forms[name] = _Form(kind="time", sql=f"CAST({quote(name)} AS TIMESTAMP)", read_as="time")
+        forms = _forms(described, table, database, reader=source.reader)
         texts = ", ".join(f"{form.sql} AS {quote(name)}" for name, form in forms.items())
         raw, table = table, database.create(f"SELECT {texts} FROM {table}", prefix="look")
         database.drop(raw)
@@ -110,7 +106,9 @@ class _Sampled:
             raise SourceError("It has a header and no row.", where=source.path)
         total = sampled if sampled < rows else database.rows(f"SELECT count(*) FROM {source.relation}")[0][0]
         sample = cls(source=source, database=database, table=table, rows=total, sampled=sampled, forms=forms)
-        sample.columns = sample._columns(dict(described))
+        sample.columns = sample._columns(
+            {form.there: kind for form, (_, kind) in zip(forms.values(), described, strict=True)}
+        )
         return sample
 
     def _columns(self, engine_types: dict[str, str]) -> list[ColumnLook]:
@@ -125,13 +123,15 @@ class _Sampled:
             ColumnLook(
                 name=name,
                 kind=form.kind,
-                engine_type=engine_types[name],
+                engine_type=engine_types[form.there],
                 missing=1.0 - there / self.sampled,
                 distinct=distinct,
                 examples=self._examples(name),
                 low=_shown(low),
                 high=_shown(high),
                 read_as=form.read_as,
+                there=form.there if form.there != name else "",
+                clean=form.clean,
             )
             for (name, form), (there, distinct, low, high) in zip(self.forms.items(), figures, strict=True)
         ]
@@ -150,11 +150,37 @@ class _Sampled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
-    """A column's kind, the text that brings it there, and the kind that the brief must declare for that."""
+    """A column's kind, the text that brings it there from the file's column, and what the brief must say for that."""
 
+    there: str
     kind: Kind
     sql: str
     read_as: str = ""
+    clean: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+
+def _forms(described: Sequence[tuple[str, str]], table: str, database: Database, *, reader: str) -> dict[str, _Form]:
+    """Return the form of each column, by what the brief will call it."""
+    written = written_names(name for name, _ in described)
+    taken = {*written.values(), *(name for name, _ in described)}
+    found: dict[str, _Form] = {}
+    for name, engine_type in described:
+        form, here = _form(name, engine_type, reader), written.get(name, name)
+        if form.kind == "text" and not form.read_as:
+            if _holds_moments(name, table, database):
+                form = replace(form, kind="time", sql=f"CAST({quote(name)} AS TIMESTAMP)", read_as="time")
+            elif clean := said_by_text(name, table, database):
+                kind: Kind = "float" if clean["parse"] == "number" else "time"
+                form = replace(form, kind=kind, sql=cleaned_sql(name, clean), clean=clean)
+                if here == name:  # what is read stays beside what is made of it, under its own name
+                    here = next(free for free in _beside(name, str(clean["parse"])) if free not in taken)
+        taken.add(here)
+        found[here] = form
+    return found
+
+
+def _beside(name: str, what: str) -> Iterator[str]:
+    return (f"{name}_{what}{number}" for number in ("", *range(2, 1_000)))
 
 
 def _form(name: str, engine_type: str, reader: str) -> _Form:
@@ -162,8 +188,8 @@ def _form(name: str, engine_type: str, reader: str) -> _Form:
     if engine_type.startswith("DECIMAL"):
         kind, text = "float", "CAST({0} AS DOUBLE)"
     if kind == "other" and reader == "csv":
-        return _Form(kind="text", sql=text.format(quote(name)), read_as="text")
-    return _Form(kind=kind, sql=text.format(quote(name)))
+        return _Form(there=name, kind="text", sql=text.format(quote(name)), read_as="text")
+    return _Form(there=name, kind=kind, sql=text.format(quote(name)))
 
 
 def _holds_moments(name: str, table: str, database: Database) -> bool:
@@ -217,7 +243,7 @@ def _look(sample: _Sampled) -> Look:
 
 def _event_time(columns: list[ColumnLook], sample: _Sampled) -> str:
     """Return the column of the event's moment: by its name, by being there, by being early."""
-    times = [column for column in columns if column.kind == "time" and column.missing < 0.05 and column.writable]
+    times = [column for column in columns if column.kind == "time" and column.missing < 0.05]
     if not times:
         return ""
     mean = {column.name: sample.value(f"avg(epoch_us({quote(column.name)}))") for column in times}
@@ -331,7 +357,8 @@ def _unique(names: tuple[str, ...], probe: str, sample: _Sampled) -> bool:
             return False
     if sample.sampled == sample.rows:
         return True
-    count, distinct = sample.database.rows(
-        f"SELECT count(*), count(DISTINCT ({listed})) FROM {sample.source.relation}"
-    )[0]
+    whole = ", ".join(sample.forms[name].sql for name in names)
+    count, distinct = sample.database.rows(f"SELECT count(*), count(DISTINCT ({whole})) FROM {sample.source.relation}")[
+        0
+    ]
     return bool(count == distinct)

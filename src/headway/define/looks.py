@@ -49,6 +49,11 @@ class ColumnLook(msgspec.Struct, frozen=True, kw_only=True):
     read_as
         The kind that the brief must declare, where the file's reader makes something else of it: moments that a file
         holds as text, times of day.
+    there
+        What the file calls it, where that is another name.
+    clean
+        How the brief must clean it, as fields of a cleaned column: texts that say numbers or moments. The column of
+        the file then stays beside it.
     """
 
     name: str
@@ -60,11 +65,13 @@ class ColumnLook(msgspec.Struct, frozen=True, kw_only=True):
     low: str = ""
     high: str = ""
     read_as: str = ""
+    there: str = ""
+    clean: dict[str, str | tuple[str, ...]] = {}
 
     @property
-    def writable(self) -> bool:
-        """Whether an expression can name it."""
-        return can_be_written(self.name)
+    def raw(self) -> str:
+        """The column that the source has: of a cleaned one what it is made of, of a renamed one the new name."""
+        return self.there or self.name if self.clean else self.name
 
 
 class TargetLook(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ def label_maturity(database: Database, view: str, *, as_of_us: int) -> Maturity 
     mature_us = reached(0.99)
     # The data may end before now does: a horizon that they do not cover is open, however long it has been over.
     ((oldest,),) = database.rows(
-        f"SELECT epoch_us(min({moment})) FILTER (WHERE {label} IS NULL AND {quote(CENSORED)}) FROM {view}"
+        f"SELECT epoch_us(min({moment}) FILTER (WHERE {label} IS NULL AND {quote(CENSORED)})) FROM {view}"
     )
     since_us = min([as_of_us - mature_us, *([] if oldest is None else [oldest - 1])])
     young = database.table(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway.define.spelling import in_plain_letters
 from headway.errors import SourceError, did_you_mean
 from headway.nouns.brief import Source
 from headway.query.compile import quote
@@ -221,7 +222,7 @@ def _name(text: str) -> str:
     >>> _name("2013 flights-new")
     'flights_new'
     """
-    cleaned = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    cleaned = re.sub(r"\W+", "_", in_plain_letters(text), flags=re.ASCII).strip("_")
     return re.sub(r"^[\d_]+", "", cleaned) or "data"
 
 

@@ -5,6 +5,7 @@ The file hides the bounds: what is too few, too old, too often missing, too shor
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from headway.define.answer import Answer, Doubt, Gate, answered
@@ -14,7 +15,7 @@ from headway.define.promise import SIGNIFICANT, expected_doubts, signal_evidence
 from headway.errors import BriefError
 from headway.nouns.brief_text import unanswered
 from headway.nouns.clock import format_moment
-from headway.nouns.span import DAY, MINUTE, format_span, parse_span
+from headway.nouns.span import DAY, MINUTE, parse_span
 
 if TYPE_CHECKING:
     from headway.define.availability import LookUp, Swing
@@ -379,7 +380,7 @@ def _source_doubts(brief: Brief, facts: Facts) -> list[Doubt]:
             doubts.append(
                 Doubt(
                     why=f"Source {found.name!r} does not say: {listed(silent)}.",
-                    todo=f"Fill in {listed(f'sources.{found.name}.{field}' for field in silent)}.",
+                    todo=f"Ask whoever answers for it, and say so under [sources.{found.name}].",
                 )
             )
         doubts += _kept_rightly(found.name, source, first_us=found.first_us, as_of_us=facts.as_of_us)
@@ -398,7 +399,7 @@ def _kept_rightly(name: str, source: Source, *, first_us: int | None, as_of_us: 
     if source.retention.strip().lower() in {"", "unlimited"} or not said(source.retention):
         return doubts
     try:
-        allowed = parse_span(source.retention)
+        allowed = _kept_us(source.retention)
     except BriefError as error:
         doubts.append(
             Doubt(
@@ -410,12 +411,27 @@ def _kept_rightly(name: str, source: Source, *, first_us: int | None, as_of_us: 
     if first_us is not None and as_of_us - first_us > allowed:
         doubts.append(
             Doubt(
-                why=f"Source {name!r} may be kept for {format_span(allowed)}, and its oldest rows are "
+                why=f"Source {name!r} may be kept for {source.retention}, and its oldest rows are "
                 f"{length(as_of_us - first_us)} old.",
                 todo="Delete what is over, or have a longer time granted; headway data gc drops what nothing needs.",
             )
         )
     return doubts
+
+
+def _kept_us(retention: str) -> int:
+    """Return a length of time in which years and months may be said, as laws and policies do.
+
+    Examples
+    --------
+    >>> _kept_us("2 years") // DAY, _kept_us("6 months") // DAY, _kept_us("400 days") // DAY
+    (731, 183, 400)
+    """
+    count, _, unit = retention.strip().partition(" ")
+    days = {"year": 365.25, "month": 365.25 / 12}.get(unit.strip().lower().removesuffix("s"))
+    if days is None or not count.isdecimal():
+        return parse_span(retention)
+    return math.ceil(int(count) * days) * DAY
 
 
 def _signal_doubts(facts: Facts) -> list[Doubt]:

@@ -32,7 +32,7 @@ def find_targets(
     """Return what could be predicted, the likeliest first."""
     found: list[TargetLook] = []
     for position, column in enumerate(columns):
-        if not column.writable or column.kind in {"time", "other"} or column.distinct < 2:
+        if column.kind in {"time", "other"} or column.distinct < 2:
             continue
         for label in _labels(column, table, database):
             rate = _rate(label, column, table, database)

@@ -41,8 +41,8 @@ _NOT_EVENT_WORDS = (
     "return", "closed", "resolved", "paid", "arr", "end", "known", "due", "promised", "cancel", "churn", "last",
     "first", "refund", "completed", "finished", "actual",
 )  # fmt: skip
-_YES = ("yes", "y", "true", "t", "1", "x")
-_NO = ("no", "n", "false", "f", "0", "")
+_YES = ("yes", "y", "true", "t", "1", "x", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "da")
+_NO = ("no", "n", "false", "f", "0", "", "nein", "nee", "non", "não", "nie", "net")
 _CALENDAR = frozenset({"year", "month", "day", "hour", "minute", "second", "week", "quarter", "weekday", "dow"})
 
 

@@ -65,7 +65,15 @@ class Clean(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(description="What a category that 'map' does not name becomes; 'missing' for none. Default: it stays."),
     ] = ""
     parse: Annotated[Literal["", "number", "moment"], Meta(description="Read a text as a number or a moment.")] = ""
-    format: Annotated[str, Meta(description="How the moments are written, such as '%d/%m/%Y %H:%M'.")] = "%Y-%m-%d"
+    # What is not set is not written: a brief that does not speak of it keeps its digest.
+    decimal: Annotated[
+        Literal[".", ","] | msgspec.UnsetType,
+        Meta(description="What stands before the decimals of numbers; the other one may stand between thousands."),
+    ] = msgspec.UNSET
+    format: Annotated[
+        str | Annotated[tuple[str, ...], Meta(min_length=1)],
+        Meta(description="How the moments are written, such as '%d/%m/%Y %H:%M'; several ways are tried in turn."),
+    ] = "%Y-%m-%d"
     zone: Annotated[str, Meta(description="The zone of the clock that moments were read from.")] = ""
     convert: Annotated[str, Meta(description="From one unit to another: 'F to C', 'mi to km', 'cent to dollar' …")] = ""
     low: Annotated[float | None, Meta(description="Less than this is an outlier.")] = None

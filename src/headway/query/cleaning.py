@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from headway.errors import BriefError, did_you_mean
 from headway.nouns.cleaning import UNITS, Clean, converted
 from headway.nouns.expression import Call, Column, Literal
@@ -135,8 +137,12 @@ class _Steps:
             return value
         self.wants("parse", value, {"text"}, "texts")
         if self.spec.parse == "number":
-            return Call("number", (value,))
-        return Call("moment", (value, Literal(self.spec.format, "text"), Literal(self.spec.zone or "UTC", "text")))
+            mark = () if self.spec.decimal is msgspec.UNSET else (Literal(self.spec.decimal, "text"),)
+            return Call("number", (value, *mark))
+        zone = Literal(self.spec.zone or "UTC", "text")
+        forms = (self.spec.format,) if isinstance(self.spec.format, str) else self.spec.format
+        read = tuple(Call("moment", (value, Literal(form, "text"), zone)) for form in forms)
+        return read[0] if len(read) == 1 else Call("coalesce", read)
 
     def zoned(self, value: Expression) -> Expression:
         if not self.spec.zone or self.spec.parse == "moment":

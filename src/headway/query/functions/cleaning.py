@@ -13,6 +13,7 @@ from headway.query.local_time import IN_CALENDAR, local_clock_read
 __all__ = ["CLEANING"]
 
 _NUMBER = r"[+-]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][+-]?[0-9]{1,3})?"
+_WITH_MARK = r"[+-]?([0-9]{{1,300}}|[0-9]{{1,3}}({other}[0-9]{{3}}){{1,99}})({mark}[0-9]{{1,300}})?"
 _PARTS = {
     "%Y": "[1-9][0-9]{3}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%H": "[0-9]{2}", "%M": "[0-9]{2}", "%S": "[0-9]{2}",
 }  # fmt: skip
@@ -34,6 +35,23 @@ def _number(text: str) -> float | None:
         return None
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def _marked(text: str, mark: str) -> float | None:
+    if mark not in {",", "."}:
+        return None
+    other = "." if mark == "," else ","
+    if re.fullmatch(_WITH_MARK.format(mark=re.escape(mark), other=re.escape(other)), text) is None:
+        return None
+    return _number(text.replace(other, "").replace(mark, "."))
+
+
+def _marked_sql(mark: str) -> str:
+    """Return the engine's text of a number with this mark before its decimals."""
+    other = "." if mark == "," else ","
+    shape = _WITH_MARK.format(mark=re.escape(mark), other=re.escape(other)).replace("{", "{{").replace("}", "}}")
+    plain = f"replace(replace({{0}}, '{other}', ''), '{mark}', '.')"
+    return f"CASE WHEN regexp_full_match({{0}}, '{shape}') THEN TRY_CAST({plain} AS DOUBLE) END"
 
 
 def _translate(value: Any, *rest: Any) -> Any:
@@ -89,11 +107,18 @@ _MOMENT_DOC += "moment(text, '%d/%m/%Y %H:%M', zone); missing where the text has
 CLEANING: dict[str, Function] = {
     "upper": Function(signatures=((("text",), "text"),), sql="upper({0})", row=_upper, doc="In capitals."),
     "number": Function(
-        signatures=((("text",), "float"),),
+        signatures=((("text",), "float"), (("text", "text"), "float")),
         sql=f"(CASE WHEN regexp_full_match({{0}}, '{_NUMBER.replace('{', '{{').replace('}', '}}')}') "
         "AND isfinite(TRY_CAST({0} AS DOUBLE)) THEN TRY_CAST({0} AS DOUBLE) END)",
         row=_number,
-        doc="The number that a text says, with a point and no thousands; missing where it says none.",
+        sql_of={
+            ("text", "text"): f"(CASE {{1}} WHEN ',' THEN {_marked_sql(',')} WHEN '.' THEN {_marked_sql('.')} END)"
+        },
+        row_of={("text", "text"): _marked},
+        choices={1: (",", ".")},
+        doc="The number that a text says, with a point and no thousands; number(text, ',') where a comma stands before "
+        "the decimals and points may stand between thousands, number(text, '.') the other way round. Missing where it "
+        "says none.",
     ),
     "translate": Function(
         signatures=((("text", "text*"), "text"),),
