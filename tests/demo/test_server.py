@@ -29,6 +29,7 @@ def test_a_kept_connection_that_the_server_has_closed_is_opened_again() -> None:
         client = Client(listening.getsockname()[1])
         assert client.get("/health") == {"a": 1}
         assert client.get("/health") == {"a": 1}
+        client.close()
         serving.join()
 
 
@@ -43,3 +44,4 @@ def test_a_server_that_is_gone_is_said_to_be_gone() -> None:
         serving.join()
     with pytest.raises(ConnectionRefusedError):
         client.get("/health")
+    client.close()

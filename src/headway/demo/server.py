@@ -109,6 +109,10 @@ class Client:
             self._connection.request("GET", path)
             return self._answer(path)
 
+    def close(self) -> None:
+        """Close the connection; asking again opens another."""
+        self._connection.close()
+
     def _answer(self, path: str) -> Any:
         answer = self._connection.getresponse()
         data = answer.read()
