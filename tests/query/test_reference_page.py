@@ -121,7 +121,8 @@ def _fields() -> list[str]:
         if struct is FeatureSpec:
             lines += [
                 "An expression of the row, a look-up (`from`, `match`, `take` or `value`), a windowed aggregate",
-                "(`window`, `value`), a distance on the sphere (`distance`) or an expression of other features (`of`).",
+                "(`window`, `value`), a distance on the sphere (`distance`), the nearest place on it (`nearest`) or",
+                "an expression of other features (`of`).",
                 "",
             ]
         lines += ["| field | type | default | what it is for |", "|---|---|---|---|"]

@@ -328,7 +328,7 @@ class Batch:
     def _stale(self, table: pa.Table) -> list[tuple[str, ...]]:
         """Return for each row the features that were looked up in something too old; as ``RowForm.join`` does."""
         definitions = self._definitions
-        moving = tuple(f.name for f in definitions.features if any(t.shape != "static" for t in f.timelines))
+        moving = tuple(f.name for f in definitions.features if any(not t.timeless for t in f.timelines))
         aging = [t for t in definitions.timelines if t.stale]
         users = [tuple(f.name for f in definitions.features if t in f.timelines) for t in aging]
         covered_us = self._as_of_us + definitions.lag_us

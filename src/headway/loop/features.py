@@ -78,7 +78,7 @@ def unit_of(feature: Feature, spec: str | FeatureSpec) -> str:
     long = FeatureSpec(value=spec) if isinstance(spec, str) else spec
     if long.unit:
         return long.unit
-    if long.distance:
+    if long.distance or (long.nearest and not (long.take or long.value)):
         return "km"
     expression = parse(long.value or "count()") if long.value or long.window else None
     if not isinstance(expression, Call):

@@ -339,7 +339,7 @@ def _dimension_keys(material: Material) -> dict[str, str]:
     brief = material.brief
     found = {}
     for timeline in material.definitions.online_timelines:
-        if timeline.shape == "static":
+        if timeline.timeless:
             definition = definition_digest(timeline, brief.sources)
             found[definition] = f"dimension:{definition}:{material.snapshots[timeline.source].digest}"
     return found

@@ -267,7 +267,7 @@ class _Question:
         chosen = [f'"{_FILE}"', f'"{_ORIGIN}"', f'"{_ROW}"', *(quote(name) for name in names)]
         source = self._asked.relation(timeline.source)
         order = ""
-        if timeline.shape != "static":
+        if not timeline.timeless:
             # A row that never happens is no candidate: the steps leave it out.
             source = f"(SELECT * FROM {source} WHERE {timeline.event} IS NOT NULL)"
             chosen += [f'epoch_us({timeline.event}) AS "{_HAPPENED}"', f'epoch_us({timeline.known}) AS "{_KNOWN}"']
@@ -284,7 +284,7 @@ class _Question:
             f"key{position}": _moment(value) if kinds[column] == "time" else value
             for position, (column, value) in enumerate(zip(timeline.theirs, keys, strict=True))
         }
-        if timeline.shape != "static":
+        if not timeline.timeless:
             wanted["look_at"] = _moment(moment_us)
         text = f"SELECT {', '.join(chosen)} FROM ({timeline.rows_sql(source)}) {order}"
         return self._asked.database.table(text, wanted)
@@ -315,7 +315,7 @@ class _Question:
         """Return what was asked, and the rows found, with the values of the columns ``taken``."""
         timeline, found = self._timeline, []
         for keys, moment_us, rows in self._answers:
-            windowed, timed = timeline.shape == "window", timeline.shape != "static"
+            windowed, timed = timeline.shape == "window", not timeline.timeless
             found.append(
                 LookUp(
                     source=timeline.source,

@@ -63,9 +63,9 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     shape
-        ``static``, ``asof`` (the latest that was known) or ``window``.
+        ``static``, ``asof`` (the latest that was known), ``window`` or ``nearest``.
     match
-        The source's columns with the values that they had to have.
+        The source's columns with the values that they had to have; of the nearest place, those to be near to.
     after, until
         For a window the events in ``(after, until]``; for ``asof`` only ``until``: what was known by then.
     version

@@ -59,9 +59,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One derived column or feature, in its long form; a plain string is short for ``value`` alone.
 
-    Four shapes, told apart by what is there: an expression of the row itself (``value``), a look-up
-    (``from``, ``match``, ``take`` or ``value``), a windowed aggregate (``window`` and ``value``) and a
-    distance on the sphere (``distance``).
+    Five shapes, told apart by what is there: an expression of the row itself (``value``), a look-up
+    (``from``, ``match``, ``take`` or ``value``), a windowed aggregate (``window`` and ``value``), a
+    distance on the sphere (``distance``) and the nearest place on it (``nearest``).
     """
 
     value: Annotated[str, Meta(description="An expression; for a window, an aggregate of one.")] = ""
@@ -84,6 +84,12 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     of: Annotated[tuple[str, ...], Meta(description="Other features that the expression speaks of, by name.")] = ()
     unit: Annotated[str, Meta(description="What it is measured in, where that does not follow by itself.")] = ""
     distance: Annotated[tuple[str, ...], Meta(description="Two columns that name places.")] = ()
+    nearest: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Two columns, degrees north and east: look up the nearest row; without 'take' how far, in km."
+        ),
+    ] = ()
     lat: Annotated[str, Meta(description="The column of degrees north.")] = ""
     lon: Annotated[str, Meta(description="The column of degrees east.")] = ""
     missing: Annotated[

@@ -63,7 +63,7 @@ def fill(
     for timeline, blind in zip(definitions.online_timelines, known.online_timelines, strict=True):
         definition = definition_digest(timeline, definitions.brief.sources)
         before = (kept or {}).get(definition)
-        if before is not None and timeline.shape == "static":
+        if before is not None and timeline.timeless:
             timelines.append(msgspec.structs.replace(before, name=timeline.name))
             continue
         # A window may forget what has left it; "latest" may not forget the last one, however old: it tells an

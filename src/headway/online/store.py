@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from headway.errors import StoreCorrupt
 from headway.online.manifest import LookUps, StoreManifest, definition_digest
+from headway.online.places import NTH, PlaceSteps
 from headway.online.steps import Steps
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ class OnlineStore:
 
     __slots__ = ("_by_timeline", "as_of_us", "by_blob", "digest", "manifest", "since_us")
 
-    def __init__(self, manifest: StoreManifest, by_blob: Mapping[str, Steps], by_timeline: Mapping[Any, Steps]) -> None:
+    def __init__(
+        self,
+        manifest: StoreManifest,
+        by_blob: Mapping[str, Steps | PlaceSteps],
+        by_timeline: Mapping[Any, Steps | PlaceSteps],
+    ) -> None:
         self.manifest = manifest
         self.digest = manifest.digest
         self.as_of_us = manifest.as_of_us
@@ -67,9 +73,9 @@ class OnlineStore:
             When a blob is gone.
         """
         stored = {timeline.definition: timeline for timeline in manifest.timelines}
-        at_hand: Mapping[str, Steps] = {} if previous is None else previous.by_blob
-        by_blob: dict[str, Steps] = {}
-        by_timeline: dict[Any, Steps] = {}
+        at_hand: Mapping[str, Steps | PlaceSteps] = {} if previous is None else previous.by_blob
+        by_blob: dict[str, Steps | PlaceSteps] = {}
+        by_timeline: dict[Any, Steps | PlaceSteps] = {}
         for timeline in definitions.online_timelines:
             found = stored.get(definition_digest(timeline, definitions.brief.sources))
             if found is None:
@@ -82,13 +88,14 @@ class OnlineStore:
             by_timeline[timeline] = by_blob[found.blob]
         return cls(manifest, by_blob, by_timeline)
 
-    def steps(self, timeline: Any) -> Steps:
+    def steps(self, timeline: Any) -> Steps | PlaceSteps:
         """Return the steps of one of the definitions' timelines."""
         return self._by_timeline[timeline]
 
 
-def _read(data: bytes, digest: str) -> Steps:
+def _read(data: bytes, digest: str) -> Steps | PlaceSteps:
     try:
-        return Steps(pa.ipc.open_file(data).read_all())
+        table = pa.ipc.open_file(data).read_all()
+        return PlaceSteps(table) if NTH in table.column_names else Steps(table)
     except (pa.ArrowInvalid, KeyError, IndexError) as error:
         raise StoreCorrupt(f"Blob {digest} is no table of steps: {error}.", hint="Fill the store again.") from error

@@ -271,7 +271,7 @@ class Definitions:
         limit = f"make_timestamp({as_of_us}::BIGINT)"
         blind = {
             timeline: timeline
-            if timeline.shape == "static"
+            if timeline.timeless
             else replace(timeline, known=f"(CASE WHEN {timeline.known} <= {limit} THEN {timeline.known} END)")
             for timeline in self.timelines
         }

@@ -54,10 +54,12 @@ class LookUps:
         Raises
         ------
         BriefError
-            When it is of none of the four shapes, or does not fit its source.
+            When it is of none of the five shapes, or does not fit its source.
         """
         if spec.distance:
             return self._distance(spec, examples, where)
+        if spec.nearest:
+            return self._nearest(spec, examples, where)
         if spec.window:
             return self._windowed(spec, examples, where)
         _refuse_of_window(spec, where)
@@ -89,6 +91,57 @@ class LookUps:
             timelines.append(timeline)
             arguments += [Column(f"{timeline.name}.{spec.lat}"), Column(f"{timeline.name}.{spec.lon}")]
         return tuple(timelines), Call("haversine_km", tuple(arguments))
+
+    def _nearest(self, spec: FeatureSpec, mine: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
+        """Return the places that are looked into, and how far the nearest is or what it has."""
+        if len(spec.nearest) != 2 or not (spec.from_ and spec.lat and spec.lon):
+            raise BriefError(
+                "The nearest place needs two columns of the row, degrees north and east, and those of the places.",
+                where=where,
+                hint="Write { nearest = ['lat', 'lon'], from = 'stores', lat = 'lat', lon = 'lon' }.",
+            )
+        if spec.window or spec.max_age or (spec.take and spec.value):
+            raise BriefError(
+                "The nearest place is so far away, or gives one column ('take') or expression ('value') of its row.",
+                where=where,
+                hint="Leave out window and max_age; which places count is said by match and where.",
+            )
+        theirs = self._relation_of(spec.from_)
+        pairs = _match(spec, mine, theirs, where) if spec.match else []
+        for relation, columns in ((mine, spec.nearest), (theirs, (spec.lat, spec.lon))):
+            for column in columns:
+                _number(relation, column, where)
+        away = Call("haversine_km", (*map(Column, spec.nearest), Column(spec.lat), Column(spec.lon)))
+        expression: Expression = Column(spec.take) if spec.take else parse_at(spec.value, where) if spec.value else away
+        if expression is not away:
+            compile_at(expression, theirs.scope(extra={} if spec.take else {PREDICT_AT: "time"}), where)
+        taken = {spec.lat, spec.lon} if expression is away else columns_of(expression) - {PREDICT_AT}
+        condition, conditional = _condition(spec, theirs, where)
+        order = theirs.source.key
+        used = {*taken, spec.lat, spec.lon, *(other for _, other in pairs), *conditional}
+        known = ""
+        if not theirs.static:
+            decisive = {column for column in order if column in theirs.known}
+            known = _known(theirs, {*used, *decisive}, where)
+            used |= decisive
+        timeline = Timeline(
+            name=f"{theirs.name}:nearest:{','.join((*(own for own, _ in pairs), *spec.nearest))}:{condition}:{known}",
+            source=theirs.name,
+            shape="nearest",
+            mine=(*(own for own, _ in pairs), *spec.nearest),
+            theirs=(*(other for _, other in pairs), spec.lat, spec.lon),
+            known=known,
+            event=known,
+            order=order,
+            columns=tuple((column, theirs.kinds[column]) for column in sorted(taken)),
+            where=condition,
+            reads=columns_read(theirs, {*used, *order}),
+        )
+        names = {column: Column(f"{timeline.name}.{column}") for column in taken}
+        if expression is away:  # the row's own columns may bear the very same names
+            theirs_at = (names[spec.lat], names[spec.lon])
+            return (timeline,), Call("haversine_km", (*map(Column, spec.nearest), *theirs_at))
+        return (timeline,), rename(expression, names)
 
     def look_up(
         self, spec: FeatureSpec, mine: Relation, where: str, *, carry: tuple[str, ...] = (), now: bool = True
@@ -284,21 +337,42 @@ def _moments(theirs: Relation, columns: Iterable[str], where: str) -> tuple[str,
             hint=f"Set sources.{theirs.name}.time.",
         )
     # That a row is there at all, when it happens and whom it is about must be known too, not its values alone.
-    used = {*columns, time}
+    return _known(theirs, {*columns, time}, where), quote(time)
+
+
+def _known(theirs: Relation, used: set[str], where: str) -> str:
+    """Return the engine text of when all of some columns are known."""
+    time = theirs.source.time or "opened"
     moment = theirs.known_at(used)
     if moment is None:
         silent = sorted(column for column in used if column not in theirs.known)
         raise BriefError(
             f"Nothing says when {', '.join(silent)} of source {theirs.name!r} is known.",
             where=where,
-            hint=f'Set sources.{theirs.name}.known, such as "{time} + interval 10 minutes".',
+            hint=f'Set sources.{theirs.name}.known, such as "{time or "opened"} + interval 10 minutes".',
         )
-    return compile_expression(moment, theirs.scope()).sql, quote(time)
+    return compile_expression(moment, theirs.scope()).sql
+
+
+def _number(relation: Relation, column: str, where: str) -> None:
+    """Raise where there is no such column, or it can be no degrees."""
+    if column not in relation.kinds:
+        raise BriefError(
+            f"Source {relation.name!r} has no column {column!r}.",
+            where=where,
+            hint=did_you_mean(column, relation.kinds) or "Derive it: an address becomes degrees by a source of places.",
+        )
+    if relation.kinds[column] not in {"int", "float"}:
+        raise BriefError(
+            f"{column!r} of {relation.name!r} is a {relation.kinds[column]}, and degrees are wanted.",
+            where=where,
+            hint="Name the columns of degrees north and east.",
+        )
 
 
 def columns_read(theirs: Relation, columns: Iterable[str]) -> tuple[str, ...]:
     """Return the columns, raw and derived, that steps over ``columns`` are computed from."""
-    used = {*columns, theirs.source.time}
+    used = {*columns, theirs.source.time} - {""}
     used |= {column for name in used & set(theirs.known) for column in columns_of(theirs.known[name])}
     return tuple(sorted(used))
 
@@ -329,6 +403,11 @@ def described(spec: FeatureSpec) -> str:
     """Return the definition in one line, as lineage and the card show it."""
     if spec.distance:
         return f"distance from {spec.distance[0]} to {spec.distance[1]} by {spec.from_}"
+    if spec.nearest:
+        what = spec.take or spec.value or "distance to"
+        by = f" of equal {', '.join(spec.match)}" if spec.match else ""
+        where = f" where {spec.where}" if spec.where else ""
+        return f"{what}{' of' if spec.take or spec.value else ''} the nearest of {spec.from_}{by}{where}"
     if spec.window:
         by = f" by {', '.join(spec.match)}" if spec.match else ""
         where = f" where {spec.where}" if spec.where else ""

@@ -17,6 +17,7 @@ from headway.query.compile import quote
 from headway.query.database import EngineError
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
 from headway.query.functions import SQL_TYPES
+from headway.query.nearest import answers
 from headway.query.parts import parts_sql
 
 if TYPE_CHECKING:
@@ -323,7 +324,10 @@ class PointInTime:
                 {timeline for later in _stages(definitions.timelines)[: stage + 1] for timeline in later},
             )
             for timeline in timelines:
-                text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
+                steps = self.steps(timeline)
+                if timeline.shape == "nearest":
+                    steps = answers(timeline, text, steps, look_at=LOOK_AT, database=self._database)
+                text = f"({timeline.join_sql(text, steps, moment=PREDICT_AT, look_at=LOOK_AT)})"
                 held |= {name for name, _ in timeline.outputs}
                 lasting |= {timeline.stale} - {""}
             ready = [feature for feature in waiting if set(feature.timelines) <= joined]
@@ -440,7 +444,7 @@ def _label_sql(aim: Aim) -> str:
 
 
 def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
-    """Return which timelines are joined by one statement: all static ones, then one as-of join each.
+    """Return which timelines are joined by one statement: all static ones, then one as-of join or nearest place each.
 
     Two as-of joins in one statement hold two sorted copies of the examples in memory at once.
     """

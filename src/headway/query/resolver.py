@@ -32,6 +32,7 @@ from headway.query.definitions import (
 from headway.query.lookups import LookUps, columns_read, described
 from headway.query.merging import identity, merge, renamed
 from headway.query.texts import compile_at, compile_moment, compile_text, parse_at
+from headway.query.timeline import KNOWN, NTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,11 +163,11 @@ class Resolver:
             expression = parse_at(spec.value, where)
             compiled = compile_at(expression, partial.scope(), where)
             return Derived(name=name, compiled=compiled, inputs=columns_of(expression), timelines=())
-        if spec.distance or spec.window or spec.max_age:
+        if spec.distance or spec.nearest or spec.window or spec.max_age:
             raise BriefError(
                 "A derived column is an expression of the row, or a look-up in a source without time.",
                 where=where,
-                hint="Make it a feature: features may be windows, distances and look-ups as of predict_at.",
+                hint="Make it a feature: features may be windows, distances, nearest and look-ups as of predict_at.",
             )
         timeline, value = self.looking.look_up(spec, partial, where, now=False)
         if timeline.shape != "static":
@@ -240,7 +241,7 @@ class Resolver:
             return parts[name]
         spec, where = self.brief.features[name], f"features.{name}"
         assert isinstance(spec, FeatureSpec)
-        if spec.from_ or spec.window or spec.distance or not spec.value:
+        if spec.from_ or spec.window or spec.distance or spec.nearest or not spec.value:
             raise BriefError(
                 "A feature of other features is an expression of them.", where=where, hint="Write of and value alone."
             )
@@ -328,7 +329,7 @@ class Resolver:
             used = {name for name, _ in timeline.columns} | set(timeline.theirs)
             if timeline.shape == "asof":
                 used |= set(columns_read(theirs, used))
-            elif timeline.shape == "window":
+            elif timeline.shape in {"window", "nearest"}:
                 used |= set(timeline.reads)
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
         entities = self.brief.target.entities
@@ -351,7 +352,7 @@ class Resolver:
         here |= {timeline.stale for timeline in definitions.timelines} - {""}
         # A table of examples that brings the moment of its predictions along calls it that, and means the same.
         own = {PREDICT_AT} if parse(target.predict_at) == Column(PREDICT_AT) else set()
-        there = {"@at", "@event", "@rank", "@best"}
+        there = {"@at", "@event", "@rank", "@best", KNOWN, NTH}
         places = [(examples.name, [*definitions.carried, *definitions.row_known], here - own)]
         places += [(t.source, [name for name, _ in t.columns], there | set(t.keys)) for t in definitions.timelines]
         for source, columns, taken in places:

@@ -103,7 +103,7 @@ class RowForm:
             (_look_up(timeline, store), [f.name for f in definitions.features if timeline in f.timelines])
             for timeline in definitions.timelines
         ]
-        self._moving = [f.name for f in definitions.features if any(t.shape != "static" for t in f.timelines)]
+        self._moving = [f.name for f in definitions.features if any(not t.timeless for t in f.timelines)]
         self._features = [_evaluator(feature) for feature in definitions.features]
         self._numbers = [i for i, feature in enumerate(definitions.features) if feature.kind == "number"]
         self._float32 = struct.Struct(f"={len(self._numbers)}f")

@@ -14,6 +14,8 @@ read the same steps.
   whole numbers. Whole numbers add exactly, so the result does not depend on the order, the thread or the partition.
   With an offset both moments lie that much later. What is no sum (the greatest value, say) is in ``query/envelope.py``.
 * **Static**: a dimension without time; one row a key.
+* **Nearest**: all places, of which that nearest to a point on the sphere answers (``nouns/sphere.py``); these are no
+  steps, since which one it is does not follow from a key.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from headway.nouns.sphere import ALIKE
 from headway.query.compile import quote
 from headway.query.envelope import envelope_sql
 from headway.query.local_time import LATEST_US
@@ -29,10 +32,14 @@ from headway.query.windows import FIXED_POINT, HALF, Aggregate
 if TYPE_CHECKING:
     from headway.query.functions import Kind
 
-__all__ = ["AT", "EVENT", "FIXED_POINT", "Aggregate", "Timeline", "key_column"]
+__all__ = ["AT", "EVENT", "FIXED_POINT", "KNOWN", "NTH", "Aggregate", "Timeline", "key_column"]
 
 AT = "@at"
 EVENT = "@event"
+KNOWN = "@known"
+"""From when on a place is known; where all always are, there is no such column."""
+NTH = "@nth"
+"""The place's number: of those equally near, the least one answers."""
 
 
 def key_column(position: int) -> str:
@@ -51,9 +58,10 @@ class Timeline:
     source
         The source that is looked into.
     mine, theirs
-        Columns that must be equal, of the example's row and of the source.
+        Columns that must be equal, of the example's row and of the source; the last two of ``nearest``, degrees north
+        and east, must be near.
     known, event
-        Engine text, over the source's relation, of when a row is known and when it happens; empty for ``static``.
+        Engine text, over the source's relation, of when a row is known and when it happens; empty for a dimension.
     columns
         Columns of the source that are carried, name and kind (``static`` and ``asof``).
     aggregates
@@ -72,7 +80,7 @@ class Timeline:
 
     name: str
     source: str
-    shape: Literal["static", "asof", "window"]
+    shape: Literal["static", "asof", "window", "nearest"]
     mine: tuple[str, ...]
     theirs: tuple[str, ...]
     known: str = ""
@@ -97,6 +105,11 @@ class Timeline:
         if self.shape == "window":
             return tuple((f"{self.name}.{aggregate.name}", aggregate.result) for aggregate in self.aggregates)
         return tuple((f"{self.name}.{name}", kind) for name, kind in self.columns)
+
+    @property
+    def timeless(self) -> bool:
+        """Whether it looks into a dimension: what is there has always been."""
+        return not self.known
 
     @property
     def reach_us(self) -> int | None:
@@ -130,6 +143,8 @@ class Timeline:
             return f"SELECT {keys}{carried} FROM {relation} WHERE {present}"
         if self.shape == "asof":
             return self._asof_sql(relation, keys, present, since_us)
+        if self.shape == "nearest":
+            return self._places_sql(relation, keys, present)
         return self._window_sql(relation, keys, present, since_us)
 
     def _asof_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
@@ -154,6 +169,26 @@ class Timeline:
             )
             SELECT {names}, "{AT}", "{EVENT}"{carried} FROM best WHERE "@rank" = "@best"
         """
+
+    def _places_sql(self, relation: str, keys: str, present: str) -> str:
+        carried = "".join(f", {quote(name)}" for name, _ in self.columns)
+        known = f', {self.known} AS "{KNOWN}"' if self.known else ""
+        order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._first_by)
+        return (
+            f'SELECT {keys}{known}{carried}, row_number() OVER (ORDER BY {order}) - 1 AS "{NTH}" '
+            f"FROM {relation} WHERE {self._placed(present)}"
+        )
+
+    def _placed(self, present: str) -> str:
+        north, east = map(quote, self.theirs[-2:])
+        known = f" AND {self.known} IS NOT NULL" if self.known else ""
+        return f"{present} AND isfinite(CAST({north} AS DOUBLE)) AND isfinite(CAST({east} AS DOUBLE)){known}"
+
+    @property
+    def _first_by(self) -> tuple[str, ...]:
+        """The terms that decide between places that are equally near; the least comes first."""
+        known = (self.known,) if self.known else ()
+        return (*map(quote, self.order), *known, *map(quote, self.theirs), *(quote(name) for name, _ in self.columns))
 
     @property
     def _ranked_by(self) -> tuple[str, ...]:
@@ -270,7 +305,9 @@ class Timeline:
             f"x.{quote(mine)} = s.{quote(key)}" for mine, key in zip(self.mine, self.keys, strict=False)
         )
         outputs = ", ".join(self._output_sql(moment))
-        if self.shape == "static":
+        if self.shape == "nearest":  # of each point, and moment, which place answers
+            equal += "" if self.timeless else f' AND x.{quote(look_at)} = s."{AT}"'
+        if self.shape in {"static", "nearest"}:
             return f"SELECT x.*, {outputs} FROM {examples} x LEFT JOIN {steps} s ON {equal}"
         equal = f"{equal} AND " if equal else ""
         return (
@@ -303,6 +340,8 @@ class Timeline:
         keys = " AND ".join(f"{quote(column)} = $key{position}" for position, column in enumerate(self.theirs))
         if self.shape == "static":
             return f"SELECT * FROM {relation} WHERE {keys}"
+        if self.shape == "nearest":
+            return self._nearest_sql(relation)
         conditions = [keys, self.where, f"{self.known} <= CAST($look_at AS TIMESTAMP)"]
         known = " AND ".join(condition for condition in conditions if condition)
         if self.shape == "asof":
@@ -313,6 +352,28 @@ class Timeline:
         if self.window_us is not None:
             until += f" AND {self.event} + to_microseconds({self.reach_us}::BIGINT) > CAST($look_at AS TIMESTAMP)"
         return f"SELECT * FROM {relation} WHERE {until} ORDER BY {self.event}"
+
+    def _nearest_sql(self, relation: str) -> str:
+        """Return the text that finds the one place, by looking at all: the same question without the tree."""
+        *same, north, east = range(len(self.theirs))
+        conditions = [f"{quote(self.theirs[position])} = $key{position}" for position in same]
+        conditions += [self.where] if self.where else []
+        conditions += [] if self.timeless else [f"{self.known} <= CAST($look_at AS TIMESTAMP)"]
+        there = self._placed(" AND ".join(conditions) or "TRUE")
+        here = f"CAST($key{north} AS DOUBLE)", f"CAST($key{east} AS DOUBLE)"
+        theirs = tuple(f"CAST({quote(column)} AS DOUBLE)" for column in self.theirs[-2:])
+        away = f"sqrt({' + '.join(f'({a} - {b}) ** 2' for a, b in zip(_point(*here), _point(*theirs), strict=True))})"
+        order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._first_by)
+        return (
+            f'SELECT * EXCLUDE ("@away") FROM (SELECT *, {away} AS "@away" FROM {relation} WHERE {there}) '
+            f'QUALIFY "@away" <= min("@away") OVER () + {ALIKE!r} ORDER BY {order} LIMIT 1'
+        )
+
+
+def _point(north: str, east: str) -> tuple[str, str, str]:
+    """Return the engine's text of a place on the unit sphere, as ``nouns/sphere.py`` has it."""
+    n, e = f"radians({north})", f"radians({east})"
+    return f"cos({n}) * cos({e})", f"cos({n}) * sin({e})", f"sin({n})"
 
 
 def _kept(column: str) -> list[str]:

@@ -23,7 +23,7 @@ def health(service: Service) -> Reply:
     predictor = service.predictor
     store, now_us = predictor.store, service.clock.now_us()
     age_us = now_us - store.as_of_us
-    moving = any(timeline.shape != "static" for timeline in predictor.definitions.timelines)
+    moving = any(not timeline.timeless for timeline in predictor.definitions.timelines)
     late = moving and age_us > predictor.definitions.lag_us
     problems = [service.load_problem] if service.load_problem else []
     if late:
