@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.data.contract import check_part, first_bad, sql_of
+from headway.data.contract import check_part, first_bad, known_of, sql_of
 from headway.data.profiles import build_reference, kinds_in, profile
 from headway.errors import DataError
 from headway.nouns.change import Check
@@ -63,6 +63,20 @@ def test_the_engine_and_one_value_answer_alike(database, case):
     single = [passes(check, v.replace(tzinfo=UTC) if isinstance(v, datetime) else v) for v in values]
     database.execute(f"DROP VIEW {name}")
     assert engine == single
+
+
+@settings(max_examples=120, deadline=None)
+@given(_cases())
+def test_what_a_profile_knows_of_a_check_is_what_the_engine_counts(database, case):
+    """No value is looked at again where least, greatest, or all values with their counts tell the answer."""
+    kind, values, check = case
+    name = database.register(pa.table({"a": pa.array(values, TYPES[kind][0])}))
+    ((count,),) = database.rows(f"SELECT count(*) FILTER (NOT {sql_of(check, kind)}) FROM {name}")
+    known = known_of(check, profile(database, name, {"a": kind}).columns["a"])
+    database.execute(f"DROP VIEW {name}")
+    assert known in {None, count}
+    if check.test == "present" or kind == "text":
+        assert known == count
 
 
 @pytest.fixture(scope="module")

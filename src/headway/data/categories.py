@@ -173,7 +173,7 @@ def _gone(new: ColumnProfile, before: Sequence[ColumnProfile]) -> dict[str, floa
     recent = before[-_RECENT:]
     gone = {}
     for value in recent[-1].counts:
-        shares = [column.shares.get(value, 0.0) for column in before]
+        shares = [column.share_of(value) for column in before]
         least, usual = min(shares), sum(shares[-_RECENT:]) / len(shares[-_RECENT:])
         expected = least * new.present
         # Where there is but one stretch, its share may be off by chance.
@@ -197,8 +197,8 @@ def _matched(
         return [_merged(new, tuple(gone), into)]
     if gone and not heavy:
         into, lost = _risen(new, before), sum(gone.values())
-        usual = [column.shares.get(into, 0.0) for column in before[-_RECENT:]]
-        more = new.shares.get(into, 0.0) - sum(usual) / len(usual)
+        usual = [column.share_of(into) for column in before[-_RECENT:]]
+        more = new.share_of(into) - sum(usual) / len(usual)
         # What ends with a season leaves a gap that nobody fills.
         return [_merged(new, (*gone, into), into)] if lost >= 0.01 and 0.3 * lost <= more <= 3 * lost else []
     if heavy and not gone:
@@ -220,10 +220,10 @@ def _risen(new: ColumnProfile, before: Sequence[ColumnProfile]) -> str:
     """Return the known value whose share grew most, measured by what it did before."""
 
     def surprise(value: str) -> float:
-        shares = [column.shares.get(value, 0.0) for column in before[-_RECENT:]]
+        shares = [column.share_of(value) for column in before[-_RECENT:]]
         usual = sum(shares) / len(shares)
         spread = max(shares) - min(shares) + (max(usual, 1e-4) / max(1, new.present)) ** 0.5
-        return float((new.shares.get(value, 0.0) - usual) / spread)
+        return float((new.share_of(value) - usual) / spread)
 
     return max(sorted(new.counts), key=surprise, default="")
 
@@ -234,7 +234,7 @@ def _renamed(new: ColumnProfile, old: str, value: str, share: float) -> Change:
         column=new.name,
         words=f"{old!r} of {new.name!r} is gone, and {value!r} has its share ({share:.1%}).",
         cause=f"{old!r} is now called {value!r}.",
-        share=new.shares.get(value, 0.0),
+        share=new.share_of(value),
         detail={"from": old, "to": value},
         bad=Check(column=new.name, test="other", values=(value,)),
     )
@@ -260,7 +260,7 @@ def _merged(new: ColumnProfile, parts: Iterable[str], into: str) -> Change:
         column=new.name,
         words=f"Of {new.name!r}, {shown} are one now" + (f": {into!r}." if into else "."),
         cause="Several categories were put together.",
-        share=new.shares.get(into, 0.0),
+        share=new.share_of(into),
         detail={"from": ", ".join(parts), "to": into},
         bad=Check(column=new.name, test="other", values=(into,)) if into else None,
     )

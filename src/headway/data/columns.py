@@ -141,7 +141,7 @@ def _marks(
         return None, new
     marks = {}
     for value, share in new.shares.items():
-        usual = max(column.shares.get(value, 0.0) for column in (*before, whole))
+        usual = max(column.share_of(value) for column in (*before, whole))
         if numbers:
             number = float(value)
             outside = whole.least is not None and whole.most is not None and not whole.least <= number <= whole.most

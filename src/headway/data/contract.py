@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from headway.nouns.change import Change, Check, Value
     from headway.nouns.contract import ResultState
-    from headway.nouns.profile import Profile, Reference
+    from headway.nouns.profile import ColumnProfile, Profile, Reference
     from headway.query.database import Database
 
-__all__ = ["check_part", "first_bad", "sql_of"]
+__all__ = ["check_part", "first_bad", "known_of", "sql_of"]
 
 
 def sql_of(check: Check, kind: str) -> str:
@@ -101,7 +101,7 @@ def check_part(
 ) -> list[Result]:
     """Return every clause of the contract with its state, and after them what the reference says has changed."""
     kinds = {name: column.kind for name, column in part.columns.items()}
-    results = [*_schema(contract, part), *_values(database, relation, contract, kinds, row=row, file=file)]
+    results = [*_schema(contract, part), *_values(database, relation, contract, part, row=row, file=file)]
     results += [*_shares(contract, part), *_whole(contract, part, now_us)]
     if reference is None:
         return [*results, Result(clause="changes", state="not run", words="There is nothing to hold the part against.")]
@@ -136,12 +136,16 @@ def _schema(contract: Contract, part: Profile) -> list[Result]:
 
 
 def _values(
-    database: Database, relation: str, contract: Contract, kinds: Mapping[str, str], *, row: str, file: str
+    database: Database, relation: str, contract: Contract, part: Profile, *, row: str, file: str
 ) -> list[Result]:
-    """Return the checks of single values; all are counted in one pass, and only what failed is looked for."""
+    """Return the checks of single values: what the profile knows of all rows is not counted again, the rest at once."""
+    kinds = {name: column.kind for name, column in part.columns.items()}
     able = [c for c in checks_of(contract) if _able(c, kinds.get(c.column, ""), contract)]
-    counts = ", ".join(f"count(*) FILTER (NOT {sql_of(check, kinds[check.column])})" for check in able)
-    bad = dict(zip(able, database.rows(f"SELECT {counts} FROM {relation}")[0], strict=True)) if able else {}
+    bad = {check: known for check in able if (known := known_of(check, part.columns[check.column])) is not None}
+    open_ = [check for check in able if check not in bad]
+    if open_:
+        counts = ", ".join(f"count(*) FILTER (NOT {sql_of(check, kinds[check.column])})" for check in open_)
+        bad.update(zip(open_, database.rows(f"SELECT {counts} FROM {relation}")[0], strict=True))
     results = []
     for check in checks_of(contract):
         if check not in bad:
@@ -154,6 +158,25 @@ def _values(
         state: ResultState = "failed" if bad[check] else "passed"
         results.append(Result(clause=check.test, state=state, column=check.column, words=words))
     return results
+
+
+def known_of(check: Check, column: ColumnProfile) -> int | None:
+    """Return how many values fail a check, where a profile tells it of all rows; None where they must be looked at."""
+    if check.test == "present":
+        return column.missing
+    if column.present == 0:
+        return 0
+    if check.test == "between" and column.least is not None and column.most is not None:
+        within = (check.least is None or column.least >= check.least) and (
+            check.most is None or column.most <= check.most
+        )
+        # What is no number counts as the greatest, and is within nothing.
+        return 0 if within and math.isfinite(column.least) and math.isfinite(column.most) else None
+    if check.test in {"among", "other"} and column.kind == "text" and column.complete:
+        listed = {value for value in check.values if isinstance(value, str)}
+        count = sum(n for value, n in column.counts.items() if value in listed)
+        return column.present - count if check.test == "among" else count
+    return None
 
 
 def _able(check: Check, kind: str, contract: Contract) -> bool:

@@ -78,6 +78,10 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
         """``counts`` as shares of the rows that hold a value."""
         return {value: count / self.present for value, count in self.counts.items()} if self.present else {}
 
+    def share_of(self, value: str) -> float:
+        """Return one of the ``shares``; 0 for a value that is not counted."""
+        return self.counts.get(value, 0) / self.present if self.present else 0.0
+
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """A table, or the stretch of one from ``first_us`` to ``last_us``.
