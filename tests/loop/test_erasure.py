@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,14 +14,13 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from headway.errors import DataError, GateClosed, NotFound, StoreCorrupt
+from headway.api import Project
+from headway.errors import DataError, GateClosed, NotFound, StoreBusy, StoreCorrupt
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import ErasureBegun, ErasureFinished
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from headway.api import Project
 
 PERSON = "Zebulon Quirrelmoss"
 ENTITY = f"customers 'customer={PERSON}'"
@@ -165,6 +165,7 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(shop: Project, monk
     assert shop.data.verify().damaged == ()
     assert shop.data.erase(ENTITY, by="Privacy desk", why="request 12").left == ()
     assert files_with(shop.folder / ".headway", PERSON) == []
+    assert len(shop.store.ledger.outcomes()) == len(_predictions(shop, not_of=PERSON))
 
 
 _ERASE = """
@@ -191,8 +192,93 @@ def test_a_killed_erasure_leaves_a_store_that_opens_and_can_be_finished(shop: Pr
     assert shop.store.ledger.verify().seq > 0
     assert shop.data.verify().damaged == ()
     shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
-    left = [file for file in files_with(shop.folder / ".headway", PERSON) if "blobs/tmp/" not in file]
-    assert left == []
+    assert files_with(shop.folder / ".headway", PERSON) == []
+    assert len(shop.store.ledger.outcomes()) == len(_predictions(shop, not_of=PERSON))
+
+
+_BEGIN_TO_KEEP = """
+import sys, time
+from headway.blobs import FolderBlobs
+with FolderBlobs(sys.argv[1]).scratch() as folder:
+    (folder / "rows.parquet").write_text(sys.argv[2])
+    print("written", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_writer_left_behind_goes_as_well(shop: Project) -> None:
+    """However young it is; but not what a living process is about to keep, which is named."""
+    blobs = shop.folder / ".headway" / "blobs"
+    process = subprocess.Popen([sys.executable, "-c", _BEGIN_TO_KEEP, str(blobs), PERSON], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    (named,) = shop.data.erase(ENTITY, by="Privacy desk", why="request 12").left
+    assert named.endswith("rows.parquet")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert shop.data.erase(ENTITY, by="Privacy desk", why="again").left == ()
+    assert not list((blobs / "tmp").iterdir())
+
+
+def test_a_reader_of_an_old_state_of_the_ledger_keeps_an_erasure_from_being_called_finished(shop: Project) -> None:
+    """Its write-ahead log still holds what was deleted; when the reader is gone, asking again finishes it."""
+    path = shop.folder / ".headway" / "ledger.db"
+    others = set(_predictions(shop, not_of=PERSON))
+    ids = [each for each in _predictions(shop, not_of="") if each not in others]
+
+    def stand() -> bool:
+        """Say whether an id of the person's predictions stands in the ledger's files."""
+        files = [each.read_bytes() for each in path.parent.glob("ledger.db*")]
+        return any(known.encode() in data for known in ids for data in files)
+
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM outcomes").fetchone()
+    with pytest.raises(StoreBusy, match="Ask for the erasure again"):
+        shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    assert [each.finished for each in shop.data.erasures()] == [False]
+    assert stand()
+    reader.close()
+    shop.data.erase(ENTITY, by="Privacy desk", why="request 12")
+    assert not stand()
+
+
+def test_sources_that_are_read_while_somebody_is_erased_are_read_again(shop: Project, monkeypatch) -> None:
+    """What was taken over from the version before is not recorded: it may be gone."""
+    import headway.loop.sources as module
+
+    path = shop.folder / "data" / "customers.csv"
+    path.write_text(path.read_text() + "Customer 061,gold\n")
+    real = module.collect
+
+    def erased_meanwhile(name, *rest, **options):
+        found = real(name, *rest, **options)
+        if name == "customers":
+            with Project.open(shop.folder, as_of="2024-03-26") as other:
+                other.data.erase(ENTITY, by="Privacy desk", why="request 12")
+        return found
+
+    versions = len(shop.data.versions())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "collect", erased_meanwhile)
+        with pytest.raises(StoreBusy, match="Run it again"):
+            shop.material()
+    assert len(shop.data.versions()) == versions
+    assert shop.data.verify().damaged == ()
+    take_out(shop)
+    shop.material()
+    assert shop.data.verify().damaged == ()
+    assert files_with(shop.folder / ".headway", PERSON) == []
+
+
+def test_nobody_reads_the_sources_while_somebody_is_erased(shop: Project, monkeypatch) -> None:
+    """The error says who is at it."""
+    import headway.loop.sources as module
+
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.1)
+    with shop.store.ledger.lease("erase", owner="Privacy desk"), pytest.raises(StoreBusy, match="Privacy desk"):
+        shop.material()
 
 
 def test_a_legal_hold_comes_first(shop: Project) -> None:

@@ -96,13 +96,14 @@ class FolderBlobs:
         >>> blobs.has(digest)
         True
         """
-        with _speaking(self.root):
-            folder = self._fresh_name()
-            folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self._at_work():
+            with _speaking(self.root):
+                folder = self._fresh_name()
+                folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, digest: Digest) -> BinaryIO:
         """Return the blob for reading; ``read`` is the one that verifies."""
@@ -154,7 +155,7 @@ class FolderBlobs:
         """
         place = self._place(digest)
         note = place.with_name(place.name + _REDACTED)
-        with _speaking(self.root):
+        with self._at_work(), _speaking(self.root):
             temporary = self._fresh_name()
             with temporary.open("wb") as file:
                 file.write(msgspec.json.encode(Redaction(of=digest, now=now, erasure=erasure)))
@@ -218,27 +219,50 @@ class FolderBlobs:
                 progress(done, len(files))
         return BlobsChecked(count=len(files), size_bytes=size, bad=tuple(sorted(bad)), redacted=len(notes))
 
-    def sweep(self) -> int:
-        """Remove what killed writers left behind a day ago or earlier, and return how many pieces that was.
+    def sweep(self, *, at_once: bool = False) -> int:
+        """Remove what killed writers left behind, and return how many pieces that was.
 
         Ages are read off the file system's own clock, so that a file being written elsewhere is never taken
         for an old one.
+
+        Parameters
+        ----------
+        at_once
+            Whether also what is younger than a day, as soon as there is a moment in which nobody writes.
         """
         with _speaking(self.root):
             if not self._scratch.is_dir():
                 return 0
+            if at_once:
+                with _lock(self._scratch, alone=True) as nobody_writes:
+                    if nobody_writes:
+                        return self._removed(list(self._scratch.iterdir()))
             now = self._now()
-            swept = 0
+            old = []
             for entry in self._scratch.iterdir():
                 with contextlib.suppress(FileNotFoundError):  # its own writer was faster
-                    if now - entry.stat().st_mtime < _STALE_S:
-                        continue
-                    if entry.is_dir():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink()
-                    swept += 1
-            return swept
+                    if now - entry.stat().st_mtime >= _STALE_S:
+                        old.append(entry)
+            return self._removed(old)
+
+    def _removed(self, entries: Iterable[Path]) -> int:
+        count = 0
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+                count += 1
+        return count
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Say that something in the scratch folder belongs to somebody, for as long as this process lives."""
+        with _speaking(self.root):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        with _lock(self._scratch, alone=False):
+            yield
 
     def _now(self) -> float:
         """Return the time by the file system's own clock."""
@@ -264,6 +288,10 @@ class FolderBlobs:
         return stands
 
     def _keep(self, pieces: Iterable[bytes | bytearray | memoryview]) -> Digest:
+        with self._at_work():
+            return self._written(pieces)
+
+    def _written(self, pieces: Iterable[bytes | bytearray | memoryview]) -> Digest:
         hasher, size = blake3(), 0
         with _speaking(self.root):
             temporary = self._fresh_name()
@@ -315,6 +343,26 @@ def _write_all(file: io.FileIO, data: memoryview) -> None:
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(_PIECE):
         yield piece
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, *, alone: bool) -> Iterator[bool]:
+    """Hold a folder with others, or alone, and say whether it is held; the system lets go when the process dies."""
+    if os.name == "nt":  # Windows locks no folders: there, what was left behind goes by its age alone
+        yield False
+        return
+    import fcntl  # not on Windows
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        held = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except OSError:  # somebody writes; or a file system that knows no locks
+            held = False
+        yield held
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

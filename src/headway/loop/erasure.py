@@ -4,8 +4,10 @@ What is erased is named by a source's columns and their values. Those are used w
 nor any hash of them: the ledger says that somebody was erased, when, who asked and why, and how many rows it took.
 Old names stay and lead to what is left (:mod:`headway.blobs`), so that old digests can still be explained.
 
-The order makes it safe to be killed: whatever tells where rows of the person are (the snapshots) goes last, so that a
-second call finds what the first one left, and only a complete erasure is recorded as finished.
+The order makes it safe to be killed: outcomes go before the predictions that say whose they are, and the snapshots,
+which tell where rows of the person are, go last. So a second call finds what the first one left, and only a complete
+erasure is recorded as finished. Whoever reads the sources meanwhile is told to try again: it may have taken over what
+was about to go.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from headway.ledger.outcomes import BATCH, read_batch, written_batch
 from headway.loop.holds import open_holds
 from headway.loop.manifests import snapshot_of
 from headway.loop.needs import Needs
-from headway.loop.sources import definitions_of, material_of
+from headway.loop.sources import definitions_of, material_of, no_erasure
 from headway.loop.store import STORE
 from headway.loop.versions import alone
 from headway.nouns.clock import format_moment, parse_moment
@@ -141,7 +143,7 @@ def erase(store: Store, brief: Brief, entity: str, *, by: str, why: str, dry_run
     """
     if not dry_run and (not by.strip() or not why.strip()):
         raise GateClosed("An erasure needs a name and a reason.", hint="Say who asked (--by) and why (--why).")
-    with alone(store), Database() as database:
+    with alone(store), no_erasure(store), Database() as database:
         work = _Work(store, brief, entity, database)
         work.refuse_held()
         if dry_run:
@@ -297,15 +299,16 @@ class _Work:
         self.removed = {
             **in_newest,
             "datasets": sum(self._rewrite_table(table, condition, erasure) for _, table, condition in built),
-            "predictions": erase_predictions(self.store.predictions, self.ids),
+            # Outcomes know nothing but the id: the log, which knows whose it is, must last until they are gone.
             "outcomes": self._erase_outcomes(erasure),
+            "predictions": erase_predictions(self.store.predictions, self.ids),
             "feature store": self._forget_steps(erasure),
         }
         versions = self._rewrite_snapshots(erasure)
         self._rewrite_tables(erasure)
         self._fill_again()
         scrub(self.store.ledger)
-        self.store.blobs.sweep()
+        self.store.blobs.sweep(at_once=True)
         datasets = {digest for digest, _, _ in built}
         models = self._models(datasets)
         finished = ErasureFinished(

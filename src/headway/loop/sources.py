@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from headway.data.collect import collect
+from headway.errors import StoreBusy
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.nouns.brief import Brief
-from headway.nouns.event import Event, SnapshotTaken, StepFinished
+from headway.nouns.event import ErasureBegun, Event, SnapshotTaken, StepFinished
 from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from headway.data.cleaning import Learned
     from headway.loop.store import Store
@@ -33,12 +35,14 @@ __all__ = [
     "definitions_of",
     "last_events_us",
     "material_of",
+    "no_erasure",
     "remember_last_events",
     "take_snapshots",
 ]
 
 _Columns = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
+_PATIENCE_S = 2.0
 _SOURCES_AT_ONCE = 2  # of many small files, opening and sniffing is most of the work; a large one takes all processors
 
 
@@ -76,7 +80,11 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     ------
     SourceError
         When a source cannot be read; nothing is recorded then.
+    StoreBusy
+        When somebody was erased meanwhile: what was taken over from the versions before may be gone.
     """
+    with no_erasure(store):
+        erasures = _erasures(store)
     snapshots: dict[str, Snapshot] = {}
     events: list[Event] = []
     began = time.monotonic()
@@ -120,8 +128,41 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
             )
     store.progress.finish("read sources", reused=not events, seconds=time.monotonic() - began)
     if events:
-        store.record(*events)
+        with no_erasure(store):
+            if _erasures(store) != erasures:
+                raise StoreBusy(
+                    "Somebody was erased from the store while the sources were read.",
+                    where=str(store.folder),
+                    hint="Nothing was recorded. Run it again.",
+                )
+            store.record(*events)
     return material_of(store, brief, snapshots)
+
+
+@contextmanager
+def no_erasure(store: Store) -> Iterator[None]:
+    """Keep erasures, and whoever else asks for this, from beginning.
+
+    Raises
+    ------
+    StoreBusy
+        When one is at work, and does not end within seconds.
+    """
+    patient_until = time.monotonic() + _PATIENCE_S
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(store.ledger.lease("erase", owner=store.owner))
+                break
+            except StoreBusy:
+                if time.monotonic() > patient_until:
+                    raise
+                time.sleep(0.02)
+        yield
+
+
+def _erasures(store: Store) -> int:
+    return sum(1 for _ in store.ledger.events(ErasureBegun))
 
 
 def _agreed(store: Store, brief: Brief, name: str, found: Snapshot, previous: Snapshot | None) -> Snapshot:
