@@ -17,8 +17,9 @@ from headway.nouns.clock import parse_moment
 from headway.query.cleaning import cleaned, group_of
 from headway.query.compile import compile_expression, quote
 from headway.query.definitions import resolve
+from headway.query.example_texts import moment_sql
 from headway.query.parts import parts_sql
-from headway.query.point_in_time import PointInTime, moment_sql
+from headway.query.point_in_time import PointInTime
 
 if TYPE_CHECKING:
     import os

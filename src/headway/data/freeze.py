@@ -23,7 +23,8 @@ from headway.nouns.examples import Examples, FeatureColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
+from headway.query.point_in_time import PointInTime
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:

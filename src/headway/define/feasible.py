@@ -24,7 +24,8 @@ from headway.nouns.calls import Calls, calls_of
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
+from headway.query.point_in_time import PointInTime
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from headway.data.collect import collect
 from headway.loop.sources import definitions_of
 from headway.query.compile import quote
 from headway.query.database import Database
+from headway.query.example_texts import KNOWN_AT, LABEL
 from headway.query.parts import parts_of
-from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime
+from headway.query.point_in_time import PointInTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

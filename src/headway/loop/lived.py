@@ -50,7 +50,7 @@ def lived_examples(store: Store, material: Material, *, as_of_us: int) -> Lived:
     if table is None or outcomes is None or not (table.num_rows and outcomes.num_rows):
         return Lived()
     from headway.query.database import Database
-    from headway.query.point_in_time import KNOWN_AT
+    from headway.query.example_texts import KNOWN_AT
 
     with Database() as database, tempfile.TemporaryDirectory(prefix="headway-") as folder:
         log, told = database.register(table), database.register(outcomes)
@@ -86,7 +86,7 @@ def _log(store: Store, material: Material) -> pa.Table | None:
 
 
 def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
-    from headway.query.point_in_time import KNOWN_AT, LABEL
+    from headway.query.example_texts import KNOWN_AT, LABEL
 
     kinds = definitions.examples.kinds
     names = definitions.examples.source.key

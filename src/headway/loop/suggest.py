@@ -20,7 +20,8 @@ from headway.nouns.metric import average_precision, paired_day_bootstrap
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions, resolve
-from headway.query.point_in_time import KNOWN_AT, LABEL, PointInTime, moment_sql
+from headway.query.example_texts import KNOWN_AT, LABEL, moment_sql
+from headway.query.point_in_time import PointInTime
 from headway.query.split import boundaries_us, midnight_us
 
 if TYPE_CHECKING:

@@ -11,56 +11,43 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.errors import DataError
-from headway.nouns.clock import format_moment
 from headway.query.aim import cut_offs_us
 from headway.query.compile import quote
 from headway.query.database import EngineError
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
+from headway.query.example_texts import (
+    KNOWN_AT,
+    MOMENT,
+    among_sql,
+    chosen_sql,
+    derived_sql,
+    entities_sql,
+    example_sql,
+    features_sql,
+    labelled_sql,
+    lasting,
+    late_sql,
+    moment_sql,
+    once_sql,
+    refuse_late,
+)
 from headway.query.functions import SQL_TYPES
 from headway.query.nearest import answers
 from headway.query.parts import parts_sql
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
-    from headway.query.aim import Aim
     from headway.query.database import Database
     from headway.query.timeline import Timeline
 
-__all__ = ["CENSORED", "KNOWN_AT", "LABEL", "PointInTime", "moment_sql"]
+__all__ = ["PointInTime", "explained"]
 
-LABEL = "@label"
-KNOWN_AT = "@label_known_at"
-CENSORED = "@censored"
 _FILE = "@file"
 _FOR_EVER_US = 2**62
-_LABEL_TYPES = {"condition": "BOOLEAN", "category": "VARCHAR", "number": "DOUBLE", "ranking": "DOUBLE"}
-
-
-def _once_sql(relation: Relation, text: str) -> str:
-    """Return the rows of ``text`` without those that the brief takes for another one's double.
-
-    Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the columns
-    that are carried do.
-    """
-    once = relation.source.once
-    if once is None:
-        return text
-    same = ", ".join(map(quote, relation.same_by[: len(relation.same_by) - bool(once.order)]))
-    order = f"{quote(once.order)} {'DESC' if once.keep == 'last' else 'ASC'} NULLS LAST, " if once.order else ""
-    return (
-        f'SELECT * EXCLUDE ("@nth") FROM (SELECT *, row_number() OVER (PARTITION BY {same} '
-        f'ORDER BY {order}CAST(doubled AS VARCHAR)) AS "@nth" FROM ({text}) AS doubled) '
-        'WHERE "@nth" = 1'
-    )
-
-
-def moment_sql(moment_us: int) -> str:
-    """Return a moment as an SQL constant."""
-    return f"make_timestamp({moment_us}::BIGINT)"
 
 
 class PointInTime:
@@ -115,31 +102,21 @@ class PointInTime:
             files = parts_sql(self._files[name], filename=_FILE if self._tell_files else "")
             told = [_FILE] if self._tell_files else []
             columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
-            text = self._derived_sql(relation, f"(SELECT {columns} FROM {files})", {*wanted, *relation.same_by})
-            text = _once_sql(relation, text)
+            needed = {*wanted, *relation.same_by}
+            text = derived_sql(relation, f"(SELECT {columns} FROM {files})", needed, self._looked_into(relation))
+            text = once_sql(relation, text, sorted(raw | relation.closure(needed)))
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
-            with _explained(f"sources.{name}.derive"):
+            with explained(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")
         return self._tables[name]
 
     def relation_sql(self, relation: Relation, raw: str) -> str:
         """Return the text that adds all derived columns to ``raw``, one stage a column, in the order of the brief."""
-        return self._derived_sql(relation, raw, relation.kinds)
+        return derived_sql(relation, raw, relation.kinds, self._looked_into(relation))
 
-    def _derived_sql(self, relation: Relation, raw: str, wanted: Iterable[str]) -> str:
-        needed = relation.closure(wanted)
-        text = f"SELECT * FROM {raw}"
-        for column in relation.derived:
-            if column.name not in needed:
-                continue
-            stage = f"({text})"
-            for timeline in column.timelines:
-                joined = timeline.join_sql(stage, self.steps(timeline), moment="", look_at="")
-                stage = f"({joined})"
-            hidden = [name for timeline in column.timelines for name, _ in timeline.outputs]
-            kept = f"* EXCLUDE ({', '.join(map(quote, hidden))})" if hidden else "*"
-            text = f"SELECT {kept}, {column.compiled.sql} AS {quote(column.name)} FROM {stage}"
-        return text
+    def _looked_into(self, relation: Relation) -> dict[Timeline, str]:
+        """Return the steps of what the derived columns of a source look up."""
+        return {timeline: self.steps(timeline) for column in relation.derived for timeline in column.timelines}
 
     def steps(self, timeline: Timeline, *, since_us: int | None = None) -> str:
         """Return the table of a timeline's steps, made on first use.
@@ -154,7 +131,7 @@ class PointInTime:
         found = self._steps.get((same, since_us))
         if found is None:
             sql = timeline.steps_sql(self.table(timeline.source), since_us=since_us)
-            with _explained(f"sources.{timeline.source}"):
+            with explained(f"sources.{timeline.source}"):
                 found = self._database.create(sql, prefix="steps")
             if timeline.shape == "static":
                 self._check_unique(timeline, found)
@@ -196,7 +173,7 @@ class PointInTime:
         -------
         str
             The name of a table with the columns that :attr:`Definitions.carried` names, ``predict_at``,
-            :data:`LABEL`, :data:`KNOWN_AT`, one column a feature (``feature:NAME``) and, for look-ups with a
+            ``LABEL``, ``KNOWN_AT``, one column a feature (``feature:NAME``) and, for look-ups with a
             ``max_age``, whether what was found was too old; ordered by nothing.
 
         Raises
@@ -207,42 +184,16 @@ class PointInTime:
         definitions = self._definitions
         relation = definitions.examples
         rows = f"({self.relation_sql(relation, source)})" if source is not None else self._rows(as_of_us)
-        moment = "@predicted"
-        timed = f"(SELECT *, {definitions.predict_at.sql} AS {quote(moment)} FROM {rows})"
-        bounds = [f"{quote(moment)} IS NOT NULL", f"{quote(moment)} <= {moment_sql(as_of_us)}"]
-        bounds += [] if since_us is None else [f"{quote(moment)} >= {moment_sql(since_us)}"]
-        bounds += [] if until_us is None else [f"{quote(moment)} < {moment_sql(until_us)}"]
-        chosen = f"{timed} WHERE {' AND '.join(bounds)}"
+        chosen = chosen_sql(definitions, rows, as_of_us=as_of_us, since_us=since_us, until_us=until_us)
         if source is None:
-            chosen = self._eligible(chosen, moment)
-            self._refuse_future(chosen, moment)
-        with _explained("target"):
-            current = self._database.create(self._base_sql(chosen, moment, as_of_us, keep), prefix="examples")
+            chosen = self._eligible(chosen)
+            self._refuse_future(chosen)
+        with explained("target"):
+            text = example_sql(definitions, chosen, as_of_us=as_of_us, keep=keep)
+            current = self._database.create(text, prefix="examples")
             if definitions.aim.outcome and source is None:
                 current = self._labelled(current, as_of_us)
         return self._joined(current, keep)
-
-    def _base_sql(self, chosen: str, moment: str, as_of_us: int, keep: Sequence[str]) -> str:
-        definitions = self._definitions
-        known, aim = definitions.label_known_at.sql, definitions.aim
-        # A label over a horizon is joined afterwards, by the key that stands here.
-        label = f"CAST(NULL AS {_LABEL_TYPES[aim.task]})" if aim.outcome else _label_sql(aim)
-        now = moment_sql(as_of_us)
-        settled = "FALSE" if aim.settled is None else f"({known} > {now} AND {aim.settled.sql} <= {now})"
-        columns = {*definitions.carried, *(name for timeline in definitions.timelines for name in timeline.mine)}
-        columns |= {column for feature in definitions.features for column in feature.row_columns}
-        columns |= set(keep) | {column for timeline in aim.outcome for column in timeline.mine}
-        columns |= set(aim.group) & set(definitions.examples.kinds)
-        columns -= {PREDICT_AT}
-        return f"""
-            SELECT {"".join(f"{quote(column)}, " for column in sorted(columns))}
-                   {quote(moment)} AS {quote(PREDICT_AT)},
-                   {quote(moment)} - to_microseconds({definitions.lag_us}::BIGINT) AS {quote(LOOK_AT)},
-                   {known} AS {quote(KNOWN_AT)},
-                   CASE WHEN {known} <= {moment_sql(as_of_us)} THEN {label} END AS {quote(LABEL)},
-                   coalesce({settled}, FALSE) AS {quote(CENSORED)}
-            FROM {chosen}
-        """
 
     def _rows(self, as_of_us: int) -> str:
         """Return the rows that examples are made of: a source's, or every entity at every cut-off it was known at."""
@@ -251,20 +202,10 @@ class PointInTime:
             return self.table(aim.examples.name)
         import pyarrow as pa
 
-        cadence = aim.cadence
         until_us = min(as_of_us, self._end_us(as_of_us))
-        cut_offs = pa.array(cut_offs_us(cadence, until_us=until_us), pa.int64())
+        cut_offs = pa.array(cut_offs_us(aim.cadence, until_us=until_us), pa.int64())
         moments = self._database.register(pa.table({"us": cut_offs}))
-        names = ", ".join(map(quote, cadence.entity))
-        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in cadence.entity)
-        since = cadence.known or "TIMESTAMP '-infinity'"
-        entities = (
-            f'SELECT {names}, min({since}) AS "@since" FROM {self.table(cadence.source)} WHERE {there} GROUP BY {names}'
-        )
-        return (
-            f"(SELECT {names}, make_timestamp(us) AS {quote(PREDICT_AT)} FROM ({entities}) e "
-            f'JOIN {moments} m ON e."@since" <= make_timestamp(m.us))'
-        )
+        return entities_sql(aim.cadence, self.table(aim.cadence.source), moments)
 
     def _end_us(self, as_of_us: int) -> int:
         """Return up to when the sources that the label counts reach: what they do not have yet is no nought."""
@@ -277,44 +218,32 @@ class PointInTime:
             ends.append(-(2**62) if last is None else int(last))
         return min(ends)
 
-    def _eligible(self, chosen: str, moment: str) -> str:
+    def _eligible(self, chosen: str) -> str:
         """Return those of the examples that ``among`` allows, by what was known at each one's own moment."""
         aim = self._definitions.aim
         if aim.among is None:
             return chosen
         text = f"(SELECT * FROM {chosen})"
         for timeline in aim.eligible:
-            text = f"({timeline.join_sql(text, self.steps(timeline), moment=moment, look_at=moment)})"
-        hidden = ", ".join(quote(name) for timeline in aim.eligible for name, _ in timeline.outputs)
-        shown = f"* EXCLUDE ({hidden})" if hidden else "*"
-        with _explained("target.among"):
-            table = self._database.create(f"SELECT {shown} FROM {text} WHERE {aim.among.sql}", prefix="asked")
+            text = f"({timeline.join_sql(text, self.steps(timeline), moment=MOMENT, look_at=MOMENT)})"
+        with explained("target.among"):
+            table = self._database.create(among_sql(aim, text), prefix="asked")
         return f"{table} WHERE TRUE"
 
     def _labelled(self, current: str, as_of_us: int) -> str:
         """Return the examples with their labels over the horizon: the aggregates of that length, as of its end."""
-        aim, known = self._definitions.aim, quote(KNOWN_AT)
-        end = moment_sql(self._end_us(as_of_us))
+        aim = self._definitions.aim
         text = f"(SELECT * FROM {current})"
         for timeline in aim.outcome:
             text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=KNOWN_AT)})"
-        named = {column for timeline in aim.outcome for column in timeline.mine}
-        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in sorted(named)) or "TRUE"
-        hidden = [LABEL, CENSORED, *(name for timeline in aim.outcome for name, _ in timeline.outputs)]
-        table = self._database.create(
-            f"SELECT * EXCLUDE ({', '.join(map(quote, hidden))}), "
-            f"CASE WHEN {known} <= {end} AND {there} THEN {_label_sql(aim)} END AS {quote(LABEL)}, "
-            f"{known} > {end} AS {quote(CENSORED)} FROM {text}",
-            prefix="labelled",
-        )
+        table = self._database.create(labelled_sql(aim, text, end_us=self._end_us(as_of_us)), prefix="labelled")
         self._database.drop(current)
         return table
 
     def _joined(self, current: str, keep: Sequence[str]) -> str:
         """Return the examples with all features: each computed as soon as what it needs is there."""
         definitions = self._definitions
-        lasting = {*definitions.carried, *keep, PREDICT_AT, KNOWN_AT, LABEL, CENSORED}
-        lasting |= set(definitions.aim.group) & set(definitions.examples.kinds)
+        staying = lasting(definitions, keep)
         waiting = list(definitions.features)
         held: set[str] = set()  # what look-ups have given, and features still wait for
         done: list[str] = []
@@ -329,14 +258,14 @@ class PointInTime:
                     steps = answers(timeline, text, steps, look_at=LOOK_AT, database=self._database)
                 text = f"({timeline.join_sql(text, steps, moment=PREDICT_AT, look_at=LOOK_AT)})"
                 held |= {name for name, _ in timeline.outputs}
-                lasting |= {timeline.stale} - {""}
+                staying |= {timeline.stale} - {""}
             ready = [feature for feature in waiting if set(feature.timelines) <= joined]
             waiting = [feature for feature in waiting if feature not in ready]
             still = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
             still |= {column for feature in waiting for column in feature.row_columns}
             rest = [timeline for timeline in definitions.timelines if timeline not in joined]
             still |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
-            kept = [*sorted(lasting | (still & (held | self._row_names()))), *done]
+            kept = [*sorted(staying | (still & (held | self._row_names()))), *done]
             current = self._next(current, text, kept, ready)
             done += [f"feature:{feature.name}" for feature in ready]
         return current
@@ -345,51 +274,16 @@ class PointInTime:
         return {*self._definitions.examples.kinds, LOOK_AT, PREDICT_AT}
 
     def _next(self, current: str, text: str, kept: Sequence[str], ready: Sequence[Feature]) -> str:
-        features = "".join(f", {feature.sql} AS {quote(f'feature:{feature.name}')}" for feature in ready)
         where = f"features.{ready[0].name}" if len(ready) == 1 else "features"
-        with _explained(where):
-            table = self._database.create(
-                f"SELECT {', '.join(map(quote, kept))}{features} FROM {text}", prefix="examples"
-            )
+        with explained(where):
+            table = self._database.create(features_sql(kept, ready, text), prefix="examples")
         self._database.drop(current)
         return table
 
-    def _refuse_future(self, chosen: str, moment: str) -> None:
-        """Raise when a column that must be known at ``predict_at`` was not: a feature's, a look-up's, the moment's."""
-        checks = list(self._definitions.row_known.items())
-        if not checks:
-            return
-        counts = ", ".join(
-            f"count(*) FILTER (WHERE {quote(column)} IS NOT NULL "
-            f"AND NOT coalesce({known.sql} <= {quote(moment)}, FALSE)) AS n{position}"
-            for position, (column, known) in enumerate(checks)
-        )
-        (found,) = self._database.rows(f"SELECT count(*), {counts} FROM {chosen}")
-        for (column, known), late in zip(checks, found[1:], strict=True):
-            if not late:
-                continue
-            example = self._database.rows(
-                f"SELECT epoch_us({known.sql}), epoch_us({quote(moment)}) FROM {chosen} "
-                f"AND {quote(column)} IS NOT NULL AND {known.sql} > {quote(moment)} ORDER BY ALL LIMIT 1"
-            )
-            when = (
-                f"; for one it is known at {format_moment(example[0][0])}, and predicted at "
-                f"{format_moment(example[0][1])}"
-                if example
-                else ""
-            )
-            raise DataError(
-                f"{column!r} is not known at predict_at for {late} of {found[0]} examples{when}. "
-                "A feature may not look into the future.",
-                where=self._user_of(column),
-                hint="Take it out of the row's own features; past rows' values can be used over a window.",
-            )
-
-    def _user_of(self, column: str) -> str:
-        for feature in self._definitions.features:
-            if column in feature.row_columns or any(column in timeline.mine for timeline in feature.timelines):
-                return f"features.{feature.name}"
-        return "target.predict_at"
+    def _refuse_future(self, chosen: str) -> None:
+        if self._definitions.row_known:
+            (found,) = self._database.rows(late_sql(self._definitions, chosen))
+            refuse_late(self._definitions, found)
 
     def _check_unique(self, timeline: Timeline, steps: str) -> None:
         keys = ", ".join(map(quote, timeline.keys))
@@ -435,14 +329,6 @@ class PointInTime:
         return f"(SELECT {columns} WHERE FALSE)"
 
 
-def _label_sql(aim: Aim) -> str:
-    """Return the engine's text of a label as examples hold it; a number that is none is missing."""
-    if aim.task in {"condition", "category"}:
-        return aim.label.sql
-    number = f"CAST({aim.label.sql} AS DOUBLE)"
-    return f"(CASE WHEN isfinite({number}) THEN {number} END)"
-
-
 def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
     """Return which timelines are joined by one statement: all static ones, then one as-of join or nearest place each.
 
@@ -454,7 +340,7 @@ def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
+def explained(where: str) -> Iterator[None]:
     """Say of what the engine could not compute that the data are at fault, and at which definition."""
     try:
         yield

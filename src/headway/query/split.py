@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from headway.nouns.dataset import SplitCount
 from headway.query.compile import quote, quote_text
 from headway.query.definitions import PREDICT_AT
-from headway.query.point_in_time import CENSORED, LABEL, moment_sql
+from headway.query.example_texts import CENSORED, LABEL, moment_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
