@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bench import NotBuilt, Ratio
 from bench.contracts import contract
+from bench.curve import curve
 from bench.demonstration import demonstration
 from bench.prediction import prediction
 from bench.preparation import preparation
@@ -43,10 +44,11 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "budget": overhead_of_a_whole_budget,
     "large": snapshots_of_a_large_table,
     "trace": trace,
+    "curve": curve,
     "demo": demonstration,
 }
 
-LONG = frozenset({"budget", "demo", "large", "trace"})
+LONG = frozenset({"budget", "curve", "demo", "large", "trace"})
 """Those that take minutes."""
 
 _HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")

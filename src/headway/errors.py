@@ -17,6 +17,7 @@
     │   ├── StoreCorrupt                 bytes are not what their digest says
     │   └── StoreFull                    no space left on the device
     ├── ParityError     (ArithmeticError) a packaged graph disagrees with what was trained
+    ├── ClusterUnreachable (ConnectionError) the engine that the brief names does not answer
     └── MissingExtra    (ImportError)    an optional dependency is not installed
 
 An error says what was found, what was wanted, where, and what to do. The parts are kept as fields, so that
@@ -27,7 +28,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_ROOM",
     "BriefError",
+    "ClusterUnreachable",
     "DataError",
     "ExpressionError",
     "GateClosed",
@@ -84,6 +87,10 @@ class HeadwayError(Exception):
         place = f"{self.where}: " if self.where else ""
         hint = f" {self.hint}" if self.hint else ""
         return f"{place}{self.what}{hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Raised on a worker of a cluster, it arrives here as it was; Python alone would lose what is no argument.
+        return functools.partial(type(self), where=self.where, hint=self.hint), (self.what,)
 
     def at(self, where: str) -> HeadwayError:
         """Return the same error with its place filled in; a place that is known already stays."""
@@ -153,6 +160,10 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 class ParityError(HeadwayError, ArithmeticError):
     code = "parity-broken"
+
+
+class ClusterUnreachable(HeadwayError, ConnectionError):
+    code = "cluster-unreachable"
 
 
 class MissingExtra(HeadwayError, ImportError):

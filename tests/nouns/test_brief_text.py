@@ -226,3 +226,23 @@ def test_comments_and_layout_are_no_part_of_a_briefs_version() -> None:
     bare = TEXT.replace("  # the search stops here", "").replace(" = ", "=")
     assert parse_brief(bare).digest == parse_brief(TEXT).digest
     assert parse_brief(TEXT.replace("trials = 8", "trials = 9")).digest != parse_brief(TEXT).digest
+
+
+@pytest.mark.parametrize("engine", ["local", "ray", "ray://10.0.0.5:6379"])
+def test_an_engine_is_no_part_of_what_a_brief_means(engine) -> None:
+    """The same dataset comes out, so the digest is the same, and a release does not hold it."""
+    plain, placed = parse_brief(TEXT), parse_brief(f'engine = "{engine}"\n{TEXT}')
+    assert placed.engine == engine
+    assert placed.digest == plain.digest
+    assert placed.placeless == plain
+
+
+@pytest.mark.parametrize(
+    ("engine", "hint"), [("rya", "Did you mean 'ray'?"), ("spark", "'ray://host:port'"), ("ray://host", "")]
+)
+def test_an_engine_that_there_is_not_is_refused(engine, hint) -> None:
+    """With its line, and what may stand there."""
+    with pytest.raises(BriefError, match=f"There is no engine '{engine}'") as caught:
+        parse_brief(f'engine = "{engine}"\n{TEXT}')
+    assert caught.value.where == "headway.toml:1, engine"
+    assert hint in caught.value.hint

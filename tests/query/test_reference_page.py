@@ -114,8 +114,16 @@ def _default(field) -> str:
     return f"`{msgspec.json.encode(value).decode()}`"
 
 
+def _single() -> list[msgspec.structs.FieldInfo]:
+    """Return the fields of the brief that are no tables; they stand above the first one."""
+    tables = {name for name, _ in _tables()} | {"sources", "features"}
+    return [field for field in msgspec.structs.fields(Brief) if field.encode_name not in tables]
+
+
 def _fields() -> list[str]:
-    lines = []
+    lines = ["## Above the first table", "", "| field | type | default | what it is for |", "|---|---|---|---|"]
+    lines += [f"| `{f.encode_name}` | {_kind(f.type)} | {_default(f)} | {_description(f)} |" for f in _single()]
+    lines.append("")
     for name, struct in _tables():
         lines += [f"## `[{name}]`", "", (struct.__doc__ or "").strip().split("\n\n")[0], ""]
         if struct is FeatureSpec:

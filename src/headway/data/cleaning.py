@@ -1,8 +1,9 @@
 """What cleaning learns from the training period, and what it changed.
 
 Learned are bounds by quantiles and what stands in for missing values, from rows whose event came before the training
-period ended and whose value was known by then; never from a later one. Every figure is exact, so that the same rows
-give the same figures on any number of threads.
+period ended and whose value was known by then; never from a later one. Every figure is exact, and follows in a second
+phase from what parts of the rows were reduced to in a first: how often each value is there, or a sum of whole numbers.
+So the same rows give the same figures on any number of threads, or workers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headway.data.across import Across
 from headway.errors import DataError
 from headway.nouns.cleaning import Fitted
 from headway.nouns.clock import parse_moment
@@ -23,8 +25,9 @@ from headway.query.point_in_time import PointInTime
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from headway.engine.cluster import Cluster
     from headway.nouns.brief import Brief
     from headway.nouns.cleaning import Clean
     from headway.query.database import Database
@@ -60,7 +63,12 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def learn(
-    brief: Brief, raw: Mapping[str, Kinds], files: Mapping[str, Sequence[os.PathLike[str]]], *, database: Database
+    brief: Brief,
+    raw: Mapping[str, Kinds],
+    files: Mapping[str, Sequence[os.PathLike[str]]],
+    *,
+    database: Database,
+    cluster: Cluster | None = None,
 ) -> Learned:
     """Return what the brief's cleaning learns from the training period, by source and column.
 
@@ -70,6 +78,8 @@ def learn(
         The columns of each source, with their kinds.
     files
         The Parquet files of each source's snapshot.
+    cluster
+        Where rows are reduced; here if there is none.
 
     Raises
     ------
@@ -83,7 +93,7 @@ def learn(
                 continue
             # What was learned before is heeded by what is learned now: a column may be made of a cleaned one.
             definitions = resolve(brief.cleaned_by(learned), raw)
-            rows = _Rows(definitions, name, files, database)
+            rows = _Rows(definitions, name, files, database, cluster)
             learned[name, column] = rows.learn(column, spec)
     return learned
 
@@ -97,11 +107,11 @@ class _Rows:
         name: str,
         files: Mapping[str, Sequence[os.PathLike[str]]],
         database: Database,
+        cluster: Cluster | None,
     ) -> None:
         self.relation: Relation = definitions.relations[name]
         self.database = database
-        point = PointInTime(database, definitions, files)
-        self.text = point.relation_sql(self.relation, parts_sql(files[name]))
+        self.reduced = _reducer(definitions, name, files, database, cluster)
         split = definitions.brief.split
         self.before = moment_sql(parse_moment(str(split.ends["train"]), zone=split.zone))
         self.after = moment_sql(parse_moment(str(split.train_from), zone=split.zone)) if split.train_from else ""
@@ -126,11 +136,12 @@ class _Rows:
                 hint="Write [0.01, 0.99], say.",
             )
         value = f"CAST({self._value(spec, where)} AS DOUBLE)"
-        (found,) = self.database.rows(
-            f"SELECT quantile_disc({value}, {shares[0]!r}::DOUBLE), quantile_disc({value}, {shares[1]!r}::DOUBLE) "
-            f"FROM ({self.text}) WHERE {self._within(spec)}"
+        counts = self.reduced(
+            lambda rows: _counts_sql(f"SELECT '' AS g, {value} AS v FROM {rows} WHERE {self._within(spec)}")
         )
-        return self._there(found[0], where), self._there(found[1], where)
+        found = [self.database.rows(_quantile_sql(counts, share)) for share in shares]
+        low, high = (self._there(rows[0][1] if rows else None, where) for rows in found)
+        return low, high
 
     def _stand_in(self, spec: Clean, statistic: str, fitted: Fitted, where: str) -> Fitted:
         value = self._value(spec, where)
@@ -139,10 +150,12 @@ class _Rows:
             group = compile_expression(
                 group_of(spec.by, self.relation.scope(), f"{where}.by"), self.relation.scope()
             ).sql
-        rows = f"SELECT {group} AS g, {value} AS v FROM ({self.text}) WHERE {self._within(spec)}"
-        present = f"SELECT * FROM ({rows}) WHERE v IS NOT NULL"
-        whole = self.database.rows(_statistic(statistic, present, by_group=False))
-        found = dict(self.database.rows(_statistic(statistic, present, by_group=True))) if spec.by else {}
+        first, last = (_sums_sql, _mean_sql) if statistic == "mean" else (_counts_sql, _OF_COUNTS[statistic])
+        parts = self.reduced(
+            lambda rows: first(f"SELECT {group} AS g, {value} AS v FROM {rows} WHERE {self._within(spec)}")
+        )
+        whole = self.database.rows(last(f"(SELECT * REPLACE ('' AS g) FROM {parts})"))
+        found = dict(self.database.rows(last(parts))) if spec.by else {}
         if len(found) > _MOST_GROUPS:
             raise DataError(
                 f"There are {len(found)} groups to learn from, and at most {_MOST_GROUPS} are kept.",
@@ -178,19 +191,68 @@ class _Rows:
         return value
 
 
-def _statistic(kind: str, rows: str, *, by_group: bool) -> str:
-    """Return a query for (group, statistic); the same to the last bit whatever order the rows come in."""
-    group = "g" if by_group else "''"
-    if kind == "mode":
-        ranked = f"SELECT {group} AS g, v, count(*) AS n FROM ({rows}) GROUP BY ALL"
-        return f"SELECT g, v FROM ({ranked}) QUALIFY row_number() OVER (PARTITION BY g ORDER BY n DESC, v) = 1"
-    figure = (
-        "quantile_cont(CAST(v AS DOUBLE), 0.5)"
-        if kind == "median"
-        # Millionths are summed, which is exact: doubles would depend on the order.
-        else "CAST(sum(CAST(round(CAST(v AS DOUBLE) * 1e6) AS HUGEINT)) AS DOUBLE) / count(*) / 1e6"
+def _reducer(
+    definitions: Definitions,
+    name: str,
+    files: Mapping[str, Sequence[os.PathLike[str]]],
+    database: Database,
+    cluster: Cluster | None,
+) -> Callable[[Callable[[str], str]], str]:
+    """Return what reduces the rows of a source, here or in parts, and gives what they were reduced to as a relation."""
+    if cluster is not None:
+        across = Across(cluster, database, definitions, files)
+        return lambda text: across.reduced(name, text)
+    point = PointInTime(database, definitions, files)
+    rows = point.relation_sql(definitions.relations[name], parts_sql(files[name]))
+    return lambda text: f"({text(f'({rows})')})"
+
+
+def _counts_sql(rows: str) -> str:
+    """Return how often each value of each group is there."""
+    return f"SELECT g, v, count(*) AS n FROM ({rows}) WHERE v IS NOT NULL GROUP BY g, v"
+
+
+def _sums_sql(rows: str) -> str:
+    """Return the sum of each group in millionths, which is exact: a sum of doubles would depend on the order."""
+    whole = "CAST(round(CAST(v AS DOUBLE) * 1e6) AS HUGEINT)"
+    return f"SELECT g, sum({whole}) AS s, count(*) AS n FROM ({rows}) WHERE v IS NOT NULL GROUP BY g"
+
+
+def _mean_sql(sums: str) -> str:
+    total, count = "CAST(CAST(sum(s) AS HUGEINT) AS DOUBLE)", "CAST(sum(n) AS BIGINT)"
+    return f"SELECT g, {total} / {count} / 1e6 FROM {sums} GROUP BY g"
+
+
+def _mode_sql(counts: str) -> str:
+    whole = f"SELECT g, v, sum(n) AS n FROM {counts} GROUP BY g, v"
+    return f"SELECT g, v FROM ({whole}) QUALIFY row_number() OVER (PARTITION BY g ORDER BY n DESC, v) = 1"
+
+
+def _placed_sql(counts: str) -> str:
+    """Return each value with how many stand up to it (``upto``), and how many there are (``whole``), in its group."""
+    values = f"SELECT g, CAST(v AS DOUBLE) AS v, CAST(sum(n) AS BIGINT) AS n FROM {counts} GROUP BY ALL"
+    return (
+        "SELECT *, CAST(sum(n) OVER (PARTITION BY g ORDER BY v) AS BIGINT) AS upto, "
+        f"CAST(sum(n) OVER (PARTITION BY g) AS BIGINT) AS whole FROM ({values})"
     )
-    return f"SELECT {group} AS g, {figure} FROM ({rows}) GROUP BY ALL"
+
+
+def _median_sql(counts: str) -> str:
+    """Return the middle of each group: of an even number, half way between the two in the middle."""
+    middle = f"SELECT g, v FROM ({_placed_sql(counts)}), (VALUES (0), (1)) two(i)"
+    return (
+        f"SELECT g, quantile_cont(v, 0.5) FROM ({middle} WHERE (whole - 1 + i) // 2 BETWEEN upto - n AND upto - 1) "
+        "GROUP BY g"
+    )
+
+
+def _quantile_sql(counts: str, share: float) -> str:
+    """Return the least value up to which there is that share of all: the engine's ``quantile_disc``, of counts."""
+    at = f"(greatest(1, whole - CAST(floor(whole - {share!r}::DOUBLE * whole) AS BIGINT)) - 1)"
+    return f"SELECT g, v FROM ({_placed_sql(counts)}) WHERE {at} BETWEEN upto - n AND upto - 1"
+
+
+_OF_COUNTS = {"mode": _mode_sql, "median": _median_sql}
 
 
 def cleaning_report(

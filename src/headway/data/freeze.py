@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headway.data.across import seen_through
 from headway.errors import DataError
 from headway.nouns.dataset import Dataset, SplitCount
 from headway.nouns.examples import Examples, FeatureColumn
@@ -24,16 +25,18 @@ from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
-from headway.query.point_in_time import PointInTime
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from headway.data.across import Across
+    from headway.engine.cluster import Cluster
     from headway.nouns.brief import Split
     from headway.nouns.snapshot import Snapshot
     from headway.nouns.task import Task
+    from headway.query.point_in_time import PointInTime
 
 __all__ = ["TableStore", "boundaries_us", "freeze", "load", "of_splits", "split_sql", "to_examples"]
 
@@ -58,12 +61,13 @@ def freeze(
     store: TableStore,
     lived: Path | None = None,
     threads: int | None = None,
-    read: PointInTime | None = None,
+    read: Across | PointInTime | None = None,
+    cluster: Cluster | None = None,
 ) -> Dataset:
     """Return the dataset of a brief over snapshots, its table put into ``store``.
 
-    The same definitions, rows and moment give the same bytes, on any number of threads and however the rows are cut
-    into files. Nothing in it depends on what became known after ``as_of_us``.
+    The same definitions, rows and moment give the same bytes, on any number of threads, here or on a cluster, and
+    however the rows are cut into files. Nothing in it depends on what became known after ``as_of_us``.
 
     Parameters
     ----------
@@ -73,6 +77,10 @@ def freeze(
     read
         The same sources seen through the same definitions, where something was asked of them before: what was read
         for that is not read again.
+    threads
+        Processors to use here; all by default.
+    cluster
+        Where examples and their features are computed; here if there is none.
 
     Raises
     ------
@@ -84,7 +92,8 @@ def freeze(
     since_us = None if split.train_from is None else midnight_us(split.train_from, split.zone)
     with ExitStack() as opened:
         if read is None:
-            read = PointInTime(opened.enter_context(Database(threads=threads)), definitions, files)
+            database = opened.enter_context(Database(threads=threads))
+            read = seen_through(definitions, files, database=database, cluster=cluster)
         database = read.database
         table = read.examples(as_of_us=as_of_us, since_us=since_us)
         _check_unique(database, table, definitions)

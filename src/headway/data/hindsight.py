@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from headway.nouns.hindsight import Hindsight
 from headway.nouns.span import DAY
 from headway.query.compile import compile_expression, quote
+from headway.query.example_texts import moment_sql
 from headway.query.parts import parts_of
-from headway.query.point_in_time import PointInTime, moment_sql
+from headway.query.point_in_time import PointInTime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from headway.define.availability import Maturity
 from headway.nouns.span import DAY, MINUTE
 from headway.query.compile import quote
 from headway.query.definitions import PREDICT_AT
-from headway.query.point_in_time import CENSORED, KNOWN_AT, LABEL, moment_sql
+from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from headway.define.sample import Sample
 from headway.query.compile import quote
 from headway.query.definitions import PREDICT_AT, Definitions
-from headway.query.point_in_time import KNOWN_AT, LABEL
+from headway.query.example_texts import KNOWN_AT, LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -130,7 +130,7 @@ def make_release(
         graph=graph or result.graph,
         signature=named.signature.columns,
         output=named.signature.output,
-        brief=material.brief,
+        brief=material.brief.placeless,
         columns={name: dict(relation.raw) for name, relation in material.definitions.relations.items()},
         cutoff=result.cutoff,
         made_us=store.now_us(),
@@ -403,6 +403,6 @@ def material_of_release(store: Store, material: Material, release: Release) -> M
     """Return the sources as they are, seen through the brief of a release."""
     return (
         material
-        if release.brief == material.brief  # with what its cleaning has learned
+        if release.brief == material.brief.placeless  # with what its cleaning has learned
         else material_of(store, release.brief, material.snapshots)
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from headway.data.collect import collect
+from headway.engine.named import cluster_of
 from headway.errors import StoreBusy
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.nouns.brief import Brief
@@ -197,8 +198,10 @@ def _learned(brief: bytes, columns: _Columns, files: tuple[tuple[str, tuple[Part
     from headway.data.cleaning import learn
     from headway.query.database import Database
 
+    asked = msgspec.json.decode(brief, type=Brief)
+    cluster = cluster_of(asked.engine or "local")
     with Database() as database:
-        return learn(msgspec.json.decode(brief, type=Brief), _kinds_of(columns), dict(files), database=database)
+        return learn(asked, _kinds_of(columns), dict(files), database=database, cluster=cluster)
 
 
 def definitions_of(brief: Brief, snapshots: Mapping[str, Snapshot]) -> Definitions:

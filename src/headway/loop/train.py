@@ -22,6 +22,7 @@ import msgspec
 
 import headway
 from headway.engine.code import time_zone_version
+from headway.engine.named import cluster_of
 from headway.engine.plan import Plan, Step
 from headway.errors import DataError
 from headway.loop.earlier import earlier_versions
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from headway.build.learner import Fitted
     from headway.build.search import Score
+    from headway.data.across import Across
     from headway.engine.plan import Work
     from headway.graph.scorer import GraphScorer
     from headway.loop.store import Store
@@ -154,7 +156,7 @@ class _Experiment:
         self.recipe = recipe
         self.versions = {name: snapshot.digest for name, snapshot in sorted(material.snapshots.items())}
         self._opened = ExitStack()
-        self._read: PointInTime | None = None
+        self._read: Across | PointInTime | None = None
         self.earlier = earlier_versions(store, material)
         self.lived = lived_examples(store, material, as_of_us=as_of_us)
         self.as_of_us = min(as_of_us, max(self._last_moment_us(), self.lived.last_us))
@@ -280,6 +282,7 @@ class _Experiment:
             store=self.store.blobs,
             lived=self.store.blobs.path(self.lived.blob) if self.lived.blob else None,
             read=self._read,
+            cluster=cluster_of(self.brief.engine or "local"),
         )
         self._read = None
         self._opened.close()
@@ -519,19 +522,24 @@ class _Experiment:
             name="last moment",
             function=self._find_last_moment,
             inputs=_plain({"snapshots": self.versions, "sources": self.brief.sources, "target": self.brief.target}),
-            code=("headway.query",),
+            code=("headway.data.across", "headway.query"),
             libraries=("duckdb",),
             time_zones=True,
         )
         return int(self.store.engine.run(Plan(step)).outputs["last moment"]["last_us"])
 
     def _find_last_moment(self, _: Work) -> dict[str, Any]:
+        from headway.data.across import seen_through
         from headway.query.database import Database
-        from headway.query.point_in_time import PointInTime
 
         # Kept for freezing, which comes next and would read the same again.
         database = self._opened.enter_context(Database())
-        self._read = PointInTime(database, self.material.definitions, self.material.files)
+        self._read = seen_through(
+            self.material.definitions,
+            self.material.files,
+            database=database,
+            cluster=cluster_of(self.brief.engine or "local"),
+        )
         return {"last_us": self._read.last_moment_us()}
 
 

@@ -376,6 +376,14 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     serve: Annotated[Serve, Meta(description="How predictions are served.")] = Serve()
     monitor: Annotated[Monitor, Meta(description="How the living model is watched.")] = Monitor()
     retrain: Annotated[Retrain, Meta(description="When to go round again.")] = Retrain()
+    # What is not set is not written: where a brief is computed is no part of what it means.
+    engine: Annotated[
+        str | msgspec.UnsetType,
+        Meta(
+            description="Where data are prepared, which changes no result: 'local'; 'ray' for several processes of "
+            "this machine; 'ray://host:port' for a cluster that runs."
+        ),
+    ] = msgspec.UNSET
 
     @property
     def asked_about(self) -> str:
@@ -392,8 +400,13 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def digest(self) -> str:
-        """The hash of what the brief means; comments and layout do not count."""
-        return hashlib.sha256(msgspec.json.encode(self.unlearned, order="sorted")).hexdigest()
+        """The hash of what the brief means; comments and layout do not count, nor where it is computed."""
+        return hashlib.sha256(msgspec.json.encode(self.unlearned.placeless, order="sorted")).hexdigest()
+
+    @property
+    def placeless(self) -> Brief:
+        """The brief without where it is computed: what a release holds, which is served anywhere."""
+        return self if self.engine is msgspec.UNSET else msgspec.structs.replace(self, engine=msgspec.UNSET)
 
     @property
     def learned(self) -> bool:

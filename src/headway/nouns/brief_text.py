@@ -240,6 +240,7 @@ def _check(brief: Brief) -> None:
     _check_names(brief)
     _check_spans(brief)
     _check_split(brief)
+    _check_engine(brief)
     good, least = brief.success.good_enough, brief.success.minimum
     errors = ("log_loss", "brier", "mae", "rmse", "poisson_deviance", "pinball_")
     lower_is_better = brief.success.metric.startswith(errors)
@@ -253,6 +254,17 @@ def _check(brief: Brief) -> None:
             ),
             "success",
             "minimum",
+        )
+
+
+def _check_engine(brief: Brief) -> None:
+    engine = brief.engine or "local"
+    if not re.fullmatch(r"local|ray|ray://[^\s/:]+:[0-9]+", engine):
+        near = difflib.get_close_matches(engine, ("local", "ray"), n=1)
+        hint = f"Did you mean {near[0]!r}? " if near and "://" not in engine else ""
+        raise _At(
+            BriefError(f"There is no engine {engine!r}.", hint=f"{hint}Write 'local', 'ray' or 'ray://host:port'."),
+            "engine",
         )
 
 

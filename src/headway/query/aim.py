@@ -24,6 +24,8 @@ from headway.query.texts import compile_at, compile_moment, parse_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
+
     from headway.nouns.brief import Target
     from headway.nouns.expression import Expression
     from headway.nouns.task import Task
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from headway.query.lookups import LookUps
     from headway.query.timeline import Timeline
 
-__all__ = ["Aim", "Cadence", "cut_offs_us", "resolve_aim"]
+__all__ = ["Aim", "Cadence", "cut_offs_us", "moments_table", "resolve_aim"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _TASKS: dict[str, Task] = {"bool": "condition", "int": "number", "float": "number", "text": "category"}
@@ -121,6 +123,14 @@ def cut_offs_us(cadence: Cadence, *, until_us: int) -> list[int]:
         found.append(moment)
         day += step
     return found
+
+
+def moments_table(cadence: Cadence, *, until_us: int) -> pa.Table:
+    """Return the moments at which is asked, up to ``until_us``, as a table: ``us``, and ``n`` that numbers them."""
+    import pyarrow as pa
+
+    moments = cut_offs_us(cadence, until_us=until_us)
+    return pa.table({"us": pa.array(moments, pa.int64()), "n": pa.array(range(len(moments)), pa.int64())})
 
 
 def resolve_aim(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from headway.errors import NO_ROOM, HeadwayError, StoreFull
+from headway.errors import NO_ROOM, DataError, HeadwayError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Database", "EngineError"]
+__all__ = ["Database", "EngineError", "blamed_on"]
 
 
 # The engine hands the system's own words on, bare or within JSON; "offload" is its word for spilling.
@@ -73,7 +73,7 @@ class Database:
         Processors to use; all by default.
     """
 
-    def __init__(self, *, memory_gib: float = 2.5, threads: int | None = None) -> None:
+    def __init__(self, *, memory_gib: float = 2.0, threads: int | None = None) -> None:
         self._memory_gib = memory_gib
         self._threads = threads or os.cpu_count() or 1
         self._names = 0
@@ -129,9 +129,9 @@ class Database:
         self.execute(f"CREATE TEMP VIEW {name} AS {sql}")
         return name
 
-    def register(self, table: pa.Table | pa.RecordBatchReader, *, prefix: str = "a") -> str:
-        """Make Arrow data readable by name, without copying, and return the name."""
-        name = self._fresh(prefix)
+    def register(self, table: pa.Table | pa.RecordBatchReader, *, prefix: str = "a", name: str = "") -> str:
+        """Make Arrow data readable by name, without copying, and return the name: ``name``, or a fresh one."""
+        name = name or self._fresh(prefix)
         self._connection.register(name, table)
         return name
 
@@ -179,6 +179,15 @@ def _explained() -> Iterator[None]:
             raise
         hint = "Write zones as in the IANA database, such as 'UTC' or 'America/New_York'."
         raise EngineError(f"{zone[1]!r} is not a time zone.", hint=hint) from error
+
+
+@contextmanager
+def blamed_on(where: str) -> Iterator[None]:
+    """Say of what the engine could not compute that the data are at fault, and at which definition."""
+    try:
+        yield
+    except EngineError as error:
+        raise DataError(f"This cannot be computed from the data: {error.what}", where=where, hint=error.hint) from error
 
 
 def _first_line(text: str) -> str:

@@ -14,7 +14,7 @@ from headway.query.compile import quote
 from headway.query.definitions import LOOK_AT, PREDICT_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from headway.query.aim import Aim, Cadence
     from headway.query.definitions import Definitions, Feature, Relation
@@ -31,6 +31,7 @@ __all__ = [
     "entities_sql",
     "example_sql",
     "features_sql",
+    "known_entities_sql",
     "labelled_sql",
     "lasting",
     "late_sql",
@@ -53,7 +54,7 @@ def moment_sql(moment_us: int) -> str:
     return f"make_timestamp({moment_us}::BIGINT)"
 
 
-def derived_sql(relation: Relation, raw: str, wanted: Iterable[str], steps: Mapping[Timeline, str]) -> str:
+def derived_sql(relation: Relation, raw: str, wanted: Iterable[str], steps: Callable[[Timeline], str]) -> str:
     """Return the text that adds derived columns to ``raw``, one stage a column, in the order of the brief.
 
     Parameters
@@ -61,7 +62,7 @@ def derived_sql(relation: Relation, raw: str, wanted: Iterable[str], steps: Mapp
     wanted
         The columns that are needed; others are only added where one of these follows from them.
     steps
-        The tables of what is looked up.
+        Gives the table of the steps of what is looked up.
     """
     needed = relation.closure(wanted)
     text = f"SELECT * FROM {raw}"
@@ -70,38 +71,57 @@ def derived_sql(relation: Relation, raw: str, wanted: Iterable[str], steps: Mapp
             continue
         stage = f"({text})"
         for timeline in column.timelines:
-            stage = f"({timeline.join_sql(stage, steps[timeline], moment='', look_at='')})"
+            stage = f"({timeline.join_sql(stage, steps(timeline), moment='', look_at='')})"
         hidden = [name for timeline in column.timelines for name, _ in timeline.outputs]
         text = f"SELECT {_without(hidden)}, {column.compiled.sql} AS {quote(column.name)} FROM {stage}"
     return text
 
 
-def once_sql(relation: Relation, text: str, columns: Sequence[str]) -> str:
+def once_sql(relation: Relation, text: str, columns: Sequence[str], *, last: str = "") -> str:
     """Return the rows of ``text`` without those that the brief takes for another one's double.
 
     Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the
-    ``columns`` that are carried do, and of rows that are alike in all of them either may go.
+    ``columns`` that are carried do, and of rows that are alike in all of them either may go; with ``last``, a column
+    that numbers rows, the one with the greater number.
     """
     once = relation.source.once
     if once is None:
         return text
     same = ", ".join(map(quote, relation.same_by[: len(relation.same_by) - bool(once.order)]))
     order = f"{quote(once.order)} {'DESC' if once.keep == 'last' else 'ASC'} NULLS LAST, " if once.order else ""
+    numbered = f", {quote(last)}" if last else ""
     packed = ", ".join(f"{quote(column)} := {quote(column)}" for column in columns)
     return (
         f'SELECT * EXCLUDE ("@nth") FROM (SELECT *, row_number() OVER (PARTITION BY {same} '
-        f'ORDER BY {order}CAST(struct_pack({packed}) AS VARCHAR)) AS "@nth" FROM ({text})) WHERE "@nth" = 1'
+        f'ORDER BY {order}CAST(struct_pack({packed}) AS VARCHAR){numbered}) AS "@nth" FROM ({text})) WHERE "@nth" = 1'
     )
 
 
-def entities_sql(cadence: Cadence, rows: str, moments: str) -> str:
-    """Return every entity of ``rows`` at every one of the ``moments`` (a table of ``us``) at which it was known."""
+def known_entities_sql(cadence: Cadence, rows: str, *, number: str = "") -> str:
+    """Return every entity of ``rows`` and since when (``@since``) it is known; parts of it can be reduced again."""
     names = ", ".join(map(quote, cadence.entity))
     there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in cadence.entity)
     since = cadence.known or "TIMESTAMP '-infinity'"
-    entities = f'SELECT {names}, min({since}) AS "@since" FROM {rows} WHERE {there} GROUP BY {names}'
+    first = f", min({quote(number)}) AS {quote(number)}" if number else ""
+    return f'SELECT {names}, min({since}) AS "@since"{first} FROM {rows} WHERE {there} GROUP BY {names}'
+
+
+def entities_sql(cadence: Cadence, entities: str, moments: str, *, number: str = "") -> str:
+    """Return every known entity at every one of the ``moments`` at which it was known.
+
+    Parameters
+    ----------
+    entities
+        What :func:`known_entities_sql` gives.
+    moments
+        A table of moments (``us``) with their numbers (``n``) from 0.
+    number
+        A column that numbers entities, from which their examples are numbered.
+    """
+    names = ", ".join(map(quote, cadence.entity))
+    each = f", e.{quote(number)} * (SELECT count(*) FROM {moments}) + m.n AS {quote(number)}" if number else ""
     return (
-        f"(SELECT {names}, make_timestamp(us) AS {quote(PREDICT_AT)} FROM ({entities}) e "
+        f"(SELECT {names}, make_timestamp(us) AS {quote(PREDICT_AT)}{each} FROM ({entities}) e "
         f'JOIN {moments} m ON e."@since" <= make_timestamp(m.us))'
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from headway.nouns.snapshot import Segment, Snapshot
 
-__all__ = ["DELETED", "ORIGIN", "ROW", "Part", "part_of", "parts_of", "parts_sql", "placed_sql"]
+__all__ = ["DELETED", "ORIGIN", "ROW", "Part", "part_of", "parts_of", "parts_sql", "placed_sql", "stretch_sql"]
 
 ORIGIN = "@origin"
 """In a numbered file: which of the segment's origins the row came from, by its place among them."""
@@ -142,6 +142,25 @@ def placed_sql(parts: Sequence[str | os.PathLike[str]], *, part: str, origin: st
                 f"{quote_text(each.name)} AS {quote(part)} FROM {_kept_sql(each, '')})"
             )
     return _together(texts)
+
+
+def stretch_sql(
+    *, path: str, without: Sequence[str], numbered: bool, first: int, last: int, start: int, position: str
+) -> str:
+    """Return the relation with the rows ``first <= number < last`` of one part's file, less those taken out.
+
+    Parameters
+    ----------
+    start
+        What is added to a row's number in the file, from 0, to give the column ``position``.
+    """
+    part = Part(Path(path), tuple(map(Path, without)), numbered)
+    hidden = ["file_row_number", *([ORIGIN, ROW] if numbered else [])]
+    rows = _kept_sql(part, "") if without else f"read_parquet({quote_text(path)}{_NUMBERS})"
+    return (
+        f"(SELECT * EXCLUDE ({', '.join(map(quote, hidden))}), file_row_number + {start} AS {quote(position)} "
+        f"FROM {rows} WHERE file_row_number >= {first} AND file_row_number < {last})"
+    )
 
 
 _NUMBERS = ", file_row_number = true"

@@ -6,14 +6,13 @@ as-of join a statement. The file hides the SQL, and that only columns are carrie
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.errors import DataError
-from headway.query.aim import cut_offs_us
+from headway.query.aim import moments_table
 from headway.query.compile import quote
-from headway.query.database import EngineError
+from headway.query.database import blamed_on
 from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
 from headway.query.example_texts import (
     KNOWN_AT,
@@ -24,6 +23,7 @@ from headway.query.example_texts import (
     entities_sql,
     example_sql,
     features_sql,
+    known_entities_sql,
     labelled_sql,
     lasting,
     late_sql,
@@ -37,17 +37,18 @@ from headway.query.parts import parts_sql
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
     from headway.query.database import Database
     from headway.query.timeline import Timeline
 
-__all__ = ["PointInTime", "explained"]
+__all__ = ["PointInTime"]
 
 _FILE = "@file"
 _FOR_EVER_US = 2**62
+_ROWS_AT_ONCE = 1 << 21
 
 
 class PointInTime:
@@ -103,20 +104,16 @@ class PointInTime:
             told = [_FILE] if self._tell_files else []
             columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
             needed = {*wanted, *relation.same_by}
-            text = derived_sql(relation, f"(SELECT {columns} FROM {files})", needed, self._looked_into(relation))
-            text = once_sql(relation, text, sorted(raw | relation.closure(needed)))
+            text = derived_sql(relation, f"(SELECT {columns} FROM {files})", needed, self.steps)
+            text = once_sql(relation, text, [c for c in relation.kinds if c in raw | relation.closure(needed)])
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
-            with explained(f"sources.{name}.derive"):
+            with blamed_on(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")
         return self._tables[name]
 
     def relation_sql(self, relation: Relation, raw: str) -> str:
         """Return the text that adds all derived columns to ``raw``, one stage a column, in the order of the brief."""
-        return derived_sql(relation, raw, relation.kinds, self._looked_into(relation))
-
-    def _looked_into(self, relation: Relation) -> dict[Timeline, str]:
-        """Return the steps of what the derived columns of a source look up."""
-        return {timeline: self.steps(timeline) for column in relation.derived for timeline in column.timelines}
+        return derived_sql(relation, raw, relation.kinds, self.steps)
 
     def steps(self, timeline: Timeline, *, since_us: int | None = None) -> str:
         """Return the table of a timeline's steps, made on first use.
@@ -130,13 +127,37 @@ class PointInTime:
         same = replace(timeline, name="", mine=())
         found = self._steps.get((same, since_us))
         if found is None:
-            sql = timeline.steps_sql(self.table(timeline.source), since_us=since_us)
-            with explained(f"sources.{timeline.source}"):
-                found = self._database.create(sql, prefix="steps")
+            with blamed_on(f"sources.{timeline.source}"):
+                found = self._made_by_key(timeline, since_us)
             if timeline.shape == "static":
                 self._check_unique(timeline, found)
             self._steps[same, since_us] = found
         return found
+
+    def _made_by_key(self, timeline: Timeline, since_us: int | None) -> str:
+        """Return the steps of a timeline, made of as many keys at a time as memory is for.
+
+        What a cluster does side by side is done here one after another: steps of one key need the rows of that key.
+        """
+        source = self.table(timeline.source)
+        ((rows,),) = self._database.rows(f"SELECT count(*) FROM {source}")
+        parts = -(-rows // _ROWS_AT_ONCE) if timeline.theirs and timeline.shape in {"asof", "window"} else 1
+        found = ""
+        for part in range(max(parts, 1)):
+            keys = f"hash({', '.join(map(quote, timeline.theirs))})"
+            mine = f"(SELECT * FROM {source} WHERE {keys} % {parts} = {part})" if parts > 1 else source
+            sql = timeline.steps_sql(mine, since_us=since_us)
+            if found:
+                self._database.execute(f"INSERT INTO {found} {sql}")
+            else:
+                found = self._database.create(sql, prefix="steps")
+        return found
+
+    def _forget(self, timeline: Timeline) -> None:
+        """Give back the steps of a timeline that no later look-up asks for."""
+        found = self._steps.pop((replace(timeline, name="", mine=()), None), None)
+        if found is not None:
+            self._database.drop(found)
 
     def steps_table(self, timeline: Timeline, *, since_us: int | None = None) -> pa.Table:
         """Return a timeline's steps as Arrow, moments as whole microseconds: what the online store is filled with."""
@@ -188,7 +209,7 @@ class PointInTime:
         if source is None:
             chosen = self._eligible(chosen)
             self._refuse_future(chosen)
-        with explained("target"):
+        with blamed_on("target"):
             text = example_sql(definitions, chosen, as_of_us=as_of_us, keep=keep)
             current = self._database.create(text, prefix="examples")
             if definitions.aim.outcome and source is None:
@@ -200,12 +221,9 @@ class PointInTime:
         aim = self._definitions.aim
         if aim.cadence is None:
             return self.table(aim.examples.name)
-        import pyarrow as pa
-
         until_us = min(as_of_us, self._end_us(as_of_us))
-        cut_offs = pa.array(cut_offs_us(aim.cadence, until_us=until_us), pa.int64())
-        moments = self._database.register(pa.table({"us": cut_offs}))
-        return entities_sql(aim.cadence, self.table(aim.cadence.source), moments)
+        moments = self._database.register(moments_table(aim.cadence, until_us=until_us))
+        return entities_sql(aim.cadence, known_entities_sql(aim.cadence, self.table(aim.cadence.source)), moments)
 
     def _end_us(self, as_of_us: int) -> int:
         """Return up to when the sources that the label counts reach: what they do not have yet is no nought."""
@@ -226,7 +244,7 @@ class PointInTime:
         text = f"(SELECT * FROM {chosen})"
         for timeline in aim.eligible:
             text = f"({timeline.join_sql(text, self.steps(timeline), moment=MOMENT, look_at=MOMENT)})"
-        with explained("target.among"):
+        with blamed_on("target.among"):
             table = self._database.create(among_sql(aim, text), prefix="asked")
         return f"{table} WHERE TRUE"
 
@@ -267,6 +285,10 @@ class PointInTime:
             still |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
             kept = [*sorted(staying | (still & (held | self._row_names()))), *done]
             current = self._next(current, text, kept, ready)
+            later = {replace(timeline, name="", mine=()) for timeline in rest}
+            for timeline in timelines:
+                if replace(timeline, name="", mine=()) not in later:
+                    self._forget(timeline)
             done += [f"feature:{feature.name}" for feature in ready]
         return current
 
@@ -275,7 +297,7 @@ class PointInTime:
 
     def _next(self, current: str, text: str, kept: Sequence[str], ready: Sequence[Feature]) -> str:
         where = f"features.{ready[0].name}" if len(ready) == 1 else "features"
-        with explained(where):
+        with blamed_on(where):
             table = self._database.create(features_sql(kept, ready, text), prefix="examples")
         self._database.drop(current)
         return table
@@ -337,12 +359,3 @@ def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
     static = [timeline for timeline in timelines if timeline.shape == "static"]
     moving = [timeline for timeline in timelines if timeline.shape != "static"]
     return [[*static, *moving[:1]], *([timeline] for timeline in moving[1:])]
-
-
-@contextmanager
-def explained(where: str) -> Iterator[None]:
-    """Say of what the engine could not compute that the data are at fault, and at which definition."""
-    try:
-        yield
-    except EngineError as error:
-        raise DataError(f"This cannot be computed from the data: {error.what}", where=where, hint=error.hint) from error

@@ -129,6 +129,19 @@ class Timeline:
         since_us
             Keep only what can matter to moments from here on; serving needs no more.
         """
+        keys, present = self._keys_and_present
+        if self.shape == "static":
+            carried = "".join(f", {quote(name)}" for name, _ in self.columns)
+            return f"SELECT {keys}{carried} FROM {relation} WHERE {present}"
+        if self.shape == "asof":
+            return self._asof_sql(relation, keys, present, since_us)
+        if self.shape == "nearest":
+            return self._places_sql(relation, keys, present)
+        return self._window_sql(relation, keys, present, since_us)
+
+    @property
+    def _keys_and_present(self) -> tuple[str, str]:
+        """The key columns as the table of steps calls them, and the condition that all of them are there."""
         keys = ", ".join(
             f"{quote(column)} AS {quote(name)}" for column, name in zip(self.theirs, self.keys, strict=False)
         )
@@ -138,14 +151,7 @@ class Timeline:
             *([self.where] if self.where else []),
         ]
         present = " AND ".join(conditions) or "TRUE"
-        if self.shape == "static":
-            carried = "".join(f", {quote(name)}" for name, _ in self.columns)
-            return f"SELECT {keys}{carried} FROM {relation} WHERE {present}"
-        if self.shape == "asof":
-            return self._asof_sql(relation, keys, present, since_us)
-        if self.shape == "nearest":
-            return self._places_sql(relation, keys, present)
-        return self._window_sql(relation, keys, present, since_us)
+        return keys, present
 
     def _asof_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
         names = ", ".join(map(quote, self.keys))
@@ -196,6 +202,44 @@ class Timeline:
         return (self.event, *map(quote, self.order), self.known, *(quote(name) for name, _ in self.columns))
 
     def _window_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> str:
+        tables = self._changes_sql(relation, keys, present, since_us)
+        extremes = [(place, one) for place, one in enumerate(self.aggregates) if one.extreme]
+        names = ", ".join(map(quote, self.keys))
+        if not extremes:
+            return f'WITH {", ".join(tables)} SELECT {names}, "{AT}"{self._rising} FROM {self._sorted}'
+        equal = " AND ".join(f"y.{quote(key)} = z.{quote(key)}" for key in self.keys)
+        levels, found = envelope_sql(extremes, equal=equal)
+        tables.append(
+            f'numbered AS MATERIALIZED (SELECT {names}, "{AT}", row_number() OVER () AS "@pos"{self._rising} '
+            f"FROM {self._sorted})"
+        )
+        kept = "".join(f", {name}" for column in self._summed for name in _kept(column))
+        return (
+            f'WITH {", ".join([*tables, *levels])} SELECT {names}, "{AT}"{kept}, {", ".join(found)} '
+            'FROM numbered LEFT JOIN best USING ("@pos")'
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the steps over all rows follow from sums over parts of them: no greatest value, nothing distinct."""
+        return self.shape == "window" and not any(one.extreme or one.function == "distinct" for one in self.aggregates)
+
+    def sums_sql(self, relation: str) -> str:
+        """Return by how much the sums rise or fall at each moment, over ``relation``: the first of two phases."""
+        keys, present = self._keys_and_present
+        return f"WITH {', '.join(self._changes_sql(relation, keys, present, None))} SELECT * FROM moments"
+
+    def steps_of_sums_sql(self, sums: str) -> str:
+        """Return the table of steps from what all parts have summed: the second of two phases."""
+        names = ", ".join(map(quote, self.keys))
+        added = "".join(f", CAST(sum({column}) AS HUGEINT) AS {column}" for column in self._summed)
+        return (
+            f'WITH moments AS (SELECT {names}, "{AT}"{added} FROM {sums} GROUP BY {names}, "{AT}") '
+            f'SELECT {names}, "{AT}"{self._rising} FROM {self._sorted}'
+        )
+
+    def _changes_sql(self, relation: str, keys: str, present: str, since_us: int | None) -> list[str]:
+        """Return common table expressions: ``stays`` of rows in the window, ``moments`` at which sums change."""
         names = ", ".join(map(quote, self.keys))
         sums = {f"{letter}{i}": text for i, one in enumerate(self.aggregates) for letter, text in one.summed.items()}
         extremes = [(place, one) for place, one in enumerate(self.aggregates) if one.extreme]
@@ -206,69 +250,70 @@ class Timeline:
             order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._ranked_by)
             ranks = [(p, one.taken) for p, one in extremes if one.function in {"first", "last"}]
             order += "".join(f", {value} ASC NULLS FIRST" for _, value in ranks)
-            rank = f"row_number() OVER (ORDER BY {order})"
+            alike = f"PARTITION BY {', '.join(map(quote, self.theirs))} " if self.theirs else ""
+            rank = f"row_number() OVER ({alike}ORDER BY {order})"
             measured += [f"CASE WHEN {value} IS NOT NULL THEN {rank} END AS r{p}" for p, value in ranks]
-        columns = [*sums, *(f"d{place}" for place in distinct)]
-        plus = "".join(f", {column}" for column in sums) + "".join(f", 0 AS d{place}" for place in distinct)
-        minus = plus if not sums else "".join(f", -{column} AS {column}" for column in sums)
-        minus += "".join(f", 0 AS d{place}" for place in distinct) if sums else ""
+        columns = self._summed
+        moved = "".join(f", way * {column} AS {column}" for column in sums)
+        moved += "".join(f", 0 AS d{place}" for place in distinct)
         added = "".join(f", sum({column}) AS {column}" for column in columns)
         recent = ""
         if since_us is not None and self.reach_us is not None:
             recent = f" AND {self.event} > make_timestamp({since_us - self.reach_us}::BIGINT)"
-        tables = [
+        if any(one.function == "trend" for one in self.aggregates):
+            relation = f'(SELECT *, epoch_us({self.event}) // 1000000 AS "@s" FROM {relation})'
+        return [
             f"""stays AS (
-                SELECT {keys}, {self._enters} AS enters, {self._leaves} AS leaves, {", ".join(measured) or "1 AS one"}
-                FROM (SELECT *, epoch_us({self.event}) // 1000000 AS "@s" FROM {relation})
-                WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
-            )"""
-            if any(one.function == "trend" for one in self.aggregates)
-            else f"""stays AS (
                 SELECT {keys}, {self._enters} AS enters, {self._leaves} AS leaves, {", ".join(measured) or "1 AS one"}
                 FROM {relation} WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
             )""",
             *(self._distinct_sql(place) for place in distinct),
+            # One pass for both, so that the stays need not be held.
             f"""changes AS (
-                SELECT {names}, enters AS "{AT}"{plus} FROM stays WHERE enters < leaves
-                UNION ALL
-                SELECT {names}, leaves AS "{AT}"{minus} FROM stays WHERE enters < leaves
+                SELECT {names}, if(way > 0, enters, leaves) AS "{AT}"{moved}
+                FROM stays, (VALUES (1), (-1)) ways(way) WHERE enters < leaves
                 {"".join(self._distinct_changes(place, columns) for place in distinct)}
             )""",
             f"""moments AS (
                 SELECT {names}, "{AT}"{added} FROM changes GROUP BY {names}, "{AT}"
             )""",
         ]
-        # All that has entered a key's window leaves it again, so a running sum over all keys begins each at nought: one
-        # sort of everything, which the engine streams, instead of a partition for each key.
-        running = "".join(f", {text}" for column in columns for text in _running(column))
-        order = f'WINDOW steps AS (ORDER BY {names}, "{AT}" ROWS UNBOUNDED PRECEDING)'
-        if not extremes:
-            return f'WITH {", ".join(tables)} SELECT {names}, "{AT}"{running} FROM moments {order}'
-        equal = " AND ".join(f"y.{quote(key)} = z.{quote(key)}" for key in self.keys)
-        levels, found = envelope_sql(extremes, equal=equal)
-        tables.append(
-            f'numbered AS MATERIALIZED (SELECT {names}, "{AT}", row_number() OVER steps AS "@pos"{running} '
-            f"FROM moments {order})"
-        )
-        kept = "".join(f", {name}" for column in columns for name in _kept(column))
-        return (
-            f'WITH {", ".join([*tables, *levels])} SELECT {names}, "{AT}"{kept}, {", ".join(found)} '
-            'FROM numbered LEFT JOIN best USING ("@pos")'
-        )
+
+    @property
+    def _summed(self) -> list[str]:
+        """The columns of ``moments`` that are summed."""
+        sums = [f"{letter}{place}" for place, one in enumerate(self.aggregates) for letter in one.summed]
+        return sums + [f"d{place}" for place, one in enumerate(self.aggregates) if one.function == "distinct"]
+
+    @property
+    def _rising(self) -> str:
+        """The running sums over ``_sorted``, each with a comma before it."""
+        return "".join(f", {text}" for column in self._summed for text in _running(column))
+
+    @property
+    def _sorted(self) -> str:
+        """The moments in order, and the window of all up to each.
+
+        All that has entered a key's window leaves it again, so a running sum over all keys begins each at nought: one
+        sort of everything, which the engine spills, and sums over the sorted rows as they come, which it streams. A
+        window with an order of its own would have to hold all of its partition at once.
+        """
+        names = ", ".join(map(quote, self.keys))
+        return f'(SELECT * FROM moments ORDER BY {names}, "{AT}") WINDOW steps AS (ROWS UNBOUNDED PRECEDING)'
 
     def _distinct_sql(self, place: int) -> str:
         """Return when each value of a key comes and goes: its number of rows leaves nought, or falls to it."""
         names, of = ", ".join(map(quote, self.keys)), f"x{place}"
         return f"""present{place} AS (
             SELECT {names}, "{AT}", (c > 0)::BIGINT - (c - one > 0)::BIGINT AS d FROM (
-                SELECT *, sum(one) OVER (ORDER BY {names}, {of}, "{AT}" ROWS UNBOUNDED PRECEDING) AS c FROM (
+                SELECT *, sum(one) OVER (ROWS UNBOUNDED PRECEDING) AS c FROM (
                     SELECT {names}, {of}, "{AT}", sum(one) AS one FROM (
                         SELECT {names}, {of}, enters AS "{AT}", 1 AS one FROM stays
                         WHERE enters < leaves AND {of} IS NOT NULL
                         UNION ALL
                         SELECT {names}, {of}, leaves AS "{AT}", -1 AS one FROM stays
                         WHERE enters < leaves AND {of} IS NOT NULL
-                    ) GROUP BY {names}, {of}, "{AT}"
+                    ) GROUP BY {names}, {of}, "{AT}" ORDER BY {names}, {of}, "{AT}"
                 )
             )
         )"""
