@@ -125,9 +125,55 @@ def test_a_handful_of_rows_is_enough_to_fit(name, make):
 def test_defaults_lie_within_the_space(name):
     """What is tried first could also have been proposed, for few rows and for many."""
     for rows in (10, 1_000, 200_000):
-        space, defaults = candidate(name).space(rows), candidate(name).defaults(rows)
-        assert space.keys() == defaults.keys()
-        assert all(space[key]._contains(space[key].to_internal_repr(value)) for key, value in defaults.items())
+        space, kind = candidate(name).space(rows), candidate(name)
+        for start in (kind.defaults(rows), *kind.then(rows)):
+            assert space.keys() == start.keys()
+            assert all(space[key]._contains(space[key].to_internal_repr(value)) for key, value in start.items())
+
+
+def test_few_rows_begin_with_small_trees_and_many_with_usual_ones():
+    """Of few, the usual ones and ones that stop by themselves come next; of many, nothing but the usual ones does."""
+    few = many = candidate("lightgbm")
+    leaves = [start["num_leaves"] for start in (few.defaults(5_000), *few.then(5_000))]
+    assert leaves == [7, 31, 15]
+    assert [start["patience"] for start in (few.defaults(5_000), *few.then(5_000))] == [0, 0, 30]
+    assert many.defaults(150_000)["num_leaves"] == 31
+    assert many.then(150_000) == ()
+    assert "patience" not in many.defaults(150_000)
+
+
+def test_early_stopping_asks_the_later_part_of_the_training_alone(train, quick, make):
+    """Fewer trees where more would learn noise; the model is that of so many trees on all examples, and repeats."""
+    noisy = make(1500, seed=4)
+    noisy = dataclasses.replace(noisy, label=np.random.default_rng(1).integers(0, 2, 1500).astype(np.float64))
+    asked = {**quick["lightgbm"], "trees": 100, "patience": 10}
+    stopped = fit("lightgbm", asked, noisy, seed=7, threads=1)
+    assert "stopped after" in stopped.learner.note
+    rounds = int(stopped.learner.note.split()[2])
+    assert rounds < 100
+    plain = fit("lightgbm", {**asked, "trees": rounds, "patience": 0}, noisy, seed=7, threads=1)
+    np.testing.assert_array_equal(stopped.predict(noisy.features), plain.predict(noisy.features))
+    again = fit("lightgbm", asked, noisy, seed=7, threads=2)
+    np.testing.assert_array_equal(stopped.predict(noisy.features), again.predict(noisy.features))
+
+
+def test_without_a_later_part_all_trees_are_grown(make, quick):
+    """One moment for all examples leaves nothing that is later."""
+    at_once = dataclasses.replace(make(400), predict_at=np.zeros(400, dtype=np.int64))
+    asked = {**quick["lightgbm"], "patience": 5}
+    found = fit("lightgbm", asked, at_once, seed=7, threads=1)
+    plain = fit("lightgbm", quick["lightgbm"], at_once, seed=7, threads=1)
+    np.testing.assert_array_equal(found.predict(at_once.features), plain.predict(at_once.features))
+
+
+def test_a_ranking_and_classes_stop_early_as_well(train):
+    """Groups are kept whole; every class must be there to be asked about."""
+    ranked = dataclasses.replace(train, group=np.arange(len(train)) // 6)
+    asked = {"trees": 60, "learning_rate": 0.3, "num_leaves": 31, "min_child_samples": 5, "feature_fraction": 1.0}
+    asked |= {"lambda_l2": 0.1, "patience": 5}
+    assert "stopped" in fit("lightgbm", asked, ranked, seed=7, threads=1, task="ranking").learner.note
+    sorted_out = dataclasses.replace(train, classes=("no", "yes"))
+    assert "stopped" in fit("lightgbm", asked, sorted_out, seed=7, threads=1, task="category").learner.note
 
 
 def test_a_large_value_does_not_run_away_with_a_sum(fitted, later):

@@ -59,6 +59,7 @@ def _small(monkeypatch):
         dataclasses.replace(
             kind,
             defaults=lambda rows: {**kind.defaults(rows), "trees": 20, "num_leaves": 7},
+            then=lambda _: (),
             space=lambda rows: {**kind.space(rows), "trees": optuna.distributions.IntDistribution(5, 20)},
         ),
     )
@@ -86,6 +87,7 @@ def whole(train, later):
             dataclasses.replace(
                 kind,
                 defaults=lambda rows: {**kind.defaults(rows), "trees": 20, "num_leaves": 7},
+                then=lambda _: (),
                 space=lambda rows: {**kind.space(rows), "trees": optuna.distributions.IntDistribution(5, 20)},
             ),
         )

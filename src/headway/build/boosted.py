@@ -7,11 +7,12 @@ runtimes have can hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
+import pyarrow as pa
 
 from headway.build.encode import Encoding, checked_examples, fit_encoding
 from headway.build.forms import Ensemble, Link, float32_at_most
@@ -20,7 +21,6 @@ from headway.build.reasons import ShapReasons
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from headway.nouns.examples import Examples
@@ -68,6 +68,7 @@ class BoostedLearner:
         return self.ensemble
 
 
+_LATER = 0.2  # of the training examples, by time: what early stopping asks
 _ZERO = float(np.float32(1e-35))
 
 # One row per node, in the order of the fields of ``Ensemble``.
@@ -134,7 +135,9 @@ def fit_lightgbm(
     Parameters
     ----------
     settings
-        ``trees``, ``learning_rate``, ``num_leaves``, ``min_child_samples``, ``feature_fraction``, ``lambda_l2``; of a
+        ``trees``, ``learning_rate``, ``num_leaves``, ``min_child_samples``, ``feature_fraction``, ``lambda_l2``;
+        ``patience``: where it is above 0, the trees are at most ``trees``, and so many as tell the later fifth of the
+        training examples best when they learn from the earlier ones alone (as many rounds more add nothing); of a
         number also ``objective``: ``l2`` (the mean), ``poisson`` (the mean of a count), or ``qNN``, the quantile of
         ``NN`` percent.
     threads
@@ -146,8 +149,6 @@ def fit_lightgbm(
         When nothing can be learned from the examples.
     """
     checked_examples(examples, task=task)
-    order = np.arange(len(examples)) if examples.group is None else np.argsort(examples.group, kind="stable")
-    encoding = fit_encoding(examples)
     objective, link = _objective(task, settings, classes=len(examples.classes))
     parameters = {
         **objective,
@@ -162,16 +163,58 @@ def fit_lightgbm(
         "force_row_wise": True,  # else the layout, and with it the order of sums, is chosen by a stopwatch
         "verbosity": -1,
     }
-    matrix = encoding.matrix(examples.features)
-    if task == "ranking":  # its groups stand side by side
-        assert examples.group is not None, "a ranking has groups"
-        sizes = np.unique(examples.group, return_counts=True)[1]
-        data = lgb.Dataset(matrix[order], label=examples.label[order], group=sizes, params=parameters)
-    else:
-        data = lgb.Dataset(matrix, label=examples.label, params=parameters)
-    model = lgb.train(parameters, data, num_boost_round=int(settings["trees"]))
+    rounds, patience = int(settings["trees"]), int(settings.get("patience", 0))
+    note = ""
+    if patience:
+        told = _told_best_after(examples, parameters, rounds=rounds, patience=patience)
+        note = f"stopped after {told} of {rounds} rounds" if told < rounds else ""
+        rounds = told
+    encoding = fit_encoding(examples)
+    model = lgb.train(parameters, _data(encoding, examples, parameters), num_boost_round=rounds)
     ensemble = _ensemble(model, encoding, link=link)
-    return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, threads=threads)
+    return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, threads=threads, note=note)
+
+
+def _data(encoding: Encoding, examples: Examples, parameters: dict[str, Any]) -> lgb.Dataset:
+    matrix = encoding.matrix(examples.features)
+    if examples.group is None:
+        return lgb.Dataset(matrix, label=examples.label, params=parameters)
+    order = np.argsort(examples.group, kind="stable")  # groups stand side by side
+    sizes = np.unique(examples.group, return_counts=True)[1]
+    return lgb.Dataset(matrix[order], label=examples.label[order], group=sizes, params=parameters)
+
+
+def _told_best_after(examples: Examples, parameters: dict[str, Any], *, rounds: int, patience: int) -> int:
+    """Return after how many rounds the later examples are told best by what the earlier ones teach.
+
+    All rounds where there is no later part to ask, or only one kind of label in either.
+    """
+    moment = examples.predict_at
+    if examples.group is not None:  # a group stands as a whole where it begins
+        _, first, of = np.unique(examples.group, return_index=True, return_inverse=True)
+        moment = moment[first][of]
+    late = moment >= np.quantile(moment, 1 - _LATER, method="higher")
+    earlier, later = (_taken(examples, rows) for rows in (~late, late))
+    if min(len(np.unique(part.label)) for part in (earlier, later)) < max(2, len(examples.classes)):
+        return rounds
+    encoding = fit_encoding(earlier)
+    found = lgb.train(
+        parameters,
+        _data(encoding, earlier, parameters),
+        num_boost_round=rounds,
+        valid_sets=[_data(encoding, later, parameters)],
+        callbacks=[lgb.early_stopping(patience, first_metric_only=True, verbose=False)],
+    )
+    return int(found.best_iteration) or rounds
+
+
+def _taken(examples: Examples, rows: NDArray[np.bool_]) -> Examples:
+    return replace(
+        examples,
+        features=examples.features.filter(pa.array(rows)),
+        label=examples.label[rows],
+        group=None if examples.group is None else examples.group[rows],
+    )
 
 
 def _objective(task: Task, settings: Mapping[str, Setting], *, classes: int) -> tuple[dict[str, Any], Link]:

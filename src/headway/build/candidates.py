@@ -7,7 +7,7 @@ fitted. Nothing else in the stage knows a kind by name.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from headway.build.learner import Fitted, Learner
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CANDIDATES", "Candidate", "aimed", "candidate", "candidate_share", "default_threads", "fit"]
 
+_FEW_ROWS = 100_000  # below, a signal is easily drowned by what large trees make of noise
+_PATIENCE = 30
 _MOST_THREADS = 8  # beyond that, histograms of tabular data gain little
 
 
@@ -39,6 +41,10 @@ class Candidate:
     ----------
     defaults
         The settings that are tried first, for so many training rows.
+    then
+        Those that are tried next, in this order, before any are proposed.
+    unset
+        What a setting that need not be given stands for where it is not.
     space
         The settings that may be tried, for so many training rows, as Optuna's distributions.
     share
@@ -52,6 +58,8 @@ class Candidate:
     explains: bool = True
     share: int
     defaults: Callable[[int], dict[str, Setting]]
+    then: Callable[[int], tuple[dict[str, Setting], ...]] = lambda _: ()
+    unset: Mapping[str, Setting] = field(default_factory=dict)
     space: Callable[[int], dict[str, optuna.distributions.BaseDistribution]]
     learn: _Fit
 
@@ -80,15 +88,15 @@ def fit(
         Nothing can be learned from the examples.
     """
     kind = candidate(algorithm, task)
-    wanted = kind.defaults(len(examples))
+    wanted = {**kind.unset, **kind.defaults(len(examples))}
     for name in settings:
         if name not in wanted:
             raise BriefError(f"{algorithm} has no setting {name!r}.", hint=did_you_mean(name, wanted))
-    lacking = sorted(set(wanted) - set(settings))
+    lacking = sorted(set(wanted) - set(settings) - set(kind.unset))
     if lacking:
         raise BriefError(f"{algorithm} lacks {', '.join(lacking)}.", hint="Give every setting: a model must repeat.")
     count = default_threads() if threads is None else threads
-    learner = kind.learn(examples, settings=settings, seed=seed, threads=count)
+    learner = kind.learn(examples, settings={**kind.unset, **settings}, seed=seed, threads=count)
     return Fitted(
         algorithm=algorithm,
         settings=dict(settings),
@@ -158,10 +166,11 @@ def _tree_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
 
 
 def _lightgbm_space(rows: int) -> dict[str, optuna.distributions.BaseDistribution]:
-    from optuna.distributions import FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     size = _leaf_size(rows)
     return {
+        **({"patience": CategoricalDistribution((0, _PATIENCE))} if rows < _FEW_ROWS else {}),
         "trees": IntDistribution(100, 400, step=50),
         "learning_rate": FloatDistribution(0.02, 0.15, log=True),
         "num_leaves": IntDistribution(7, 127, log=True),
@@ -169,6 +178,28 @@ def _lightgbm_space(rows: int) -> dict[str, optuna.distributions.BaseDistributio
         "feature_fraction": FloatDistribution(0.4, 1.0),
         "lambda_l2": FloatDistribution(1e-3, 100.0, log=True),
     }
+
+
+def _lightgbm_starts(rows: int) -> tuple[dict[str, Setting], ...]:
+    """Return what is tried first: of many rows trees of usual size, of few small ones that are held back.
+
+    Small data are then tried with the usual trees as well, and with small ones that stop when a later part of the
+    training examples is told no better.
+    """
+    usual: dict[str, Setting] = {
+        "trees": 200,
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "min_child_samples": _leaf_size(rows),
+        "feature_fraction": 0.8,
+        "lambda_l2": 1.0,
+    }
+    if rows >= _FEW_ROWS:
+        return (usual,)
+    leaf = min(100, 2 * _leaf_size(rows))
+    small = {**usual, "num_leaves": 7, "min_child_samples": leaf, "feature_fraction": 0.5, "lambda_l2": 10.0}
+    stopping = {**small, "trees": 400, "learning_rate": 0.03, "num_leaves": 15, "patience": _PATIENCE}
+    return ({**small, "patience": 0}, {**usual, "patience": 0}, stopping)
 
 
 def _learn_logistic(examples: Examples, *, settings: Mapping[str, Setting], seed: int, threads: int) -> Learner:
@@ -210,14 +241,9 @@ CANDIDATES: Mapping[str, Candidate] = {
         name="lightgbm",
         interpretability="opaque",
         share=2,
-        defaults=lambda rows: {
-            "trees": 200,
-            "learning_rate": 0.05,
-            "num_leaves": 31,
-            "min_child_samples": _leaf_size(rows),
-            "feature_fraction": 0.8,
-            "lambda_l2": 1.0,
-        },
+        defaults=lambda rows: _lightgbm_starts(rows)[0],
+        then=lambda rows: _lightgbm_starts(rows)[1:],
+        unset={"patience": 0},
         space=_lightgbm_space,
         learn=_learn_lightgbm,
     ),
@@ -282,6 +308,7 @@ _NUMBERS: Mapping[str, Candidate] = {
     "lightgbm": replace(
         CANDIDATES["lightgbm"],
         defaults=lambda rows: {"objective": "l2", **CANDIDATES["lightgbm"].defaults(rows)},
+        then=lambda rows: tuple({"objective": "l2", **each} for each in CANDIDATES["lightgbm"].then(rows)),
         learn=_learn_number_lightgbm,
     ),
 }
@@ -318,4 +345,9 @@ def aimed(kind: Candidate, metric: str) -> Candidate:
 
         return {"objective": CategoricalDistribution((aim,)), **kind.space(rows)}
 
-    return replace(kind, defaults=lambda rows: {**kind.defaults(rows), "objective": aim}, space=space)
+    return replace(
+        kind,
+        defaults=lambda rows: {**kind.defaults(rows), "objective": aim},
+        then=lambda rows: tuple({**each, "objective": aim} for each in kind.then(rows)),
+        space=space,
+    )

@@ -5,7 +5,8 @@ trials gave: the sampler (TPE, Bergstra et al. 2011) is built afresh from the bo
 was killed and goes on therefore equals one that was never interrupted, without a snapshot of any sampler.
 
 Each algorithm is searched on its own, since their settings have nothing in common. The first round tries the
-defaults of each, simplest first: where a glass box is good enough, nothing dearer is ever looked at.
+defaults of each, simplest first: where a glass box is good enough, nothing dearer is ever looked at. What else a kind
+begins with (``Candidate.then``) comes in the rounds after, before anything is proposed.
 
 Two trials are in the making at a time, where there are two processors. So that the outcome does not depend on who
 is faster, a trial is proposed from all before it but the last, however many are at work; they are counted in their
@@ -236,10 +237,13 @@ def _settings(
     rows: int,
     task: Task,
 ) -> dict[str, Setting]:
-    """Return what a trial tries: the defaults, then what the trials before it propose, less the one just before."""
+    """Return what a trial tries: what its kind begins with, then what the trials before it propose, less the last."""
     algorithm = algorithm_of(number, names)
-    if number < len(names):
-        return candidate(algorithm, task, metric=success.metric).defaults(rows)
+    kind = candidate(algorithm, task, metric=success.metric)
+    starts = (kind.defaults(rows), *kind.then(rows))
+    before = sum(algorithm_of(earlier, names) == algorithm for earlier in range(number))
+    if before < len(starts):
+        return starts[before]
     known = trials[: number - (_AT_ONCE - 1)]
     return proposed(algorithm, known, metric=success.metric, rows=rows, seed=seed_of(search.seed, number), task=task)
 
@@ -278,7 +282,8 @@ def proposed(
     import optuna  # only now: where the defaults suffice, nothing waits for it to load
 
     mine = [trial for trial in history if trial.algorithm == algorithm]
-    space = candidate(algorithm, task, metric=metric).space(rows)
+    kind = candidate(algorithm, task, metric=metric)
+    space = kind.space(rows)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_TRIALS_BEFORE_TPE)
     direction: Literal["maximize", "minimize"] = "maximize" if higher_is_better(metric) else "minimize"
     level = optuna.logging.get_verbosity()
@@ -288,9 +293,9 @@ def proposed(
         for trial in mine:
             figure = trial.score(metric)
             if np.isfinite(figure):  # an undefined score teaches nothing
-                study.add_trial(
-                    optuna.trial.create_trial(params=dict(trial.settings), distributions=space, value=figure)
-                )
+                given = {**kind.unset, **trial.settings}
+                params = {name: given[name] for name in space}
+                study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=figure))
         return dict(study.ask(space).params)
     finally:
         optuna.logging.set_verbosity(level)
