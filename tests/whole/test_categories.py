@@ -51,6 +51,7 @@ CHANGES = {
     'metric      = "average_precision"': 'metric      = "macro_average_precision"',
     "trials = 5": "trials = 2\nalgorithms = ['logistic', 'lightgbm']",
     "minimum     = 0.05": "minimum     = 0.26",
+    "explainable = false": "explainable = true",
 }
 RULE = """[baseline]
 rule = "late_24h"                        # what the desk does today: watch the carriers that ran late yesterday
@@ -310,6 +311,8 @@ def test_a_prediction_is_traced_to_the_class_that_came(lived: Lived) -> None:
     assert traced.prediction.said.startswith("very late with ")
     assert traced.outcome is not None
     assert (traced.outcome.label, traced.money) == ("very late", 150.0)
+    assert traced.why is not None
+    assert (traced.why.of, traced.why.adds_up) == ("very late", True)
     diverted = next(place for place, name in lived.came.items() if name == "diverted")
     found = lived.project.trace(lived.ids[diverted])
     assert found.outcome is not None

@@ -3,8 +3,8 @@
 Back: release, model, run, verdict, dataset, snapshots; then each feature, looked up once more among the raw rows of the
 files as they were when the answer was given. Nothing about rows was stored: the log keeps the moment and the version
 of the online store, the ledger says which snapshots that was filled from, and the definitions say what was asked
-(``replay.py``). Forward: the outcome, whether it was acted on, and the money by the brief's value. The file hides where
-each of these lies.
+(``replay.py``). Why: what each feature added to the answer, where the brief asks for it (``why.py``). Forward: the
+outcome, whether it was acted on, and the money by the brief's value. The file hides where each of these lies.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from headway.loop.traced import (
     TracedSnapshot,
 )
 from headway.loop.watched import labels_of
+from headway.loop.why import why
 from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.calls import Calls
 from headway.nouns.clock import format_moment
@@ -84,10 +85,11 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
     served = dict(zip((column.name for column in release.signature), found.features, strict=True))
     derived, features = replay(store, material, found, served, as_of_us=as_of_us, shown=rows)
     outcome = _outcome(store, found.id, release)
+    model = store.get(facts.model, Model)
     return Trace(
         prediction=_prediction(found, release, served, as_of_us=as_of_us, lag_us=material.definitions.lag_us),
         release=_release(store, found, release),
-        model=_model(store.get(facts.model, Model)),
+        model=_model(model),
         run=_run(store, release.run),
         verdict=_verdict(store.get(facts.verdict, Verdict)),
         dataset=_dataset(release.dataset, dataset),
@@ -95,6 +97,7 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
         derived=derived,
         features=features,
         replayed_equal=all(feature.equal for feature in features),
+        why=why(store, found, release, model),
         outcome=outcome,
         acted_on=found.act,
         money=_money(store, found, release),

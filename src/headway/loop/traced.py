@@ -14,6 +14,7 @@ import msgspec
 __all__ = [
     "Derived",
     "LookUp",
+    "Reason",
     "Replayed",
     "SourceRow",
     "Trace",
@@ -25,6 +26,7 @@ __all__ = [
     "TracedRelease",
     "TracedRun",
     "TracedSnapshot",
+    "Why",
 ]
 
 
@@ -140,6 +142,41 @@ class TracedPrediction(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: dict[str, float] = {}
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """What one feature, as served, adds to an answer; ``contribution`` on the scale that the whole is on."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+    in_words: str
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an answer is what it is: ``base`` and all contributions add up to ``total``, from which the answer follows.
+
+    Attributes
+    ----------
+    of
+        The class that the reasons speak of, where a category is predicted; else "".
+    scale
+        What is added up: ``log odds``, a ``probability``, the ``answer`` itself, the ``log`` of it, or a class's
+        ``log weight`` (its share among all is its probability).
+    base
+        What the model says of the examples that it learned from, on average.
+    adds_up
+        Whether the answer that follows from ``total`` is the one that was given, to five digits of a probability.
+    reasons
+        One for each feature, the weightiest first.
+    """
+
+    of: str
+    scale: str
+    base: float
+    total: float
+    adds_up: bool
+    reasons: tuple[Reason, ...]
+
+
 class TracedRelease(msgspec.Struct, frozen=True, kw_only=True):
     """Who put it into service, why, and for how long it was when it answered; ``until`` is "" while it still is."""
 
@@ -238,6 +275,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         As served, as replayed from the source rows, and whether the two are the same bits.
     replayed_equal
         Whether that holds for all.
+    why
+        None where no reasons were kept: the brief did not ask for them.
     outcome
         None while nothing is known.
     money
@@ -255,6 +294,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     derived: tuple[Derived, ...]
     features: tuple[Replayed, ...]
     replayed_equal: bool
+    why: Why | None
     outcome: TracedOutcome | None
     acted_on: bool
     money: float | None

@@ -258,7 +258,13 @@ class _Experiment:
             Step(
                 name="package",
                 function=self.package,
-                inputs=_plain({"seed": brief.search.seed, "refit": brief.split.refit}),
+                inputs=_plain(
+                    {
+                        "seed": brief.search.seed,
+                        "refit": brief.split.refit,
+                        **({"explainable": True} if brief.success.explainable else {}),
+                    }
+                ),
                 needs=("freeze", "leaks", "search"),
                 code=learning,
                 libraries=_LEARNING,
@@ -416,6 +422,7 @@ class _Experiment:
         from headway.build.learner import importance
         from headway.build.package import OPSET, library_versions, package
         from headway.build.parity import prove_parity
+        from headway.build.reasons import write_reasons
 
         splits = ("train",) if self.brief.split.refit == "train only" else _EVERYTHING
         examples, calls = self._load(work, *splits)[1], self._calls(work)
@@ -441,6 +448,9 @@ class _Experiment:
             importance=shares.result(),
             interpretability=fitted.interpretability,
             complexity=fitted.complexity,
+            reasons=self.store.blobs.put(write_reasons(fitted.learner.reasons()))
+            if self.brief.success.explainable
+            else msgspec.UNSET,
         )
         return {"model": self.store.put(model), "graph": model.graph, "digest": model.digest}
 

@@ -62,6 +62,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         Operator set version by domain.
     libraries
         Version by package, of whatever took part in fitting and packaging.
+    reasons
+        Digest of what gives each answer's reasons (``build/reasons.py``); not there where the brief does not ask for
+        them (``success.explainable``).
 
     Examples
     --------
@@ -90,6 +93,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     importance: tuple[Share, ...]
     interpretability: Interpretability
     complexity: int
+    reasons: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def digest(self) -> str:

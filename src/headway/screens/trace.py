@@ -18,6 +18,8 @@ __all__ = ["show_trace"]
 
 _FILES = 4
 """So many files of a snapshot are named on a screen."""
+_REASONS = 6
+"""So many reasons are shown on a screen."""
 
 
 def show_trace(page: Page, traced: Trace) -> None:
@@ -25,6 +27,7 @@ def show_trace(page: Page, traced: Trace) -> None:
     root = Branch(f"prediction {traced.prediction.id}", tone="strong")
     _answer(root, traced)
     _way_back(root, traced)
+    _why(root, traced)
     _features(root, traced)
     _forward(root, traced)
     page.tree(root)
@@ -65,6 +68,24 @@ def _way_back(root: Branch, traced: Trace) -> None:
         if rest := snapshot.files[_FILES:]:
             count = sum(file.rows for file in rest)
             branch.add(f"and {len(rest):,} more files, {count:,} rows; --json names them all", tone="dim")
+
+
+def _why(root: Branch, traced: Trace) -> None:
+    why = traced.why
+    if why is None:
+        root.add("why: no reasons were kept; the brief does not ask for them (success.explainable)", tone="dim")
+        return
+    of = f" of {why.of}" if why.of else ""
+    sound = "" if why.adds_up else "; NOT the answer that was given"
+    branch = root.add(
+        f"why: {why.base:+.4g} {why.scale}{of} on average, {why.total:+.4g} here{sound}",
+        tone="" if why.adds_up else "bad",
+    )
+    for reason in why.reasons[:_REASONS]:
+        branch.add(f"{reason.feature} = {_value(reason.value)}: {reason.contribution:+.4g}   ({reason.in_words})")
+    if rest := why.reasons[_REASONS:]:
+        together = sum(reason.contribution for reason in rest)
+        branch.add(f"and {len(rest)} more, {together:+.4g} together; --json names them all", tone="dim")
 
 
 def _features(root: Branch, traced: Trace) -> None:
