@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
-from typing import Any
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +18,9 @@ from headway.data.collect import collect
 from headway.errors import BriefError, SourceError
 from headway.nouns.brief import Source
 from headway.sources import objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WHO = {"key": "STORE_KEY", "secret": "STORE_SECRET"}
 
@@ -158,3 +164,58 @@ def test_an_object_that_changes_while_it_is_read_is_refused(lake, monkeypatch) -
     monkeypatch.setattr(objects._Place, "_fetch", late)
     with pytest.raises(SourceError, match="changed while it was read"):
         lake.collect("sales/2013/07/01.csv")
+
+
+class _OfGoogle(BaseHTTPRequestHandler):
+    """Two requests of Google's XML interface: which objects there are, and one of them."""
+
+    objects: dict[str, bytes]
+
+    def do_GET(self) -> None:
+        """Answer."""
+        path, _, asked = self.path.partition("?")
+        if "list-type=2" in asked:
+            listed = "".join(
+                f"<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+                f'<ETag>"{len(data)}"</ETag><Size>{len(data)}</Size></Contents>'
+                for key, data in self.objects.items()
+            )
+            body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>".encode()
+        else:
+            body = self.objects[path.removeprefix("/b1/").replace("%2F", "/").replace("%2E", ".")]
+        self.send_response(200)
+        self.send_header("ETag", f'"{len(body)}"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _google(objects: dict[str, bytes]) -> Iterator[str]:
+    handler = type("Handler", (_OfGoogle,), {"objects": objects})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_store_of_google_is_read_at_the_endpoint_that_the_brief_names(tmp_path) -> None:
+    """And an object only when its tag is new."""
+    objects = {"logs/1.csv": b"a,b\n1,x\n2,y\n", "logs/2.csv": b"a,b\n3,z\n"}
+    blobs, read = FolderBlobs(tmp_path / "blobs"), []
+    with _google(objects) as endpoint:
+        source = Source(path="gs://b1/logs/*.csv", endpoint=endpoint)
+        first = collect("s", source, folder=tmp_path, store=blobs, progress=read.append)
+        objects["logs/3.csv"] = b"a,b\n4,w\n"
+        second = collect("s", source, folder=tmp_path, store=blobs, previous=first, progress=read.append)
+    assert read == ["gs://b1/logs/1.csv", "gs://b1/logs/2.csv", "gs://b1/logs/3.csv"]
+    assert (first.rows, second.rows) == (3, 4)

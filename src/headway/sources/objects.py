@@ -88,7 +88,7 @@ class _Place:
     def _opened(self, scheme: str, bucket: str, secrets: Mapping[str, str]) -> Any:
         config: dict[str, Any] = {} if secrets else {"skip_signature": True}
         if self.source.endpoint:
-            config["endpoint"] = self.source.endpoint
+            config["base_url" if scheme == "gs" else "endpoint"] = self.source.endpoint
         options = {"timeout": "60s", "connect_timeout": "10s", "allow_http": self.source.endpoint.startswith("http://")}
         common = {"client_options": options, "retry_config": {"max_retries": 2}}
         stores = self.library.store
