@@ -15,6 +15,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from bench import NotBuilt, Ratio
+from bench.changes import plants
 from bench.contracts import contract
 from bench.curve import curve
 from bench.demonstration import demonstration
@@ -45,10 +46,11 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "large": snapshots_of_a_large_table,
     "trace": trace,
     "curve": curve,
+    "plants": plants,
     "demo": demonstration,
 }
 
-LONG = frozenset({"budget", "curve", "demo", "large", "trace"})
+LONG = frozenset({"budget", "curve", "demo", "large", "plants", "trace"})
 """Those that take minutes."""
 
 _HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")

@@ -1,7 +1,8 @@
 """How many planted changes are found and named rightly, and how often clean windows raise a false alarm.
 
-``python -m bench.changes flights`` scores on what the thresholds were tuned on, ``python -m bench.changes`` on
-Complete Journey, which nothing was tuned on, and prints the table that stands in docs/contracts.md.
+``python -m bench plants`` scores on Complete Journey, which nothing was tuned on, and prints the table that stands in
+docs/contracts.md; ``python -m bench.changes flights`` scores on what the thresholds were tuned on. ``--misses`` lists
+what was not named rightly.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench import Ratio
 from bench.plants import WEEK_US, Bed, Plant, accented, clean_part, complete_journey, flights, planted
 from headway.data.changes import changes_of
 from headway.data.profiles import build_reference, kinds_in, profile
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 
     from headway.nouns.profile import Reference
 
-__all__ = ["Scores", "found_in", "named_rightly", "reference_of", "score"]
+__all__ = ["Scores", "found_in", "named_rightly", "plants", "reference_of", "score"]
 
+_WINDOWS = 1_000
+_MISSED_AT_MOST = 0.1
+_ALARMS_AT_MOST = 0.01
 _LAG_US = 6 * 3_600_000_000
 _BACK_WEEKS = 16  # a reference holds what a year's feed would have by then, not all of it: seasons move on
 
@@ -40,6 +45,35 @@ class Scores:
     alarms: Counter[str]
     windows_alarmed: int
     misses: list[str]
+
+
+def plants() -> list[Ratio]:
+    """Return the share of planted changes that are not named rightly, and of false alarms; the table goes to stderr."""
+    with Database(threads=2) as database:
+        scores = score(database, complete_journey(database), windows=_WINDOWS)
+    print(_printed(scores), file=sys.stderr)
+    planted, named, alarms = (sum(each.values()) for each in (scores.planted, scores.named, scores.alarms))
+    missed, false = 1 - named / planted, alarms / scores.trials
+    return [
+        Ratio(
+            name="plants: not named rightly",
+            figure=100 * missed,
+            limit=100 * _MISSED_AT_MOST,
+            ratio=missed / _MISSED_AT_MOST,
+            bound=1.0,
+            unit="%",
+            note=f"{planted - named} of {planted} changes planted into Complete Journey",
+        ),
+        Ratio(
+            name="plants: false alarms",
+            figure=100 * false,
+            limit=100 * _ALARMS_AT_MOST,
+            ratio=false / _ALARMS_AT_MOST,
+            bound=1.0,
+            unit="%",
+            note=f"{alarms} in {scores.trials:,} pairs of column and kind of {scores.windows:,} clean windows",
+        ),
+    ]
 
 
 def reference_of(database: Database, bed: Bed, end_us: int, *, column: str = "") -> Reference:
@@ -153,7 +187,7 @@ if __name__ == "__main__":
         scores = score(
             database,
             flights(database) if tuned else complete_journey(database),
-            windows=next((int(a) for a in arguments if a.isdigit()), 1_000),
+            windows=next((int(a) for a in arguments if a.isdigit()), _WINDOWS),
         )
     if "--misses" in arguments:
         print("\n".join(scores.misses))
