@@ -19,6 +19,14 @@ from headway.engine.ray_cluster import RayCluster
 from headway.errors import ClusterUnreachable
 from headway.testing.clusters import ClusterContract
 
+if "deliveries" not in sys.modules:  # tests are no package; whoever comes first loads it for all
+    _spec = importlib.util.spec_from_file_location("deliveries", Path(__file__).parent.parent / "deliveries.py")
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules["deliveries"] = _module
+    _spec.loader.exec_module(_module)
+
+import deliveries
+
 # Looked for, not imported: how a cluster of this machine listens is settled by what Ray reads when it is.
 if importlib.util.find_spec("ray") is None:
     pytest.skip("the package ray is not installed (pip install 'headway[ray]')", allow_module_level=True)
@@ -93,6 +101,21 @@ def _sockets(process: int) -> list[str]:
         with contextlib.suppress(OSError):
             found.append(str(link.readlink()))
     return [name.removeprefix("socket:[").rstrip("]") for name in found if name.startswith("socket:[")]
+
+
+def test_a_run_by_ray_is_the_run_that_is_made_here(ray_cluster, tmp_path) -> None:
+    """A whole project: the same run over the same dataset, and nothing to do where the engine alone is another."""
+    assert ray_cluster
+    here, there = deliveries.begun(tmp_path / "here"), deliveries.begun(tmp_path / "there")
+    plain = here.run()
+    brief = tmp_path / "there" / "headway.toml"
+    written = brief.read_text()
+    brief.write_text(f'engine = "ray"\n{written}')
+    by_ray = there.run()
+    assert not by_ray.unchanged
+    assert (by_ray.run, by_ray.dataset) == (plain.run, plain.dataset)
+    brief.write_text(written)
+    assert there.run().unchanged
 
 
 def test_a_cluster_that_does_not_answer_is_said_at_once() -> None:

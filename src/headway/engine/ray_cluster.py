@@ -140,7 +140,10 @@ def _joined(address: str, workers: int | None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not ray.is_initialized():
-            asked = {"address": address} if address else {"num_cpus": workers, **_OWN}
+            # 'local': a cluster of its own, even where another one was left behind, or is named by the environment.
+            asked: dict[str, Any] = (
+                {"address": address} if address else {"address": "local", "num_cpus": workers, **_OWN}
+            )
             try:
                 ray.init(**asked, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
             except (ConnectionError, ValueError, RuntimeError) as error:

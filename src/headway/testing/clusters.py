@@ -215,11 +215,10 @@ class ClusterContract:
         assert found == wanted
 
     def test_what_is_wrong_with_the_data_is_said_in_the_same_words(self, cluster: Cluster, tmp_path: Path) -> None:
-        """A feature from the future, a key that is not unique, a value that cannot be computed."""
+        """A feature from the future, counted in parts; a value that cannot be computed, found on a worker."""
         files = written(tmp_path)
         for change in (
             ('size = "size"', 'size = "size"\nleak = "bad"'),
-            ('key = ["id"]', 'key = ["who"]'),
             ('size = "size"', 'size = "size"\nlocal = "hour(at, who)"'),
         ):
             definitions = _definitions(BRIEFS["rows"].replace(*change))
