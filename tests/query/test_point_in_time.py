@@ -393,3 +393,18 @@ def test_a_number_too_large_for_the_model_is_missing(world_of) -> None:
     found = world.features(world.definitions(text), _one(world), as_of_us=60 * MINUTE)[0]
     assert found["large"] is None
     assert found["fine"] == pytest.approx(1e30, rel=1e-6)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(made=worlds)
+def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made) -> None:
+    """Steps of a source that is too large for one go are made of some of its keys after the others."""
+    asks, events, places, options = made
+    with tempfile.TemporaryDirectory() as folder:
+        world = world_of(KINDS, Path(folder))
+        _, files = _written(world, asks, events, places)
+        definitions = world.definitions(BRIEF.format(**options))
+        whole = world.features(definitions, files, as_of_us=60 * MINUTE)
+        with monkeypatch.context() as patched:
+            patched.setattr("headway.query.point_in_time._ROWS_AT_ONCE", 3)
+            assert repr(world.features(definitions, files, as_of_us=60 * MINUTE)) == repr(whole)

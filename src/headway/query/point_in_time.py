@@ -80,6 +80,7 @@ class PointInTime:
         self._tell_files = tell_files
         self._tables: dict[str, str] = {}
         self._steps: dict[tuple[Timeline, int | None], str] = {}
+        self._large: set[Timeline] = set()
 
     @property
     def database(self) -> Database:
@@ -151,13 +152,16 @@ class PointInTime:
                 self._database.execute(f"INSERT INTO {found} {sql}")
             else:
                 found = self._database.create(sql, prefix="steps")
+        if parts > 1 and since_us is None:
+            self._large.add(replace(timeline, name="", mine=()))
         return found
 
     def _forget(self, timeline: Timeline) -> None:
-        """Give back the steps of a timeline that no later look-up asks for."""
-        found = self._steps.pop((replace(timeline, name="", mine=()), None), None)
-        if found is not None:
-            self._database.drop(found)
+        """Give back the steps of a timeline that no later look-up asks for, where they take much room."""
+        same = replace(timeline, name="", mine=())
+        if same in self._large:
+            self._large.remove(same)
+            self._database.drop(self._steps.pop((same, None)))
 
     def steps_table(self, timeline: Timeline, *, since_us: int | None = None) -> pa.Table:
         """Return a timeline's steps as Arrow, moments as whole microseconds: what the online store is filled with."""
@@ -214,7 +218,7 @@ class PointInTime:
             current = self._database.create(text, prefix="examples")
             if definitions.aim.outcome and source is None:
                 current = self._labelled(current, as_of_us)
-        return self._joined(current, keep)
+        return self._joined(current, keep, again=source is not None)
 
     def _rows(self, as_of_us: int) -> str:
         """Return the rows that examples are made of: a source's, or every entity at every cut-off it was known at."""
@@ -258,8 +262,14 @@ class PointInTime:
         self._database.drop(current)
         return table
 
-    def _joined(self, current: str, keep: Sequence[str]) -> str:
-        """Return the examples with all features: each computed as soon as what it needs is there."""
+    def _joined(self, current: str, keep: Sequence[str], *, again: bool) -> str:
+        """Return the examples with all features: each computed as soon as what it needs is there.
+
+        Parameters
+        ----------
+        again
+            Whether more examples will be joined to the same steps, a batch in pieces, so that these are kept.
+        """
         definitions = self._definitions
         staying = lasting(definitions, keep)
         waiting = list(definitions.features)
@@ -287,7 +297,7 @@ class PointInTime:
             current = self._next(current, text, kept, ready)
             later = {replace(timeline, name="", mine=()) for timeline in rest}
             for timeline in timelines:
-                if replace(timeline, name="", mine=()) not in later:
+                if not again and replace(timeline, name="", mine=()) not in later:
                     self._forget(timeline)
             done += [f"feature:{feature.name}" for feature in ready]
         return current
