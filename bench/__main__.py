@@ -19,6 +19,7 @@ from bench.changes import plants
 from bench.contracts import contract
 from bench.curve import curve
 from bench.demonstration import demonstration
+from bench.leaks import leaks
 from bench.prediction import prediction
 from bench.preparation import preparation
 from bench.reference import reference
@@ -47,10 +48,11 @@ BENCHES: dict[str, Callable[[], Ratio | Sequence[Ratio]]] = {
     "trace": trace,
     "curve": curve,
     "plants": plants,
+    "leaks": leaks,
     "demo": demonstration,
 }
 
-LONG = frozenset({"budget", "curve", "demo", "large", "plants", "trace"})
+LONG = frozenset({"budget", "curve", "demo", "large", "leaks", "plants", "trace"})
 """Those that take minutes."""
 
 _HEADS = ("name", "figure", "limit", "ratio", "bound", "ok", "note")
