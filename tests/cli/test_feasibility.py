@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import random
 import re
@@ -35,41 +36,80 @@ def _rewritten(shop: Path, change: Any) -> None:
         table.writerows(rows)
 
 
-def _checked(shop: Path, headway: Any, *, code: int) -> dict[str, Any]:
-    ran = headway("check", "--json", folder=shop)
+class _Said:
+    """What a check said: as JSON, and on its page as a reader sees it."""
+
+    def __init__(self, told: dict[str, Any], page: str) -> None:
+        self.told, self.page = told, page
+        body = html.unescape(re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", page, flags=re.DOTALL))
+        self.read = " ".join(body.split())
+
+    @property
+    def state(self) -> str:
+        return str(self.told["advice"]["state"])
+
+    def gate(self, name: str) -> dict[str, Any]:
+        """Return one gate of the answers."""
+        return next(gate for answer in self.told["answers"] for gate in answer["gates"] if gate["name"] == name)
+
+
+def _checked(shop: Path, headway: Any, *, code: int) -> _Said:
+    page = shop / "page.html"
+    ran = headway("check", "--json", "--page", page, folder=shop)
     assert ran.returncode == code, ran.stdout + ran.stderr
-    return json.loads(ran.stdout)  # type: ignore[no-any-return]
+    return _Said(json.loads(ran.stdout), page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("broken", ["nobody decides", "it never pays", "no label is known in time"])
-def test_a_broken_brief_is_no_go_and_says_why(shop: Path, headway: Any, broken: str) -> None:
+BROKEN = {
+    "nobody decides": (
+        ('improves = "', 'improves = "" # "'), "decision", "nobody has said which decision this improves",
+        "Fill in decision.improves in the brief.",
+    ),
+    "it never pays": (
+        ("[value]", "[value]\nmonthly = 90000"), "worth", "even perfect foresight is worth",
+        "Look at value and target.act_on, or choose another decision.",
+    ),
+    "no label is known in time": (
+        ('label_known_at = "delivered"', 'label_known_at = "placed + interval 400 days"'), "data",
+        "the train period has no labelled example", "Move split.train_before, or look at target.label_known_at.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_brief_is_no_go_and_says_why_and_what_to_do(shop: Path, headway: Any, broken: str) -> None:
     """A purpose that nobody stated, a cost that nothing earns back, labels that come too late for every period."""
-    if broken == "nobody decides":
-        _edited(shop, ('improves = "', 'improves = "" # "'))
-        gate = "decision"
-    elif broken == "it never pays":
-        _edited(shop, ("[value]", "[value]\nmonthly = 90000"))
-        gate = "worth"
-    else:
-        _edited(shop, ('label_known_at = "delivered"', 'label_known_at = "placed + interval 400 days"'))
-        gate = "data"
-    checked = _checked(shop, headway, code=3)
-    assert checked["advice"]["state"] == "no-go"
-    assert gate in checked["closed_gates"]
+    change, gate, why, todo = BROKEN[broken]
+    _edited(shop, change)
+    said = _checked(shop, headway, code=3)
+    assert said.state == "no-go"
+    assert said.told["closed_gates"] == [gate]
+    assert why in said.gate(gate)["why"]
+    assert said.gate(gate)["todo"] == todo
+    assert said.told["advice"]["words"].startswith(f"No-go: {said.gate(gate)['why'][:40]}")
+    # The page: the verdict first, the reason and what to do right under it, before any figure.
+    assert (
+        said.read.index("no-go") < said.read.index(why[1:]) < said.read.index(todo) < said.read.index("Worth a month")
+    )
 
 
 def test_pure_noise_is_no_go(shop: Path, headway: Any) -> None:
-    """Labels drawn by lot: the features say nothing, with cases enough to say so."""
+    """Labels drawn by lot: the features say nothing, with cases enough to say so, and the page promises nothing."""
 
     def by_lot(row: dict[str, str], rng: random.Random) -> dict[str, str]:
         return {**row, "late": str(rng.random() < 0.25).lower()}
 
     _rewritten(shop, by_lot)
-    checked = _checked(shop, headway, code=3)
-    assert "signal" in checked["closed_gates"]
-    assert checked["facts"]["signal"]["p_value"] > 0.05
-    low, high = (checked["facts"]["signal"]["expected"][end] for end in ("low", "high"))
-    assert low - 0.02 <= checked["facts"]["signal"]["chance"] <= high + 0.02
+    said = _checked(shop, headway, code=3)
+    signal = said.told["facts"]["signal"]
+    assert said.state == "no-go"
+    assert "signal" in said.told["closed_gates"]
+    assert signal["p_value"] > 0.05
+    assert f"(p = {signal['p_value']:.2f}" in said.gate("signal")["why"]
+    low, high = (signal["expected"][end] for end in ("low", "high"))
+    assert low - 0.02 <= signal["chance"] <= high + 0.02
+    assert "The features tell nothing about the label that chance would not" in said.read
+    assert "Do the data say anything? no p =" in said.read
 
 
 def test_a_leak_is_no_go_and_named(shop: Path, headway: Any) -> None:
@@ -79,21 +119,48 @@ def test_a_leak_is_no_go_and_named(shop: Path, headway: Any) -> None:
         return {**row, "weight": f"{rng.uniform(20, 30) if row['late'] == 'true' else rng.uniform(0, 19):.2f}"}
 
     _rewritten(shop, told)
-    checked = _checked(shop, headway, code=3)
-    assert "leak" in checked["closed_gates"]
-    assert "'weight'" in checked["advice"]["words"]
+    said = _checked(shop, headway, code=3)
+    assert said.told["closed_gates"] == ["leak"]
+    assert said.told["facts"]["signal"]["best"] == "weight"
+    assert "'weight'" in said.gate("leak")["why"]
+    assert "features.weight" in said.gate("leak")["todo"]
+    assert "tells the label almost perfectly" in said.read
+    # What a leak would earn is no promise: the page keeps it to itself.
+    assert "Do the data say anything? too much" in said.read
+    assert "Worth a month – Not said: it would rest on what is known only afterwards." in said.read
 
 
 def test_a_sound_brief_may_go_and_its_page_stands_alone(shop: Path, headway: Any, tmp_path: Path) -> None:
-    """No gate is closed; the page has the verdict and its figures, and fetches nothing from elsewhere."""
+    """No gate is closed; verdict, money, conditions and evidence come in this order, and nothing is fetched."""
     page = tmp_path / "out" / "page.html"
     ran = headway("check", "--page", page, folder=shop)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert str(page) in ran.stdout
-    text = page.read_text()
-    assert "go with conditions" in text
-    assert text.count("<svg") == 3
-    assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|<script|@import|url\((?!#)", text) == []
+    said = _Said({}, page.read_text(encoding="utf-8"))
+    order = [
+        "go with conditions", "Worth a month", "Payback", "Do the data say anything?", "What it is worth",
+        "What the data say", "What is there when it counts", "Whose data they are", "Five questions",
+    ]  # fmt: skip
+    at = [said.read.index(words) for words in order]
+    assert at == sorted(at)
+    assert "does not say: licence, owner, access, personal, retention. Ask whoever answers for it" in said.read
+    assert said.page.count("<svg") == 4
+    assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|<script|@import|url\((?!#)", said.page) == []
+    # On the terminal as on the page: the verdict, the money, what to do, and only then the evidence.
+    lines = ran.stdout.splitlines()
+    firsts = ("Check  go", "worth a month", "Conditions", "1. What decision")
+    places = [next(n for n, line in enumerate(lines) if words in line) for words in firsts]
+    assert places == sorted(places)
+
+
+def test_a_brief_about_people_asks_for_permission_and_for_how_long(shop: Path, headway: Any) -> None:
+    """Personal data that nobody permitted, and rows that are older than they may be: both are conditions."""
+    _edited(shop, ('path  = "orders.csv"', 'path  = "orders.csv"\npersonal = true\nretention = "30 days"'))
+    said = _checked(shop, headway, code=0)
+    conditions = [condition["why"] for condition in said.told["advice"]["conditions"]]
+    assert any("nobody's permission to read it is named" in why for why in conditions)
+    assert any("may be kept for 30 days" in why for why in conditions)
+    assert "read by permission of" in said.read
 
 
 def test_gates_are_shown_with_state_evidence_and_who(shop: Path, headway: Any) -> None:

@@ -151,7 +151,7 @@ DAY_US = 86_400_000_000
 WEATHER = LookUp(
     source="weather", mine=("place",), theirs=("place",), features=("wind",), kind="latest", absent=0.0, unnamed=0.0,
     nothing=0.0, median_us=DAY_US // 24, p95_us=DAY_US // 12, worst_us=28 * DAY_US // 24, worst_at_us=20_000 * DAY_US,
-    limit_us=DAY_US // 4, step_us=DAY_US // 24,
+    bound="max_age", limit_us=DAY_US // 4, step_us=DAY_US // 24,
 )  # fmt: skip
 
 
@@ -318,9 +318,18 @@ def test_no_signal_and_too_good_a_signal_close_a_gate(brief, facts, changes, gat
 def test_money_that_a_quick_model_surely_loses_closes_a_gate(brief, facts):
     """Where the whole interval of the monthly net lies below nothing, the leader is told no."""
     net = replace(facts.payoff.worth.monthly_net, value=-9.0, low=-20.0, high=-1.0)
-    lost = replace(facts.payoff, worth=replace(facts.payoff.worth, monthly_net=net))
+    lost = replace(facts.payoff, worth=replace(facts.payoff.worth, monthly_net=net), net_of_nothing=net)
     (closed,) = gate_of(five_questions(brief, replace(facts, payoff=lost)))
     assert (closed.name, "per month" in closed.why) == ("worth", True)
+
+
+def test_a_rule_that_a_quick_model_does_not_beat_is_a_condition(brief, facts):
+    """A search may do better than a model without one; against doing nothing it earns, so the way stays free."""
+    net = replace(facts.payoff.worth.monthly_net, value=-9.0, low=-20.0, high=-1.0)
+    behind = replace(facts.payoff, worth=replace(facts.payoff.worth, monthly_net=net))
+    answers = five_questions(brief, replace(facts, payoff=behind))
+    assert gate_of(answers) == ()
+    assert any("surely less than today's rule" in doubt.why for doubt in answers[0].doubts)
 
 
 def test_labels_that_come_late_or_never_are_said_under_degradation(brief, facts):

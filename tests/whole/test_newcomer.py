@@ -24,7 +24,7 @@ EDITS = {
 
 
 def _write_tickets(path: Path, *, days: int, seed: int = 5) -> None:
-    """Write tickets as a help desk exports them: semicolons, moments without a zone, yes and no."""
+    """Write tickets as an office exports them: semicolons, days in two forms, decimal commas, ja and nein, gaps."""
     rng = random.Random(seed)
     rows = []
     for _ in range(12 * days):
@@ -37,11 +37,14 @@ def _write_tickets(path: Path, *, days: int, seed: int = 5) -> None:
         risk = 0.03 + 0.06 * (team == "Mail") + 0.2 * (priority == 3) + 0.3 * (opened.weekday() > 4)
         late = rng.random() < risk
         closed = opened + dt.timedelta(hours=rng.uniform(2, 20) + 30 * late)
-        rows.append((opened, team, priority, length, closed, "yes" if late else "no"))
+        rows.append((opened, team, priority, length, closed, "ja" if late else "nein"))
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter=";")
-        table.writerow(["ticket", "opened", "team", "priority", "length", "closed", "breached"])
-        table.writerows([number, *row] for number, row in enumerate(sorted(rows)))
+        table.writerow(["Ticket Nr", "Eröffnet am", "Team", "priority", "Länge (kB)", "Geschlossen am", "zu spät"])
+        for number, (opened, team, priority, length, closed, late) in enumerate(sorted(rows)):
+            form = "%d.%m.%Y %H:%M" if number % 3 else "%Y-%m-%d %H:%M"
+            size = "" if number % 11 == 0 else f"{length / 7:,.2f}".translate(str.maketrans(",.", ".,"))
+            table.writerow([number, f"{opened:{form}}", team, priority, size, f"{closed:{form}}", late])
 
 
 def _headway(*words: str, folder: Path, code: int = 0) -> str:
@@ -59,8 +62,8 @@ def test_a_file_of_ones_own_becomes_an_answer_in_six_commands(tmp_path):
     _headway("init", "--data", "tickets.csv", folder=tmp_path)
     brief = tmp_path / "headway.toml"
     text = brief.read_text(encoding="utf-8")
-    assert 'label = "breached"' in text
-    assert 'label_known_at = "closed"' in text
+    assert "label = \"zu_spaet = 'ja'\"" in text
+    assert 'label_known_at = "geschlossen_am"' in text
     assert "which decision" in _headway("run", folder=tmp_path, code=3)
     for old, new in EDITS.items():
         assert text.count(old) == 1
@@ -69,14 +72,15 @@ def test_a_file_of_ones_own_becomes_an_answer_in_six_commands(tmp_path):
     _headway("check", folder=tmp_path)
     _headway("run", folder=tmp_path)
     _headway("deploy", folder=tmp_path)
-    row = {"ticket": 1, "opened": "2025-01-01T00:00:00Z", "team": "Mail", "priority": 3, "length": 250}
+    # What a request carries is what the file has, but for names that had to be plain words.
+    row = {"ticket_nr": 1, "Eröffnet am": "01.01.2025 00:00", "Team": "Mail", "priority": 3, "Länge (kB)": "1.035,71"}
     with subprocess.Popen(
         [sys.executable, "-m", "headway", "serve", "--port", "0", "--as-of", NOW],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
     ) as server:  # fmt: skip
         try:
             address = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+?:\d+", line)))
-            likely, less = (_asked(address, {**row, **changed}) for changed in ({}, {"team": "Büro", "priority": 1}))
+            likely, less = (_asked(address, {**row, **changed}) for changed in ({}, {"Team": "Büro", "priority": 1}))
         finally:
             server.terminate()
             server.communicate(timeout=30)

@@ -67,14 +67,15 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
         Share of the examples for which no row was known, be it never or not yet.
     median_us, p95_us, worst_us, worst_at_us
         Age of the latest row known, and the moment of the prediction that met the oldest. None where there is none.
-    limit_us, stale
-        What the brief allows (the shortest ``max_age`` or window), and the share of examples that find only older rows.
+    bound, limit_us, stale
+        What the brief allows: the shortest ``max_age``, or else the shortest window; and the share of examples that
+        find only older rows.
     outages
         When most found nothing within ``limit_us``.
     step_us
         Between one row of a key and its next, at the median.
     tied
-        Share of the source's rows that another row of the same match and moment stands beside.
+        Share of the source's rows beside which another one of the same match and moment says otherwise.
     truncated
         Share of the examples whose window reaches back beyond the source's first event.
     """
@@ -91,6 +92,7 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     p95_us: int | None = None
     worst_us: int | None = None
     worst_at_us: int | None = None
+    bound: Literal["", "max_age", "window"] = ""
     limit_us: int | None = None
     stale: float = 0.0
     outages: tuple[Outage, ...] = ()

@@ -107,6 +107,7 @@ def learning_curve(
     words = _words(gain, metric=metric_of(metric).words, skill=skill, tells=tells)
     return LearningCurve(
         points=points,
+        chance=chance,
         floor=float(1 - a if higher else a),
         scale=float(b),
         exponent=float(c),

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from headway.define.bins import is_text
 from headway.define.moved import Days
 from headway.nouns.metric import day_draws, higher_is_better, interval_of_draws, measured, silent_is_lowest
-from headway.nouns.today import quantile_of
+from headway.nouns.today import answers_today, quantile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +56,15 @@ class Forward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """Models trained on ever more days: rows trained on, the metric, and its resamples by day of the test."""
+    """Models trained on ever more days: rows trained on, the metric, and its resamples by day of the test.
+
+    ``chance`` is the metric of no skill on the same test.
+    """
 
     rows: Ints
     value: Floats
     drawn: Floats
+    chance: float
 
 
 def forward_scores(sample: Sample, *, metric: MetricName, seed: int) -> Forward:
@@ -143,7 +147,13 @@ def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained
             drawn.append(day_draws(metric, score, label, day[test], group=of, draws=_DRAWS, seed=seed))
     if len(set(rows)) < 4:
         return None
-    return Trained(rows=np.array(rows), value=np.array(values), drawn=np.stack(drawn))
+    blind = answers_today(label, None, task=sample.task, metric=metric, classes=len(sample.classes))
+    return Trained(
+        rows=np.array(rows),
+        value=np.array(values),
+        drawn=np.stack(drawn),
+        chance=measured(metric, blind, label, group=of),
+    )
 
 
 def _learnable(sample: Sample, rows: Ints) -> bool:

@@ -64,8 +64,9 @@ def _moving(
     bare = {"shape": "asof", "order": (), "columns": (), "aggregates": (), "max_age_us": None}
     latest = replace(first, **bare, window_us=0, offset_us=0)  # type: ignore[arg-type]
     steps = point_in_time.steps(latest)
-    limits = [timeline.max_age_us if timeline.shape == "asof" else timeline.reach_us for timeline in alike]
-    limit = min((one for one in limits if one is not None), default=None)
+    ages_allowed = [one.max_age_us for one in alike if one.max_age_us is not None]
+    reaches = [one.reach_us for one in alike if one.shape == "window" and one.reach_us is not None]
+    limit = min(ages_allowed or reaches, default=None)
     moment = f"x.{quote(PREDICT_AT)}"
     equal = "".join(f"x.{quote(m)} = s.{quote(k)} AND " for m, k in zip(first.mine, latest.keys, strict=False))
     ages = database.create(
@@ -86,11 +87,12 @@ def _moving(
         p95_us=late,
         worst_us=worst,
         worst_at_us=worst_at,
+        bound="max_age" if ages_allowed else "window" if reaches else "",
         limit_us=limit,
         stale=stale / max(rows, 1),
         outages=_outages(database, ages, limit),
         step_us=_step(database, steps, latest.keys),
-        tied=_tied(database, point_in_time, definitions, latest) if takes_one else 0.0,
+        tied=_tied(database, point_in_time, definitions, alike) if takes_one else 0.0,
         truncated=_truncated(database, point_in_time, view, alike),
     )
 
@@ -161,17 +163,19 @@ def _step(database: Database, steps: str, keys: Sequence[str]) -> int | None:
     return None if step is None else int(step)
 
 
-def _tied(database: Database, point_in_time: PointInTime, definitions: Definitions, latest: Timeline) -> float:
-    """Return the share of the source's rows that share match and moment with a row of another key."""
-    source = definitions.relations[latest.source].source
-    at = [*latest.theirs, source.time]
-    if source.key and set(source.key) <= set(at):
+def _tied(database: Database, point_in_time: PointInTime, definitions: Definitions, alike: Sequence[Timeline]) -> float:
+    """Return the share of the source's rows that share match and moment with one of another key that says otherwise."""
+    first = alike[0]
+    source = definitions.relations[first.source].source
+    at = [*first.theirs, source.time]
+    taken = sorted({name for timeline in alike if timeline.shape == "asof" for name, _ in timeline.columns} - set(at))
+    if not taken or (source.key and set(source.key) <= set(at)):
         return 0.0
-    others = f"count(DISTINCT ({', '.join(map(quote, source.key))}))" if source.key else "count(*)"
-    where = f"WHERE {latest.where}" if latest.where else ""
+    said = f"count(DISTINCT ({', '.join(map(quote, taken))}))"
+    where = f"WHERE {first.where}" if first.where else ""
     ((share,),) = database.rows(
-        f"SELECT coalesce(sum(n) FILTER (WHERE others > 1) / sum(n), 0) FROM (SELECT count(*) AS n, {others} AS others "
-        f"FROM {point_in_time.table(latest.source)} {where} GROUP BY {', '.join(map(quote, at))})"
+        f"SELECT coalesce(sum(n) FILTER (WHERE said > 1) / sum(n), 0) FROM (SELECT count(*) AS n, {said} AS said "
+        f"FROM {point_in_time.table(first.source)} {where} GROUP BY {', '.join(map(quote, at))})"
     )
     return float(share)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headway.define.facts import Facts
     from headway.define.prospect import Payoff, Signal
     from headway.nouns.brief import Brief
+    from headway.nouns.interval import Interval
 
 __all__ = [
     "ENOUGH_CASES",
@@ -147,7 +148,15 @@ def earned_doubts(facts: Facts) -> list[Doubt]:
         return []
     doubts = []
     net = payoff.worth.monthly_net
-    if net.low < 0:
+    if net.high < 0:
+        doubts.append(
+            Doubt(
+                why=f"A quick model earns surely less than {payoff.worth.counterfactual} and running cost: per month "
+                f"{amounts(net)} {payoff.worth.currency}.",
+                todo="Only a model that is searched for could pay: run it, and believe its verdict on the test alone.",
+            )
+        )
+    elif net.low < 0:
         doubts.append(
             Doubt(
                 why=f"It may not pay: per month {amounts(net)} {payoff.worth.currency} after running cost.",
@@ -166,22 +175,33 @@ def earned_doubts(facts: Facts) -> list[Doubt]:
 
 
 def earning_gates(facts: Facts) -> list[Gate]:
-    """Close the gate where even the upper end of what a quick model earns does not pay for the running."""
+    """Close the gate where even the upper end of what a quick model earns does not pay for the running.
+
+    Held against doing nothing: that today's rule is hard to beat for a model without a search is a condition.
+    """
     payoff = facts.payoff
-    if payoff is None or payoff.worth.monthly_net.high >= 0:
+    net = None if payoff is None else _of_nothing(payoff)
+    if payoff is None or net is None or net.high >= 0:
         return []
     return [
         Gate(
             name="worth",
-            why=f"a quick model earns {amounts(payoff.worth.monthly_net)} {payoff.worth.currency} per month after "
-            "running cost: surely less than nothing.",
+            why=f"a quick model earns {amounts(net)} {payoff.worth.currency} per month after running cost: surely less "
+            "than nothing.",
             todo=f"Look at {_largest(payoff)} and target.act_on, or choose another decision.",
             evidence={
-                "monthly_net": [payoff.worth.monthly_net.low, payoff.worth.monthly_net.high],
+                "monthly_net": [net.low, net.high],
                 "monthly_cost": payoff.monthly_cost,
             },
         )
     ]
+
+
+def _of_nothing(payoff: Payoff) -> Interval | None:
+    """Return the monthly net where nothing is done today; of numbers without a rule, where one is used for all."""
+    if payoff.net_of_nothing is not None:
+        return payoff.net_of_nothing
+    return payoff.worth.monthly_net if payoff.worth.counterfactual == "one number for all" else None
 
 
 def _largest(payoff: Payoff) -> str:

@@ -34,6 +34,8 @@ class LearningCurve(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    chance
+        What no skill scores on the same examples.
     floor, scale, exponent
         Of the law: the metric it tends to, and how fast.
     fitted
@@ -43,6 +45,7 @@ class LearningCurve(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     points: tuple[CurvePoint, ...]
+    chance: float
     floor: float
     scale: float
     exponent: float

@@ -85,9 +85,9 @@ def find_signal(
         chance=chance,
         rule=by_rule,
         curve=None
-        if grown is None or chance is None
+        if grown is None
         else learning_curve(
-            grown.rows, grown.value, grown.drawn, metric=metric, higher=higher_is_better(metric), chance=chance
+            grown.rows, grown.value, grown.drawn, metric=metric, higher=higher_is_better(metric), chance=grown.chance
         ),
     )
     return found, forward

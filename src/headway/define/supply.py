@@ -155,8 +155,7 @@ def _found(one: LookUp) -> str:
     ages = f"{length(one.median_us)} old at the median, {length(one.p95_us or 0)} for 95%"
     ages += f", {length(one.worst_us or 0)} at worst"
     if one.limit_us is not None:
-        what = "max_age" if one.kind == "latest" else "window"
-        ages += f"; beyond the {what} of {length(one.limit_us)} for {percent(one.stale)}"
+        ages += f"; beyond the {one.bound} of {length(one.limit_us)} for {percent(one.stale)}"
     return f"{ages}; {_matched(one)}"
 
 
@@ -318,11 +317,11 @@ def _look_up_doubts(facts: Facts, *, zone: str) -> list[Doubt]:
             doubts.append(
                 Doubt(
                     why=f"{percent(one.tied)} of the rows of {one.source} share {listed(one.theirs)} and moment with "
-                    "another row: a look-up takes one of them, and many would match.",
+                    "another row that says otherwise: a look-up takes one of them, and many would match.",
                     todo=f"Match on more columns, or aggregate over a window: features.{one.features[0]}.",
                 )
             )
-        if one.kind != "latest" or one.limit_us is None:
+        if one.bound != "max_age" or one.limit_us is None:
             continue
         if one.stale > MUCH_STALE:
             often = ""

@@ -12,6 +12,7 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from headway.errors import NotFound
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from headway.loop.sources import Material
     from headway.loop.store import Store
-    from headway.nouns.brief import FeatureSpec
+    from headway.nouns.brief import FeatureSpec, Source
     from headway.nouns.prediction import Prediction
     from headway.nouns.snapshot import Origin
     from headway.query.definitions import Definitions, Feature, Relation
@@ -145,9 +146,11 @@ def _replayed(
         derived = tuple(
             Derived(
                 name=column.name,
-                definition=_text_of(definitions.examples.source.derive[column.name]),
+                definition=_definition(definitions.examples.source, column.name),
                 value=values.get(column.name),
-                look_ups=asked.look_ups(column.timelines, _taken(definitions.examples.source.derive[column.name])),
+                look_ups=asked.look_ups(
+                    column.timelines, _taken(definitions.examples.source.derive.get(column.name, ""))
+                ),
             )
             for column in definitions.online_derived
         )
@@ -416,6 +419,22 @@ def _taken(spec: str | FeatureSpec) -> frozenset[str]:
         return frozenset()
     own = columns_of(parse(spec.value)) if spec.value else frozenset()
     return frozenset({*own, spec.take, spec.lat, spec.lon} - {""})
+
+
+def _definition(source: Source, name: str) -> str:
+    """Return what a derived or cleaned column is made of, in the brief's words."""
+    if name in source.derive:
+        return _text_of(source.derive[name])
+    for column, clean in source.clean.items():
+        if clean.indicator == name:
+            return f"{column} is missing"
+    spec = source.clean[name]
+    said = {
+        field.name: getattr(spec, field.name)
+        for field in msgspec.structs.fields(spec)
+        if field.name not in {"of", "fitted"} and getattr(spec, field.name) not in (field.default, msgspec.UNSET, {})
+    }
+    return ", ".join([spec.of, *(f"{field} = {value!r}" for field, value in said.items())])
 
 
 def _text_of(spec: str | FeatureSpec) -> str:

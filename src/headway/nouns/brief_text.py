@@ -1,33 +1,26 @@
 """From the text of ``headway.toml`` to a :class:`~headway.nouns.brief.Brief`, with errors that name line and key.
 
-The file hides TOML, and how a key path is found back in the text. It checks shape only: that keys exist and have the
-right types, that dates are in order and bars make sense. What can only be said with the data at hand (columns,
-expressions) is checked by the Define stage.
+The file hides TOML, and how a key path is found back in the text. It checks shape: that keys exist and have the right
+types. Whether they make sense together is asked in ``nouns/brief_sense.py``; what can only be said with the data at
+hand (columns, expressions) is checked by the Define stage.
 """
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
 import tomllib
 import typing
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from headway.errors import BriefError, HeadwayError, did_you_mean
-from headway.nouns.brief import Brief, FeatureSpec, Source, false_alarm_windows, parse_act_on
-from headway.nouns.span import parse_span
-
-if typing.TYPE_CHECKING:
-    import datetime as dt
+from headway.nouns.brief import Brief, Source
+from headway.nouns.brief_sense import At, check_sense, refuse_no_moment
 
 __all__ = ["line_of", "parse_brief", "place", "unanswered"]
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
@@ -51,12 +44,12 @@ def parse_brief(text: str, *, file: str = "headway.toml") -> Brief:
         raise _toml_error(str(error), text, file) from None
     try:
         _refuse_unknown(table, Brief, ())
-        _refuse_no_moment(table)
+        refuse_no_moment(table)
         brief = msgspec.convert(table, Brief, strict=True)
-        _check(brief)
+        check_sense(brief)
     except msgspec.ValidationError as error:
         raise _shape_error(*_exactly(str(error), table, Brief), text, file) from None
-    except _At as error:
+    except At as error:
         raise _placed(error.error, error.path, text, file) from None
     return brief
 
@@ -107,12 +100,6 @@ def _keys(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", dotted))
 
 
-class _At(Exception):
-    def __init__(self, error: BriefError, *path: str) -> None:
-        self.error = error
-        self.path = path
-
-
 def _placed(error: BriefError, path: tuple[str, ...], text: str, file: str) -> BriefError:
     line = line_of(text, path)
     place = f"{file}:{line}" if line else file
@@ -141,7 +128,7 @@ def _refuse_unknown(table: Any, kind: Any, path: tuple[str, ...]) -> None:
         if name not in fields:
             place = ".".join(path) or "the brief"
             hint = did_you_mean(name, fields)
-            raise _At(BriefError(f"{place} has no field {name!r}.", hint=hint), *path, name)
+            raise At(BriefError(f"{place} has no field {name!r}.", hint=hint), *path, name)
         _refuse_unknown(value, fields[name].type, (*path, name))
 
 
@@ -234,194 +221,6 @@ def _meant(path: tuple[str, ...]) -> tuple[Any, str]:
         description = next((part.description for part in meta if part.description), description)
         kind = field.type
     return kind, description or ""
-
-
-def _check(brief: Brief) -> None:
-    _check_names(brief)
-    _check_spans(brief)
-    _check_split(brief)
-    _check_engine(brief)
-    good, least = brief.success.good_enough, brief.success.minimum
-    errors = ("log_loss", "brier", "mae", "rmse", "poisson_deviance", "pinball_")
-    lower_is_better = brief.success.metric.startswith(errors)
-    if (good > least) if lower_is_better else (least > good):
-        worse, better = ("below", "above") if lower_is_better else ("above", "below")
-        raise _At(
-            BriefError(
-                f"minimum = {least} is {worse} good_enough = {good}: nothing could be released and the search still "
-                "stop content.",
-                hint=f"Put minimum at or {better} good_enough.",
-            ),
-            "success",
-            "minimum",
-        )
-
-
-def _check_engine(brief: Brief) -> None:
-    engine = brief.engine or "local"
-    if not re.fullmatch(r"local|ray|ray://[^\s/:]+:[0-9]+", engine):
-        near = difflib.get_close_matches(engine, ("local", "ray"), n=1)
-        hint = f"Did you mean {near[0]!r}? " if near and "://" not in engine else ""
-        raise _At(
-            BriefError(f"There is no engine {engine!r}.", hint=f"{hint}Write 'local', 'ray' or 'ray://host:port'."),
-            "engine",
-        )
-
-
-def _check_names(brief: Brief) -> None:
-    for table, names in (("sources", brief.sources), ("features", brief.features)):
-        for name in names:
-            if not _NAME.fullmatch(name):
-                error = BriefError(
-                    f"{name!r} is not a name.", hint="Use letters, digits and _, not beginning with a digit."
-                )
-                raise _At(error, table, name)
-    _check_target(brief)
-    for path, spec in _specs(brief):
-        if spec.from_ and spec.from_ not in brief.sources:
-            error = BriefError(f"There is no source {spec.from_!r}.", hint=did_you_mean(spec.from_, brief.sources))
-            raise _At(error, *path)
-
-
-def _refuse_no_moment(table: dict[str, Any]) -> None:
-    """Raise first of all where rows have no moment of prediction: splits, and much else, follow from it."""
-    target = table.get("target")
-    if isinstance(target, dict) and target.get("examples") and not (target.get("entities") or target.get("predict_at")):
-        error = BriefError(
-            "target needs 'predict_at'.", hint="Name the moment at which each row is predicted, such as 'opened_at'."
-        )
-        raise _At(error, "target", "predict_at")
-
-
-def _check_target(brief: Brief) -> None:
-    """Raise where the target does not say of what its examples are made, or says it twice."""
-    target = brief.target
-    if bool(target.examples) == bool(target.entities):
-        error = BriefError(
-            "The target says twice what its examples are."
-            if target.examples
-            else "The target does not say what its examples are.",
-            hint="Write examples = '…' for one a row; or entities = '…' and each = '30 days'.",
-        )
-        raise _At(error, "target", "examples" if target.examples else "")
-    field = "examples" if target.examples else "entities"
-    name = target.examples or target.entities
-    if name not in brief.sources:
-        raise _At(BriefError(f"There is no source {name!r}.", hint=did_you_mean(name, brief.sources)), "target", field)
-    if target.examples:
-        for unused in ("each", "entity", "starting"):
-            if getattr(target, unused):
-                hint = "Write entities = '…' instead of examples, or leave it out."
-                raise _At(BriefError(f"{unused!r} belongs to entities.", hint=hint), "target", unused)
-    elif target.predict_at != "predict_at":
-        hint = "Leave out predict_at: each, starting and zone say when."
-        raise _At(BriefError("The moments of entities follow from 'each'.", hint=hint), "target", "predict_at")
-
-
-def _specs(brief: Brief) -> list[tuple[tuple[str, ...], FeatureSpec]]:
-    tables: list[tuple[tuple[str, ...], dict[str, str | FeatureSpec]]] = [(("features",), brief.features)]
-    tables += [(("sources", name, "derive"), source.derive) for name, source in brief.sources.items()]
-    return [
-        ((*path, name), spec) for path, table in tables for name, spec in table.items() if isinstance(spec, FeatureSpec)
-    ]
-
-
-def _check_spans(brief: Brief) -> None:
-    spans: list[tuple[str, tuple[str, ...]]] = [
-        (brief.serve.refresh, ("serve", "refresh")),
-        (brief.success.latency_p99, ("success", "latency_p99")),
-        (brief.retrain.shadow, ("retrain", "shadow")),
-    ]
-    given = [(getattr(brief.target, name), name) for name in ("each", "delay")]
-    spans += [(text, ("target", name)) for text, name in given if text]
-    spans += [
-        (text, (*path, field))
-        for path, spec in _specs(brief)
-        for text, field in ((spec.max_age, "max_age"), (spec.window, "window"), (spec.offset, "offset"))
-        if text and (field, text) != ("window", "all")
-    ]
-    spans += [(word[6:], ("retrain", "when")) for word in brief.retrain.when if word.startswith("every ")]
-    for text, path in spans:
-        _place(partial(parse_span, text), *path)
-    for word in brief.retrain.when:
-        if word != "harm" and not word.startswith("every "):
-            hint = "Write 'harm' or 'every 30 days'."
-            raise _At(BriefError(f"{word!r} is not a reason to retrain.", hint=hint), "retrain", "when")
-    _place(lambda: parse_act_on(brief.target.act_on), "target", "act_on")
-    _place(lambda: false_alarm_windows(brief.monitor), "monitor", "false_alarm")
-
-
-def _place(parse: typing.Callable[[], object], *path: str) -> None:
-    try:
-        parse()
-    except BriefError as error:
-        raise _At(error, *path) from None
-
-
-def _check_split(brief: Brief) -> None:
-    split = brief.split
-    _check_way_of_splitting(brief)
-    days: list[tuple[str, dt.date]] = [(f"{name}_before", day) for name, day in split.ends.items()]
-    if split.train_from is not None:
-        days.insert(0, ("train_from", split.train_from))
-    for (earlier, first), (later, second) in itertools.pairwise(days):
-        if first >= second:
-            error = BriefError(
-                f"{later} = {second} is not after {earlier} = {first}.",
-                hint="Each stretch of time needs at least a day.",
-            )
-            raise _At(error, "split", later)
-    zones: list[tuple[tuple[str, ...], str]] = [
-        (("split", "zone"), split.zone),
-        (("target", "zone"), brief.target.zone),
-    ]
-    zones += [(("sources", name, "zone"), source.zone) for name, source in brief.sources.items()]
-    for path, zone in zones:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            error = BriefError(
-                f"{zone!r} is not a time zone.", hint="Write a name such as 'UTC' or 'America/New_York'."
-            )
-            raise _At(error, *path) from None
-
-
-def _check_way_of_splitting(brief: Brief) -> None:
-    """Raise where the split lacks what its way asks for, or has what belongs to another."""
-    split = brief.split
-    if split.by == "time":
-        for name in ("train", "validate", "test"):
-            if name not in split.ends:
-                hint = f"Write {name}_before = 2024-03-01, say; or by = 'group' where the data have no order in time."
-                raise _At(BriefError(f"split needs '{name}_before'.", hint=hint), "split")
-    unwanted = [f"{name}_before" for name in split.ends] if split.by != "time" else []
-    unwanted += ["group"] if split.group and split.by != "group" else []
-    unwanted += ["shares"] if split.shares and split.by == "time" else []
-    for name in unwanted:
-        error = BriefError(f"A split by {split.by} has no {name}.", hint=f"Take {name} out, or change by.")
-        raise _At(error, "split", name)
-    if split.by == "group" and not split.group:
-        error = BriefError("The split is by group and names none.", hint="Write group = ['household'], say.")
-        raise _At(error, "split", "group")
-    if split.by != "time" and (min(split.parts.values()) <= 0 or abs(sum(split.parts.values()) - 1) > 1e-9):
-        error = BriefError(
-            f"shares = {list(split.parts.values())} are not three shares of a whole.",
-            hint="Write shares = [0.6, 0.2, 0.2]: each above 0, together 1.",
-        )
-        raise _At(error, "split", "shares")
-    learns = [
-        (name, column)
-        for name, source in brief.sources.items()
-        for column, clean in source.clean.items()
-        if clean.learns
-    ]
-    if split.by != "time" and learns:
-        name, column = learns[0]
-        error = BriefError(
-            f"What {column!r} is cleaned by is learned from the training period, and a split by {split.by} has none.",
-            hint="Say the bounds and the stand-in as numbers, or split by time.",
-        )
-        raise _At(error, "sources", name, "clean", column)
 
 
 def unanswered(source: Source) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headway.define.phrasing import length, percent, sentence
+from headway.define.promise import SIGNIFICANT
 from headway.nouns.clock import format_moment
 from headway.nouns.metric import metric_of
 from headway.nouns.span import DAY, HOUR, MINUTE
@@ -25,6 +26,10 @@ __all__ = ["curve_svg", "features_svg", "maturity_svg", "tornado_svg", "write_fe
 
 _NAME = "feasibility.html"
 _MOST_FEATURES = 12
+_UNKNOWN = (
+    "Too little is known to say: money wants models that were scored on five days or more that they had not seen."
+)
+_LEAKING = "Not said: it would rest on what is known only afterwards."
 _ASSUMPTIONS = {
     "true_positive": "a right call",
     "false_positive": "a call in vain",
@@ -68,13 +73,16 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
     environment.filters.update(filters)
     signal = facts["signal"]
     closed = [gate for answer in checked.answers for gate in answer["gates"]]
+    leaks = any(gate["name"] == "leak" for gate in closed)
     page = environment.get_template("feasibility.html.jinja").render(
         brief=brief,
         name=project.folder.resolve().name,
         checked=checked,
         facts=facts,
         signal=signal,
-        payoff=facts["payoff"],
+        payoff=None if leaks else facts["payoff"],
+        silence=_LEAKING if leaks else _UNKNOWN,
+        says=_says(signal, {gate["name"] for gate in closed}),
         metric=metric_of(signal["metric"]).words if signal is not None else "",
         verdict=_verdict(checked.advice),
         gates=[{**gate, "overridden": gate["name"] not in checked.closed_gates} for gate in closed],
@@ -86,6 +94,15 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
     target = Path(path) if path is not None else project.store.reports / _NAME
     write_page(target, page.encode())
     return target
+
+
+def _says(signal: dict[str, Any] | None, gates: set[str]) -> str:
+    """Return whether the data say anything, in a word or two."""
+    if "leak" in gates:
+        return "too much"
+    if "signal" in gates:
+        return "no"
+    return "yes" if signal is not None and signal["p_value"] <= SIGNIFICANT else "not surely"
 
 
 def _verdict(advice: dict[str, Any]) -> str:
@@ -119,7 +136,7 @@ def _figures(facts: dict[str, Any]) -> dict[str, str]:
     if signal is not None:
         drawn["features"] = features_svg(signal["by_feature"])
         if signal["curve"] is not None:
-            drawn["curve"] = curve_svg(signal["curve"], metric=signal["metric"], chance=signal["chance"])
+            drawn["curve"] = curve_svg(signal["curve"], metric=signal["metric"])
     if payoff is not None and payoff["assumptions"]:
         drawn["tornado"] = tornado_svg(payoff)
     if maturity is not None:
@@ -151,14 +168,14 @@ def maturity_svg(maturity: dict[str, Any]) -> str:
     return svg_text(figure, "maturity")
 
 
-def curve_svg(curve: dict[str, Any], *, metric: str, chance: float) -> str:
+def curve_svg(curve: dict[str, Any], *, metric: str) -> str:
     """Return the metric over the rows learned from, the law through it, and where more data would lead."""
     with canvas(7.2, 3.4) as (figure, axes):
         rows = np.array([point["rows"] for point in curve["points"]])
         scores = [point["score"] for point in curve["points"]]
         law = np.array(curve["fitted"])
         past = law[:, 0] <= rows.max()
-        axes.axhline(chance, color=FAINT, linewidth=1)
+        axes.axhline(curve["chance"], color=FAINT, linewidth=1)
         axes.vlines(rows, [s["low"] for s in scores], [s["high"] for s in scores], color=MODEL, alpha=0.35, linewidth=3)
         axes.plot(rows, [s["value"] for s in scores], "o", color=MODEL, markersize=6)
         axes.plot(law[past, 0], law[past, 1], color=MODEL, linewidth=1.5)
@@ -173,7 +190,7 @@ def curve_svg(curve: dict[str, Any], *, metric: str, chance: float) -> str:
         name = metric_of(metric).words
         axes.set_title(f"{name[:1].upper()}{name[1:]}, by how much was learned from")
         last = float(scores[-1]["value"])
-        beside(axes, [(chance, "no skill", FAINT), (last, f"now {last:.2f}", MODEL)])
+        beside(axes, [(curve["chance"], "no skill", FAINT), (last, f"now {last:.2f}", MODEL)])
     return svg_text(figure, "learning-curve")
 
 

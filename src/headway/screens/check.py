@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headway.loop.results import Checked
-    from headway.screens.page import Page
+    from headway.screens.page import Cell, Page
 
 __all__ = ["show_check"]
 
@@ -19,7 +19,10 @@ def show_check(page: Page, checked: Checked, *, written: str = "") -> None:
     state = checked.advice["state"]
     page.title("Check", state, tone=_ADVICE.get(state, ""))
     page.words(checked.advice["words"], indent=2)
-    page.facts([*_money(checked.facts["payoff"]), *([("page", written)] if written else [])], indent=2)
+    closed = {gate["name"] for answer in checked.answers for gate in answer["gates"]}
+    # What a leak would earn is no promise.
+    money = [] if "leak" in closed else _money(checked.facts["payoff"])
+    page.facts([*money, *([("page", written)] if written else [])], indent=2)
     _gates(page, checked)
     _conditions(page, checked.advice["conditions"])
     for number, answer in enumerate(checked.answers, start=1):
@@ -78,6 +81,7 @@ def _conditions(page: Page, conditions: list[dict[str, str]]) -> None:
         return
     page.gap()
     page.title("Conditions", str(len(conditions)), tone="warn")
+    lines: list[tuple[str, Cell]] = []
     for number, condition in enumerate(conditions, start=1):
-        page.words(f"{number}. {condition['why']}", tone="warn", indent=2)
-        page.words(condition["todo"], indent=5)
+        lines += [(f"{number}.", (condition["why"], "warn")), ("", condition["todo"])]
+    page.facts(lines, indent=2)
