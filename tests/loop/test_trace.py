@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
+import struct
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import blake3
 import msgspec
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from headway.api import Project
 from headway.data.fingerprints import mark_of
 from headway.data.segments import live_marks
 from headway.errors import NotFound
@@ -20,11 +25,12 @@ from headway.loop.releases import release_of
 from headway.loop.replay import _as_asked, _Asked
 from headway.loop.sources import Material
 from headway.loop.trace import _looked_into
+from headway.nouns.clock import ReplayClock
 from headway.nouns.snapshot import Snapshot
 from headway.predictions.reader import Reader
 from headway.query.database import Database
 from headway.query.definitions import resolve
-from headway.query.row_form import RowForm
+from headway.query.row_form import RowForm, moment_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +47,11 @@ def traced(lived: deliveries.Lived) -> Trace:
 
 
 def _predictions(lived: deliveries.Lived) -> list[Prediction]:
-    return [each for batch in Reader(lived.project.store.predictions).scan() for each in batch.predictions]
+    return _logged(lived.project)
+
+
+def _logged(project: Project) -> list[Prediction]:
+    return [each for batch in Reader(project.store.predictions).scan() for each in batch.predictions]
 
 
 def _file_rows(lived: deliveries.Lived, file: str) -> list[dict[str, str]]:
@@ -59,10 +69,10 @@ def _look_up(trace: Trace, name: str) -> LookUp:
 
 
 def test_features_replayed_from_source_rows_are_those_that_were_served(lived: deliveries.Lived) -> None:
-    """Of 200 random predictions, every look-up made again among the raw rows gives the bits in the log."""
+    """Of 60 random predictions, every look-up made again among the raw rows gives the bits in the log."""
     store, compared = lived.project.store, 0
     by_store: dict[tuple[str, str], list[Prediction]] = {}
-    for each in random.Random(5).sample(_predictions(lived), 200):
+    for each in random.Random(5).sample(_predictions(lived), 60):
         by_store.setdefault((each.release, each.store), []).append(each)
     for (name, _), predictions in by_store.items():
         release = release_of(store, name)
@@ -80,7 +90,117 @@ def test_features_replayed_from_source_rows_are_those_that_were_served(lived: de
                 assert again.features == each.features, each.id
                 assert again.stale == each.stale, each.id
                 compared += len(again.features)
-    assert compared == 200 * 9
+    assert compared == 60 * 9
+
+
+class _Questions:
+    """Steps that write down what they are asked, and find nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[Any, ...], int]] = []
+
+    def column(self, _: str) -> list[Any]:
+        return []
+
+    def find(self, key: Any, moment_us: int) -> int:
+        self.asked.append((key if isinstance(key, tuple) else (key,), moment_us))
+        return -1
+
+
+class _Once:
+    """Steps of a dimension, asked once for each key."""
+
+    def __init__(self, steps: Any) -> None:
+        self.column = steps.column
+        self._steps = steps
+        self._found: dict[Any, int] = {}
+
+    def find(self, key: Any, moment_us: int) -> int:
+        if key not in self._found:
+            self._found[key] = self._steps.find(key, moment_us)
+        return self._found[key]
+
+
+class _Interview:
+    """A store that answers for dimensions alone, and notes what is asked of all that changes."""
+
+    since_us = None
+
+    def __init__(self, asked: _Asked) -> None:
+        self.as_of_us = asked.as_of_us
+        self._asked = asked
+        self.noted: dict[Any, _Questions] = {}
+
+    def steps(self, timeline: Any) -> Any:
+        if timeline.shape == "static":
+            return _Once(self._asked.steps(timeline))
+        return self.noted.setdefault(timeline, _Questions())
+
+
+def test_a_thousand_windows_replayed_from_source_rows_are_those_that_were_served(
+    lived: deliveries.Lived, tmp_path: Path
+) -> None:
+    """Of 1,000 random predictions: the rows that each window's predicate finds give, added up, the bits in the log."""
+    shutil.copytree(lived.project.folder, tmp_path / "copy")
+    chance = random.Random(7)
+    end = max(each.predict_at_us for each in _predictions(lived))
+    moments = [end + 3_600_000_000 - chance.randrange(20 * 60) * 60_000_000 for _ in range(1_000)]
+    asked_for = [
+        {"delivery": 10**6 + number, "leaves": moment_text(moment), "depot": depot, "distance": chance.uniform(1, 40)}
+        for number, (moment, depot) in enumerate(
+            zip(moments, chance.choices([each.row["depot"] for each in _predictions(lived)], k=1_000), strict=True)
+        )
+    ]
+    with Project.open(tmp_path / "copy", clock=ReplayClock(lived.clock.now_us())) as project:
+        project.predict(asked_for)
+        served = {each.row["delivery"]: each for each in _logged(project)}
+        predictions = [served[row["delivery"]] for row in asked_for]
+        store = project.store
+        release = release_of(store, predictions[0].release)
+        as_of_us, snapshots = _looked_into(store, predictions[0], release)
+        definitions = resolve(release.brief, release.columns)
+        files = {source: tuple(store.blobs.path(s.blob) for s in snap.segments) for source, snap in snapshots.items()}
+        material = Material(brief=release.brief, snapshots=snapshots, columns=release.columns, files=files)
+        with Database(threads=1) as database:
+            asked = _Asked(database, material, files, as_of_us=as_of_us, shown=5)
+            for source in files:
+                asked._relations[source] = database.create(f"SELECT * FROM {asked.relation(source)}")
+            interview = _Interview(asked)
+            form = RowForm(definitions, interview)
+            for each in predictions:
+                form.join(_as_asked(definitions, each.row))
+            compared = sum(
+                _replayed_at_once(asked, definitions, timeline, interview.noted[timeline], predictions)
+                for timeline in definitions.timelines
+                if timeline.shape == "window"
+            )
+    assert compared == 1_000 * 3
+
+
+def _replayed_at_once(
+    asked: _Asked, definitions: Any, timeline: Any, questions: _Questions, predictions: list[Prediction]
+) -> int:
+    """Hold one window's feature against the rows of all questions, found by one query; return how many were held."""
+    place, feature = next((i, f) for i, f in enumerate(definitions.features) if f.timelines == (timeline,))
+    (aggregate,) = timeline.aggregates
+    keys = {f"key{n}": [key[n] for key, _ in questions.asked] for n in range(len(timeline.mine))}
+    moments = pa.array([moment for _, moment in questions.asked], pa.timestamp("us"))
+    table = asked.database.register(pa.table({"@q": range(len(predictions)), **keys, "look_at": moments}))
+    text = asked._blind[timeline].rows_sql(asked.relation(timeline.source))
+    for name in (*keys, "look_at"):
+        text = text.replace(f"${name}", f"q.{name}")
+    measured = aggregate.sql or "1"
+    found: dict[int, list[Any]] = {}
+    for question, value in asked.database.rows(f'SELECT q."@q", {measured} FROM {table} q, LATERAL ({text}) r'):
+        found.setdefault(question, []).append(value)
+    assert feature.name in {"late_24h", "busy_6h", "carried"}
+    for number, prediction in enumerate(predictions):
+        there = [Fraction(value) for value in found.get(number, []) if value is not None]
+        whole = {"count": len(there), "sum": sum(there), "avg": sum(there) / len(there) if there else None}
+        value = whole[aggregate.function]
+        again = None if value is None else struct.unpack("f", struct.pack("f", value))[0]
+        assert prediction.features[place] == again, (feature.name, prediction.id)
+    return len(predictions)
 
 
 def test_a_trace_says_for_every_feature_that_it_was_replayed_equal(lived: deliveries.Lived) -> None:
