@@ -1,4 +1,7 @@
-"""Plans of steps that are done once: an interrupted plan resumes, an unchanged one costs nothing."""
+"""Plans of steps that are done once: an interrupted plan resumes, an unchanged one costs nothing.
+
+Where the rows of a step are worked on, here or on a cluster, is in ``cluster.py``, and changes no result.
+"""
 
 from __future__ import annotations
 
