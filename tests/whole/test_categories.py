@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import http.client
+import io
 import json
 import re
 import shutil
@@ -33,6 +34,10 @@ from headway.nouns.verdict import Comparison
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.point_in_time import PointInTime
+from headway.report import write_report
+from headway.screens.page import Page
+from headway.screens.run import show_run
+from headway.screens.status import show_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -321,6 +326,20 @@ def test_a_prediction_is_traced_to_the_class_that_came(lived: Lived) -> None:
 
 def _acted(lived: Lived, place: int) -> bool:
     return bool(lived.project.trace(lived.ids[place]).acted_on)
+
+
+def test_people_are_shown_each_class(lived: Lived, tmp_path: Path) -> None:
+    """Screen, card, status and page name the classes; what is asked before training is answered, too."""
+    project = lived.project
+    shown = io.StringIO()
+    show_run(Page(shown), lived.report, trials=project.table("trials").to_pylist())
+    show_status(Page(shown), project.status(), zone=ZONE)
+    page = write_report(project, tmp_path / "page.html", traced=next(iter(lived.ids.values()))).read_text()
+    (card,) = [path.read_text() for path in project.folder.glob(f".headway/reports/**/*{lived.report.run}*.md")]
+    for text in (shown.getvalue(), page, card):
+        assert all(name in text for name in CLASSES)
+    assert "| very late |" in card
+    assert "class" in project.check().labels
 
 
 def test_two_classes_that_are_no_condition_go_the_whole_way(small_template: Path, tmp_path: Path) -> None:
