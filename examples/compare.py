@@ -85,7 +85,7 @@ def compare(example: str, folder: Path, *, as_of: str) -> Compared:
         seconds = time.monotonic() - between
         store = project.store
         examples = test_examples(store, report.dataset)
-        score = GraphScorer(store.blobs.read(project._result(report.run).tested_graph)).score(examples.features)  # noqa: SLF001
+        score = GraphScorer(store.blobs.read(project._finished(report.run).tested_graph)).score(examples.features)  # noqa: SLF001
         metric = project.brief.success.metric
     if theirs.num_rows != len(examples):
         message = f"Headway has {len(examples):,} examples in its test, by hand there are {theirs.num_rows:,}."

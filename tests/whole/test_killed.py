@@ -85,7 +85,7 @@ def test_two_folders_give_one_model_byte_for_byte(small_ran_once, small):
         assert report.dataset == small_ran_once.report.dataset
         assert report.model == small_ran_once.report.model
         graphs = [
-            each.store.blobs.read(each._result(report.run).graph)  # the bytes that serve
+            each.store.blobs.read(each._finished(report.run).graph)  # the bytes that serve
             for each in (project, other)
         ]
         assert graphs[0] == graphs[1]

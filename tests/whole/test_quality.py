@@ -22,7 +22,7 @@ def judged(flights):
     """Return the test's examples, and what the model says of them that was trained before and never saw them."""
     store = flights.project.store
     examples = examples_of_the_test(store, flights.report.dataset)
-    result = flights.project._result(flights.report.run)
+    result = flights.project._finished(flights.report.run)
     return examples, GraphScorer(store.blobs.read(result.tested_graph)).score(examples.features)
 
 

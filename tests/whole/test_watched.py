@@ -38,7 +38,7 @@ def _examples(flights, split: str) -> Examples:
 
 def _reference(flights, examples: Examples, scores: NDArray[np.float64]) -> Reference:
     brief = flights.project.brief
-    result = flights.project._result(flights.report.run)
+    result = flights.project._finished(flights.report.run)
     model = flights.project.store.get(result.model, Model)
     return Reference.freeze(
         examples,
@@ -76,7 +76,7 @@ def test_nobody_is_paged_from_15_august_to_30_september(flights):
     """A model of January to June, judged on 1 July to 14 August, then lived with: no alert."""
     store = flights.project.store
     judged, live = _examples(flights, "validate"), _examples(flights, "test")
-    scorer = GraphScorer(store.blobs.read(flights.project._result(flights.report.run).tested_graph))
+    scorer = GraphScorer(store.blobs.read(flights.project._finished(flights.report.run).tested_graph))
     reference = _reference(flights, judged, scorer.score(judged.features))
     assert day_text(int(judged.day.min())) == "2013-07-01"
     assert (day_text(int(live.day.min())), day_text(int(live.day.max()))) == ("2013-08-15", "2013-09-30")
@@ -105,7 +105,7 @@ def autumn(flights, tmp_path_factory) -> Examples:
 def test_december_is_found_within_three_weeks(flights, autumn):
     """With the release of 1 October: late arrivals go from one in ten to one in five, and a finding says so in time."""
     store = flights.project.store
-    result = flights.project._result(flights.report.run)
+    result = flights.project._finished(flights.report.run)
     judged = _examples(flights, "test")
     reference = _reference(flights, judged, GraphScorer(store.blobs.read(result.tested_graph)).score(judged.features))
     found = _lived(reference, autumn, GraphScorer(store.blobs.read(result.graph)).score(autumn.features))
