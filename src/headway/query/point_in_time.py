@@ -1,7 +1,8 @@
 """The one component that computes what was known when: for training, for batch, for backfill, for the online store.
 
-Sources become tables with their derived columns; timelines become tables of steps; examples are joined to them one
-as-of join a statement. The file hides the SQL, and that only columns are carried which something still needs.
+Sources become tables with their derived columns; timelines become tables of steps; each look-up is one as-of join of
+the bare examples, and what it found goes back to its example by number. The file hides the SQL, and that only columns
+are carried which something still needs.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ __all__ = ["PointInTime"]
 _FILE = "@file"
 _FOR_EVER_US = 2**62
 _ROWS_AT_ONCE = 1 << 21
+_NUMBER = "@number"
+_ROWS_TOGETHER = 1 << 22
 
 
 class PointInTime:
@@ -271,36 +274,53 @@ class PointInTime:
             Whether more examples will be joined to the same steps, a batch in pieces, so that these are kept.
         """
         definitions = self._definitions
+        ((rows,),) = self._database.rows(f"SELECT count(*) FROM {current}")
         staying = lasting(definitions, keep)
-        waiting = list(definitions.features)
+        waiting, rest = list(definitions.features), list(definitions.timelines)
         held: set[str] = set()  # what look-ups have given, and features still wait for
         done: list[str] = []
-        for stage, timelines in enumerate(_stages(definitions.timelines)):
-            text, joined = (
-                current,
-                {timeline for later in _stages(definitions.timelines)[: stage + 1] for timeline in later},
-            )
-            for timeline in timelines:
-                steps = self.steps(timeline)
-                if timeline.shape == "nearest":
-                    steps = answers(timeline, text, steps, look_at=LOOK_AT, database=self._database)
-                text = f"({timeline.join_sql(text, steps, moment=PREDICT_AT, look_at=LOOK_AT)})"
+        for stage in _stages(rest, together=max(1, _ROWS_TOGETHER // max(rows, 1))):
+            rest = [timeline for timeline in rest if timeline not in stage]
+            text, found = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})", []
+            for timeline in stage:
+                if timeline.shape == "static":
+                    text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
+                else:
+                    found.append(self._found(timeline, current))
+                    text = f"({text} JOIN {found[-1]} USING ({quote(_NUMBER)}))"
                 held |= {name for name, _ in timeline.outputs}
                 staying |= {timeline.stale} - {""}
-            ready = [feature for feature in waiting if set(feature.timelines) <= joined]
+            ready = [feature for feature in waiting if not set(feature.timelines) & set(rest)]
             waiting = [feature for feature in waiting if feature not in ready]
             still = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
             still |= {column for feature in waiting for column in feature.row_columns}
-            rest = [timeline for timeline in definitions.timelines if timeline not in joined]
             still |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
             kept = [*sorted(staying | (still & (held | self._row_names()))), *done]
             current = self._next(current, text, kept, ready)
+            for table in found:
+                self._database.drop(table)
             later = {replace(timeline, name="", mine=()) for timeline in rest}
-            for timeline in timelines:
+            for timeline in stage:
                 if not again and replace(timeline, name="", mine=()) not in later:
                     self._forget(timeline)
             done += [f"feature:{feature.name}" for feature in ready]
         return current
+
+    def _found(self, timeline: Timeline, examples: str) -> str:
+        """Return the table of what one look-up finds, as of a moment or nearest, by the number of the example.
+
+        An as-of join sorts all that it is given, so it is given no more than it looks at.
+        """
+        asked = ", ".join(map(quote, dict.fromkeys([*timeline.mine, PREDICT_AT, LOOK_AT])))
+        bare = f"(SELECT rowid AS {quote(_NUMBER)}, {asked} FROM {examples})"
+        steps = self.steps(timeline)
+        if timeline.shape == "nearest":
+            steps = answers(timeline, bare, steps, look_at=LOOK_AT, database=self._database)
+        text = timeline.join_sql(bare, steps, moment=PREDICT_AT, look_at=LOOK_AT)
+        names = [name for name, _ in timeline.outputs] + [timeline.stale] * bool(timeline.stale)
+        with blamed_on("features"):
+            shown = ", ".join(map(quote, [_NUMBER, *names]))
+            return self._database.create(f"SELECT {shown} FROM ({text})", prefix="found")
 
     def _row_names(self) -> set[str]:
         return {*self._definitions.examples.kinds, LOOK_AT, PREDICT_AT}
@@ -361,11 +381,12 @@ class PointInTime:
         return f"(SELECT {columns} WHERE FALSE)"
 
 
-def _stages(timelines: Sequence[Timeline]) -> list[list[Timeline]]:
-    """Return which timelines are joined by one statement: all static ones, then one as-of join or nearest place each.
+def _stages(timelines: Sequence[Timeline], *, together: int) -> list[list[Timeline]]:
+    """Return which look-ups go back to the examples in one statement: all static ones, and so many others at a time.
 
-    Two as-of joins in one statement hold two sorted copies of the examples in memory at once.
+    Each that goes back stands in memory for the while.
     """
     static = [timeline for timeline in timelines if timeline.shape == "static"]
     moving = [timeline for timeline in timelines if timeline.shape != "static"]
-    return [[*static, *moving[:1]], *([timeline] for timeline in moving[1:])]
+    later = [moving[first : first + together] for first in range(together, len(moving), together)]
+    return [[*static, *moving[:together]], *later]
