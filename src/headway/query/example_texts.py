@@ -118,10 +118,10 @@ def entities_sql(cadence: Cadence, entities: str, moments: str, *, number: str =
     number
         A column that numbers entities, from which their examples are numbered.
     """
-    names = ", ".join(map(quote, cadence.entity))
+    names = ", ".join(f"e.{quote(name)}" for name in cadence.entity)  # an entity may be called what moments are
     each = f", e.{quote(number)} * (SELECT count(*) FROM {moments}) + m.n AS {quote(number)}" if number else ""
     return (
-        f"(SELECT {names}, make_timestamp(us) AS {quote(PREDICT_AT)}{each} FROM ({entities}) e "
+        f"(SELECT {names}, make_timestamp(m.us) AS {quote(PREDICT_AT)}{each} FROM ({entities}) e "
         f'JOIN {moments} m ON e."@since" <= make_timestamp(m.us))'
     )
 
