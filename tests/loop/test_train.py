@@ -98,7 +98,7 @@ def test_a_number_that_is_used_as_it_is_has_a_cutoff_that_can_be_recorded() -> N
     """Every prediction is acted on, however low; and an infinity would not go into the ledger."""
     import numpy as np
 
-    from headway.loop.train import _cutoff
+    from headway.loop.experiment import _cutoff
     from headway.nouns.act_on import Everything
     from headway.nouns.canonical import canonical_json
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from headway.errors import HeadwayError
 from headway.loop.days import local_day
+from headway.loop.experiment import DRAWS, Recipe
 from headway.loop.releases import (
     activate,
     facts_of,
@@ -26,7 +27,7 @@ from headway.loop.releases import (
     roll_back,
     withdraw,
 )
-from headway.loop.train import DRAWS, Recipe, train
+from headway.loop.train import train
 from headway.loop.watched import comparable, features_of, labels_of, rule_scores, scores_by
 from headway.monitor.policy import History, decide
 from headway.nouns.brief import Split
