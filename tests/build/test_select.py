@@ -189,11 +189,31 @@ def test_adding_a_dominated_trial_never_changes_the_choice(trials, data):
         _trial(len(trials), quality, better.interpretability, spread=data.draw(st.sampled_from([0.0, 0.2]))),
         complexity=better.complexity + data.draw(st.integers(0, 5)),
         latency_us=better.latency_us,
-        fit_seconds=better.fit_seconds + 1.0,
+        size_bytes=better.size_bytes + 1,
         explains=better.explains and data.draw(st.booleans()),
     )
     before = select(trials, success=success, value=Value())[0]
     assert select([*trials, worse], success=success, value=Value())[0] == before
+
+
+@given(trials=_trials(), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_pace_of_the_machine_does_not_matter(trials, data):
+    """Whatever a stopwatch says of fits and, within the limit, of answers: the same trial wins."""
+    success = Success(minimum=0.1, good_enough=0.9, latency_p99="50 ms")
+    pace = st.floats(0.1, 400.0)
+    timed = [
+        msgspec.structs.replace(
+            t,
+            fit_seconds=t.fit_seconds * data.draw(pace),
+            latency_us=t.latency_us if t.latency_us > 50_000 else t.latency_us * data.draw(pace),
+        )
+        for t in trials
+    ]
+    assert (
+        select(timed, success=success, value=Value())[0].number
+        == select(trials, success=success, value=Value())[0].number
+    )
 
 
 @given(trials=_trials(), powers=st.tuples(*[st.integers(-8, 8)] * 3))

@@ -104,7 +104,7 @@ def _sockets(process: int) -> list[str]:
 
 
 def test_a_run_by_ray_is_the_run_that_is_made_here(ray_cluster, tmp_path) -> None:
-    """A whole project: the same run over the same dataset, and nothing to do where the engine alone is another."""
+    """A whole project: the same run, dataset and model, and nothing to do where the engine alone is another."""
     assert ray_cluster
     here, there = deliveries.begun(tmp_path / "here"), deliveries.begun(tmp_path / "there")
     plain = here.run()
@@ -113,7 +113,7 @@ def test_a_run_by_ray_is_the_run_that_is_made_here(ray_cluster, tmp_path) -> Non
     brief.write_text(f'engine = "ray"\n{written}')
     by_ray = there.run()
     assert not by_ray.unchanged
-    assert (by_ray.run, by_ray.dataset) == (plain.run, plain.dataset)
+    assert (by_ray.run, by_ray.dataset, by_ray.model) == (plain.run, plain.dataset, plain.model)
     brief.write_text(written)
     assert there.run().unchanged
 

@@ -5,7 +5,8 @@ respect falls away, then quality decides as far as the data can tell (Breiman et
 one standard error of the best), and what is left is decided for the simplest.
 
 Comparing ranks and differences only, the choice does not depend on units or on the order of the trials; and
-since beaten trials fall away before anything is compared with anything, adding one never changes the choice.
+since beaten trials fall away before anything is compared with anything, adding one never changes the choice. Nor does
+the pace of the machine, as long as no trial comes near the brief's limit of latency.
 """
 
 from __future__ import annotations
@@ -102,14 +103,12 @@ def _quality(trial: Trial, metric: str) -> float:
 
 
 def _simplicity(trial: Trial) -> tuple[float, ...]:
-    """Return what is compared, in this order, between trials that are equally good; less is better."""
-    return (
-        _SIMPLICITY[trial.interpretability],
-        trial.complexity,
-        trial.latency_us,
-        trial.size_bytes,
-        trial.fit_seconds,
-    )
+    """Return what is compared, in this order, between trials that are equally good; less is better.
+
+    What a stopwatch says is not among it: a busy machine would choose another model. Latency counts as the limit that
+    it may not break, far from where answers lie; that a trial broke it is said.
+    """
+    return (_SIMPLICITY[trial.interpretability], trial.complexity, trial.size_bytes)
 
 
 def _broken(trial: Trial, success: Success) -> list[str]:
