@@ -85,6 +85,14 @@ def test_a_file_of_ones_own_becomes_an_answer_in_six_commands(tmp_path):
             server.terminate()
             server.communicate(timeout=30)
     assert 0.0 < less["score"] < likely["score"] < 1.0
+    # A batch is a file as the office exports it, its own names and marks included.
+    (tmp_path / "asks.csv").write_text(
+        "Ticket Nr;Eröffnet am;Team;priority;Länge (kB)\n1;01.01.2025 00:00;Mail;3;1.035,71\n", encoding="utf-8"
+    )
+    _headway("predict", "asks.csv", "answers.csv", folder=tmp_path)
+    (answered,) = csv.DictReader((tmp_path / "answers.csv").read_text(encoding="utf-8").splitlines())
+    assert answered["ticket_nr"] == "1"
+    assert float(answered["score"]) == likely["score"]
     traced = json.loads(_headway("trace", likely["id"], "--json", folder=tmp_path))
     assert likely["id"] in json.dumps(traced)
     assert "tickets.csv" in json.dumps(traced)

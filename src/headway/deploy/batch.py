@@ -195,8 +195,7 @@ class Batch:
         return pa.concat_tables(answers).drop_columns(["stale"])
 
     def _rows(self, database: Database) -> Rows:
-        source = self._definitions.examples.source
-        return Rows(self._contract, database, nulls=source.nulls, zone=source.zone)
+        return Rows(self._contract, database, source=self._definitions.examples.source)
 
     # -- first pass: read, check, look up, score
 
@@ -393,7 +392,7 @@ def predict_table(
     terms = predictor.contract.terms
     predictions: list[Prediction] = []
     with Database(threads=1) as database:
-        rows = Rows(predictor.contract, database, nulls=source.nulls, zone=source.zone)
+        rows = Rows(predictor.contract, database, source=source)
         for chunk in rows.of_table(table, rows=_CHUNK_ROWS):
             some = chunk.select(fields).to_pylist()
             answers = predictor.predict(predictor.contract.held(some, single=False), now_us=now_us)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from headway.nouns.brief import Source
     from headway.query.database import Database
 
 __all__ = ["FORMATS", "ROW", "Rows", "format_of"]
@@ -48,8 +49,9 @@ class Rows:
     ----------
     database
         Reads numbers and moments out of text, by the same rules as the sources are read.
-    nulls, zone
-        Texts that mean 'missing' in a CSV file, and the zone of moments that carry none; as the source has them.
+    source
+        The source whose rows these are like: its texts that mean 'missing' in a CSV file, the zone of moments that
+        carry none, and what its files call the columns, which are taken by either name.
 
     Attributes
     ----------
@@ -57,7 +59,9 @@ class Rows:
         Columns that the last file had and the model does not take.
     """
 
-    def __init__(self, contract: Contract, database: Database, *, nulls: tuple[str, ...], zone: str) -> None:
+    def __init__(self, contract: Contract, database: Database, *, source: Source) -> None:
+        nulls, zone = source.nulls, source.zone
+        self._rename = source.rename
         self._contract = contract
         self._database = database
         self._nulls = nulls
@@ -96,6 +100,7 @@ class Rows:
 
     def of_table(self, table: pa.Table, *, rows: int) -> Iterator[pa.Table]:
         """Yield the rows of an Arrow table, typed and checked in the same way."""
+        table = self._renamed(table)
         self._check_names(table.column_names, where="the table")
         for first in range(0, table.num_rows, rows):
             yield self._checked(self._typed(table.slice(first, rows), first + 1, "the table"), first + 1, "the table")
@@ -103,17 +108,16 @@ class Rows:
     # -- formats
 
     def _csv(self, path: Path, rows: int) -> Iterator[pa.Table]:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file, delimiter=delimiter), [])
-        self._check_names(header, where=str(path))
+        delimiter, header = self._header(path)
+        called = [self._rename.get(name, name) for name in header]
+        self._check_names(called, where=str(path))
         reader = pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(use_threads=False, block_size=max(1 << 16, rows * 128)),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()),
-                include_columns=[name for name in self._kinds if name in header],
+                include_columns=[header[called.index(name)] for name in self._kinds if name in called],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
                 null_values=list(self._nulls),
@@ -121,9 +125,25 @@ class Rows:
         )
         first = 1
         for batch in reader:
-            table = pa.Table.from_batches([batch])
+            table = self._renamed(pa.Table.from_batches([batch]))
             yield self._from_texts(table, first, str(path))
             first += table.num_rows
+
+    def _header(self, path: Path) -> tuple[str, list[str]]:
+        """Return what parts the fields of a file, and its header: the mark under which most names are known."""
+        marks = ("\t", ",", ";", "|") if path.suffix.lower() == ".tsv" else (",", ";", "\t", "|")
+        headers = {}
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for mark in marks:
+                file.seek(0)
+                headers[mark] = next(csv.reader(file, delimiter=mark), [])
+        known = {mark: sum(self._rename.get(name, name) in self._kinds for name in headers[mark]) for mark in marks}
+        best = max(marks, key=lambda mark: known[mark])
+        return best, headers[best]
+
+    def _renamed(self, table: pa.Table) -> pa.Table:
+        """Return a table with its columns called as in the brief, where they came as in the source's own files."""
+        return table.rename_columns([self._rename.get(name, name) for name in table.column_names])
 
     def _jsonl(self, path: Path, rows: int) -> Iterator[pa.Table]:
         with path.open("rb") as file:
@@ -136,11 +156,12 @@ class Rows:
 
     def _parquet(self, path: Path, rows: int) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as file:
-            self._check_names(file.schema_arrow.names, where=str(path))
-            present = [name for name in self._kinds if name in file.schema_arrow.names]
+            called = [self._rename.get(name, name) for name in file.schema_arrow.names]
+            self._check_names(called, where=str(path))
+            present = [file.schema_arrow.names[called.index(name)] for name in self._kinds if name in called]
             first = 1
             for batch in file.iter_batches(batch_size=rows, columns=present):
-                table = pa.Table.from_batches([batch])
+                table = self._renamed(pa.Table.from_batches([batch]))
                 yield self._typed(table, first, str(path))
                 first += table.num_rows
 
