@@ -12,7 +12,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import duckdb
 import msgspec
 
 from headway.data.kinds import kept, kind_of
@@ -214,6 +213,8 @@ class _Reading:
         self, file: Opened, store: SegmentStore, *, digest: str, before: Sequence[Segment]
     ) -> tuple[tuple[SourceColumn, ...], tuple[Segment, ...]]:
         """Do as :meth:`take` does; where a sample said too little of the types, once more with those of all values."""
+        import duckdb  # who finds no new file does not load it
+
         try:
             return self.take(file, store, digest=digest, before=before)
         except (duckdb.Error, EngineError):

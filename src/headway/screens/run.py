@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from headway.nouns.metric import higher_is_better
 from headway.screens.figures import interval, moment, money, money_interval, seconds, short
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def _search(page: Page, report: RunReport, trials: list[dict[str, Any]], *, metr
         scored = [
             (json.loads(each["scores"]) if isinstance(each["scores"], str) else each["scores"], each) for each in trials
         ]
+        from headway.nouns.metric import higher_is_better  # numpy, which an unchanged run need not load
+
         way = -1 if higher_is_better(metric) else 1
         scored.sort(key=lambda pair: (way * pair[0].get(metric, -way * math.inf), pair[1]["number"]))
         best = scored[:_SHOWN_TRIALS]
