@@ -285,7 +285,7 @@ class Project:
         refuse_closed(self.store, self.brief, names=("data-build",))
         release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
         return self._into_service(
-            material, lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
+            lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
         )
 
     def rollback(self, *, to: str = "", by: str = "", why: str = "") -> Deployed:
@@ -293,30 +293,32 @@ class Project:
         from headway.loop.releases import roll_back
 
         return self._into_service(
-            self.material(), lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
+            lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
         )
 
     def materialize(self) -> dict[str, Any]:
         """Fill the online store with what is known now."""
-        from headway.loop.releases import materialise
+        from headway.loop.filling import materialise
 
         with self._placed():
-            return materialise(self.store, self.material())
+            return materialise(self.store, self.material)
 
     def activate(self, release: str, *, by: str, why: str) -> Deployed:
         """Put a release that was made before into service."""
         from headway.loop.releases import activate
 
-        return self._into_service(self.material(), lambda: activate(self.store, release, by=by, why=why))
+        return self._into_service(lambda: activate(self.store, release, by=by, why=why))
 
-    def _into_service(self, material: Material, change: Callable[[], object]) -> Deployed:
-        from headway.loop.releases import materialise
+    def _into_service(self, change: Callable[[], object]) -> Deployed:
+        from headway.loop.filling import fill_online, filling
         from headway.loop.results import Deployed
 
-        before = self.store.ledger.champion()
-        change()
-        filled = materialise(self.store, material)
-        after = self.store.ledger.champion()
+        with filling(self.store):
+            material = self.material()  # what cannot be read is said before anything changes
+            before = self.store.ledger.champion()
+            change()
+            filled = fill_online(self.store, material)
+            after = self.store.ledger.champion()
         assert after is not None
         return Deployed(
             release=after.release,

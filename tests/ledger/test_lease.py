@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,30 @@ def test_one_process_cannot_hold_a_lease_twice(where: Any) -> None:
         for again in (ledger, other):
             with pytest.raises(StoreBusy, match=f"pid {os.getpid()} "), again.lease("run"):
                 pass
+
+
+def test_who_has_patience_waits_for_the_turn(where: Any) -> None:
+    """A holder that leaves in time is waited for; one that does not is named after that time, not before."""
+    with Ledger.open(where) as ledger, Ledger.open(where) as other:
+        entered, leave = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with other.lease("fill", owner="ann"):
+                entered.set()
+                leave.wait(30)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert entered.wait(30)
+        began = time.monotonic()
+        with pytest.raises(StoreBusy, match="ann"), ledger.lease("fill", patience_s=0.3):
+            pass
+        assert time.monotonic() - began >= 0.3
+        timer = threading.Timer(0.2, leave.set)
+        timer.start()
+        with ledger.lease("fill", patience_s=30):
+            assert leave.is_set()
+        holder.join()
 
 
 def test_a_lease_is_given_back_when_its_work_fails(where: Any) -> None:

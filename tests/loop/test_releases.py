@@ -78,7 +78,7 @@ def test_a_dimension_that_has_not_changed_is_not_filled_again(begun: Project) ->
 
 
 def _dimension_keys(project: Project) -> list[str]:
-    from headway.loop.releases import _dimension_keys
+    from headway.loop.filling import _dimension_keys
 
     return list(_dimension_keys(project.material()).values())
 

@@ -79,7 +79,9 @@ def test_features_replayed_from_source_rows_are_those_that_were_served(lived: de
         as_of_us, snapshots = _looked_into(store, predictions[0], release)
         definitions = resolve(release.brief, release.columns)
         files = {source: tuple(store.blobs.path(s.blob) for s in snap.segments) for source, snap in snapshots.items()}
-        material = Material(brief=release.brief, snapshots=snapshots, columns=release.columns, files=files)
+        material = Material(
+            brief=release.brief, as_of_us=as_of_us, snapshots=snapshots, columns=release.columns, files=files
+        )
         with Database(threads=1) as database:
             asked = _Asked(database, material, files, as_of_us=as_of_us, shown=5)
             for source in files:  # read once instead of once a question
@@ -160,7 +162,9 @@ def test_a_thousand_windows_replayed_from_source_rows_are_those_that_were_served
         as_of_us, snapshots = _looked_into(store, predictions[0], release)
         definitions = resolve(release.brief, release.columns)
         files = {source: tuple(store.blobs.path(s.blob) for s in snap.segments) for source, snap in snapshots.items()}
-        material = Material(brief=release.brief, snapshots=snapshots, columns=release.columns, files=files)
+        material = Material(
+            brief=release.brief, as_of_us=as_of_us, snapshots=snapshots, columns=release.columns, files=files
+        )
         with Database(threads=1) as database:
             asked = _Asked(database, material, files, as_of_us=as_of_us, shown=5)
             for source in files:
@@ -408,7 +412,7 @@ def test_a_trace_asks_the_ledger_by_index_alone(lived: deliveries.Lived) -> None
         sa.event.remove(engine, "before_cursor_execute", remember)
     selects = [(text, values) for text, values in asked if text.lstrip().startswith("SELECT")]
     read = {text.split("FROM ")[1].split()[0] for text, _ in selects}
-    assert {"materialisations", "snapshots", "outcomes", "outcome_history", "roles", "runs", "steps"} <= read
+    assert {"materialisations", "events", "outcomes", "outcome_history", "roles", "runs", "steps"} <= read
     with engine.connect() as connection:
         for text, values in selects:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]

@@ -128,7 +128,7 @@ def _world(whole: Path) -> _World:
 @contextlib.contextmanager
 def _server(folder: Path, clock: Path) -> Iterator[int]:
     with subprocess.Popen(
-        [sys.executable, "-m", "headway", "--project", str(folder), "serve", "--port", "0", "--no-keep-fresh"],
+        [sys.executable, "-m", "headway", "--project", str(folder), "serve", "--port", "0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

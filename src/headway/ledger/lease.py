@@ -1,4 +1,4 @@
-"""Leases: one ``run`` or ``tend`` at a time on a store, refused by name, and never left behind.
+"""Leases: one ``run``, ``tend`` or ``fill`` at a time on a store, refused by name, and never left behind.
 
 The lock is the operating system's (a lock on a file, or a PostgreSQL session), so a holder that is killed loses
 it in that instant; a row saying "I am running" would outlive its writer. Who holds it stands beside the lock, in
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -29,21 +30,22 @@ __all__ = ["lease_by_file", "lease_by_session"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _APPLICATION_NAME_BYTES = 63  # PostgreSQL cuts it there
+_ASK_AGAIN_S = 0.02
 
 
 @contextlib.contextmanager
-def lease_by_file(folder: Path, name: str, *, owner: str) -> Iterator[None]:
+def lease_by_file(folder: Path, name: str, *, owner: str, patience_s: float = 0.0) -> Iterator[None]:
     """Hold ``name`` among the processes that see ``folder``.
 
     Raises
     ------
     StoreBusy
-        At once, when somebody holds it; says who, and since when.
+        When somebody holds it for longer than ``patience_s``; says who, and since when.
     """
     _checked(name)
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / f"{name}.owner"
-    lock = FileLock(folder / f"{name}.lock", timeout=0, thread_local=False)
+    lock = FileLock(folder / f"{name}.lock", timeout=patience_s, poll_interval=_ASK_AGAIN_S, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
@@ -65,7 +67,9 @@ def lease_by_file(folder: Path, name: str, *, owner: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lease_by_session(engine: sa.Engine, name: str, *, owner: str, where: str) -> Iterator[None]:
+def lease_by_session(
+    engine: sa.Engine, name: str, *, owner: str, where: str, patience_s: float = 0.0
+) -> Iterator[None]:
     """Hold ``name`` among the sessions of a PostgreSQL schema; the server lets go when the session dies."""
     _checked(name)
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -73,7 +77,11 @@ def lease_by_session(engine: sa.Engine, name: str, *, owner: str, where: str) ->
         schema = connection.scalar(sa.text("SELECT current_schema()"))
         digest = hashlib.sha256(f"headway lease {schema} {name}".encode()).digest()
         high, low = (int.from_bytes(digest[at : at + 4], "big", signed=True) for at in (0, 4))
-        if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:high, :low)"), {"high": high, "low": low}):
+        until = time.monotonic() + patience_s
+        while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:high, :low)"), {"high": high, "low": low}):
+            if time.monotonic() < until:
+                time.sleep(_ASK_AGAIN_S)
+                continue
             raise _busy(name, _session(connection, high=high, low=low), where=where)
         told = f"pid {os.getpid()} on {socket.gethostname()}{f' ({owner})' if owner else ''}"
         shown = told.encode()[:_APPLICATION_NAME_BYTES].decode(errors="ignore")

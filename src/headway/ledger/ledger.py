@@ -305,7 +305,7 @@ class Ledger(Provenance):
             )
 
     @contextlib.contextmanager
-    def lease(self, name: str, *, owner: str = "") -> Iterator[None]:
+    def lease(self, name: str, *, owner: str = "", patience_s: float = 0.0) -> Iterator[None]:
         """Hold ``name`` (``"run"``, ``"tend"``) alone on this store; given back when the process dies in any way.
 
         Parameters
@@ -314,17 +314,19 @@ class Ledger(Provenance):
             What must not be done twice at a time.
         owner
             What the refusal tells others about the holder, beside its process and host.
+        patience_s
+            How long to wait for one's turn.
 
         Raises
         ------
         StoreBusy
-            At once, when another holds it; names that one, and since when.
+            When another holds it for longer than that; names that one, and since when.
         """
         if self._place.path is not None:
-            with lease_by_file(self._place.leases, name, owner=owner):
+            with lease_by_file(self._place.leases, name, owner=owner, patience_s=patience_s):
                 yield
         else:
-            with lease_by_session(self._engine, name, owner=owner, where=self.where):
+            with lease_by_session(self._engine, name, owner=owner, where=self.where, patience_s=patience_s):
                 yield
 
     @contextlib.contextmanager

@@ -12,7 +12,10 @@ import msgspec
 import sqlalchemy as sa
 
 from headway.ledger import tables
+from headway.ledger.chain import read_body
+from headway.ledger.failures import speaking
 from headway.ledger.views import RoleSpan, Snapshot, Views
+from headway.nouns.event import StoreMaterialised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,9 +51,18 @@ class Provenance(Views):
         chosen = sa.select(table).where(table.c.store == store).order_by(table.c.seq)
         return next(iter(self._many(Filling, chosen.limit(1))), None)
 
-    def read_before(self, sources: Iterable[str], *, seq: int) -> dict[str, str]:
-        """Return the version of each source that was read last before event ``seq``; without those never read."""
-        return self._newest(sources, tables.snapshots.c.seq < seq)
+    def filled_from(self, filling: Filling, sources: Iterable[str]) -> dict[str, str]:
+        """Return the version of each source that a filling was made from; without those never read.
+
+        Where the filling does not say, it is what had been read last before it.
+        """
+        chosen = sa.select(tables.events.c.body).where(tables.events.c.seq == filling.seq)
+        with speaking(self._place.shown), self._engine.connect() as connection:
+            event = read_body(connection.execute(chosen).scalar_one())
+        assert isinstance(event, StoreMaterialised)
+        told = {source: event.snapshots[source] for source in sources if source in event.snapshots}
+        earlier = [source for source in sources if source not in told]
+        return told | self._newest(earlier, tables.snapshots.c.seq < filling.seq)
 
     def read_by(self, sources: Iterable[str], *, moment_us: int) -> dict[str, str]:
         """Return the version of each source that was read last by a moment; without those never read."""

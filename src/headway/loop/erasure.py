@@ -23,6 +23,7 @@ from headway.data.erase import Eraser, columns_of, holds_text, is_arrow, is_parq
 from headway.errors import DataError, GateClosed, NotFound, did_you_mean
 from headway.ledger.erasing import erase_outcomes, scrub
 from headway.ledger.outcomes import BATCH, read_batch, written_batch
+from headway.loop.filling import fill_online, filling
 from headway.loop.holds import open_holds
 from headway.loop.manifests import snapshot_of
 from headway.loop.needs import Needs
@@ -143,7 +144,7 @@ def erase(store: Store, brief: Brief, entity: str, *, by: str, why: str, dry_run
     """
     if not dry_run and (not by.strip() or not why.strip()):
         raise GateClosed("An erasure needs a name and a reason.", hint="Say who asked (--by) and why (--why).")
-    with alone(store), no_erasure(store), Database() as database:
+    with alone(store), filling(store), no_erasure(store), Database() as database:
         work = _Work(store, brief, entity, database)
         work.refuse_held()
         if dry_run:
@@ -444,12 +445,11 @@ class _Work:
 
     def _fill_again(self) -> None:
         """Fill the online store from what is left; a server that runs takes it over."""
-        from headway.loop.releases import materialise
-
         if self.store.ledger.champion() is None or not (self.store.serving / "current.json").exists():
             return
         snapshots = {name: snapshot_of(self.store, self.needs.newest[name]) for name in self.brief.sources}
-        materialise(self.store, material_of(self.store, self.brief, snapshots))
+        # As of now: nobody can have read the sources since these versions were recorded.
+        fill_online(self.store, material_of(self.store, self.brief, snapshots, as_of_us=self.store.now_us()))
 
     def _models(self, datasets: set[str]) -> tuple[str, ...]:
         """Return the models of runs on any of these datasets, by their digest as blobs."""

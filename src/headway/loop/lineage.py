@@ -130,7 +130,8 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
     made = _run(store, run)
     dataset = store.get(str(made.dataset), Dataset)
     brief = brief_of(store, made)
-    material = material_of(store, brief, {name: snapshot_of(store, v) for name, v in dataset.snapshots.items()})
+    snapshots = {name: snapshot_of(store, version) for name, version in dataset.snapshots.items()}
+    material = material_of(store, brief, snapshots, as_of_us=dataset.as_of_us)
     row = _frozen(store, dataset, material.definitions, key)
     names = [column.name for column in dataset.features]
     label = sorted(columns_of(parse(brief.target.label)) | columns_of(parse(brief.target.label_known_at)))
@@ -315,7 +316,7 @@ def _predictions(store: Store, source: str, version: str, learned: set[str]) -> 
         for each in batch.predictions:
             if each.store not in into:
                 filling = store.ledger.filling_of(each.store)
-                newest = {} if filling is None else store.ledger.read_before([source], seq=filling.seq)
+                newest = {} if filling is None else store.ledger.filled_from(filling, [source])
                 into[each.store] = newest.get(source) == version
             if each.release in learned:
                 answered[each.release] = answered.get(each.release, 0) + 1

@@ -1,23 +1,21 @@
-"""Releases: made from a run, given a role, filled with what they look up, taken back.
+"""Releases: made from a run, given a role, taken back.
 
 A release is data in the store; what a server answers with is the one that ``serving/current.json`` names. Making it
-current is the last and only visible step of a deployment, and undoing it is the same step backwards.
+current (:mod:`headway.loop.filling`) is the last and only visible step of a deployment, and undoing it is the same
+step backwards.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from headway.deploy.serving import publish
 from headway.errors import GateClosed, NotFound, did_you_mean
 from headway.loop.contracts import agreed_contract
 from headway.loop.gates import failed_verdict, overridden
 from headway.loop.gates import override as pass_gate
-from headway.loop.sources import Material, last_events_us, material_of, remember_last_events
 from headway.nouns.act_on import Quota, parse_act_on
 from headway.nouns.brief import false_alarm_windows
 from headway.nouns.calls import Calls
@@ -28,28 +26,23 @@ from headway.nouns.event import (
     ReleaseRolledBack,
     ReleaseWithdrawn,
     StepFinished,
-    StoreMaterialised,
 )
 from headway.nouns.model import Model
 from headway.nouns.release import Release
-from headway.nouns.span import DAY, parse_span
+from headway.nouns.span import parse_span
 from headway.nouns.verdict import Verdict
-from headway.online.manifest import StoredTimeline, definition_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from headway.loop.results import RunResult
+    from headway.loop.sources import Material
     from headway.loop.store import Store
     from headway.monitor.reference import Reference
     from headway.nouns.act_on import ActOn
     from headway.nouns.examples import Examples
-    from headway.query.definitions import Definitions
-    from headway.query.parts import Part
 
 __all__ = [
     "CLASS_SAID",
@@ -58,11 +51,8 @@ __all__ = [
     "calls_of_release",
     "facts_of",
     "make_release",
-    "material_of_release",
-    "materialise",
     "predecessor",
     "quota_of",
-    "recent_files",
     "reference_of",
     "release_of",
     "roll_back",
@@ -73,9 +63,6 @@ __all__ = [
 
 CLASS_SAID = "(class)"
 """What the likeliest class is called among the watched columns; no feature can be called so."""
-
-_KEPT_US = 2 * DAY
-"""How far back the online store answers: a client may ask late, but not about last week."""
 
 
 class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,102 +267,6 @@ def roll_back(store: Store, *, by: str, why: str, to: str = "") -> str:
     return back_to
 
 
-def materialise(store: Store, material: Material, *, release: str = "") -> dict[str, Any]:
-    """Fill the online store with what is known now, and let servers answer from it as the champion.
-
-    Returns
-    -------
-    dict
-        ``store`` (its version), ``as_of_us``, ``rows``, ``release``.
-
-    Raises
-    ------
-    NotFound
-        When nothing is deployed.
-    """
-    from headway.online.fill import fill
-    from headway.query.database import Database
-    from headway.query.point_in_time import PointInTime
-
-    champion = store.ledger.champion()
-    named = release or (champion.release if champion is not None else "")
-    if not named:
-        raise NotFound("Nothing is deployed, so nothing has to be looked up.", hint="Deploy first: headway deploy.")
-    live = release_of(store, named)
-    material = material_of_release(store, material, live)
-    now_us = store.now_us()
-    since_us = now_us - _KEPT_US
-    definitions = material.definitions
-    kept = {name: store.book.get(key) for name, key in _dimension_keys(material).items()}
-    with Database() as database:
-        files = recent_files(store, material, since_us=since_us - definitions.lag_us)
-        point_in_time = PointInTime(database, definitions, files, tell_files=True)
-        manifest = fill(
-            definitions,
-            point_in_time,
-            as_of_us=now_us,
-            since_us=since_us,
-            blobs=store.blobs,
-            # What was erased is not there any more, and is filled again.
-            kept={
-                name: msgspec.convert(found, StoredTimeline)
-                for name, found in kept.items()
-                if found is not None and store.blobs.has(found["blob"])
-            },
-        )
-        for name in _forgetful(definitions):
-            if None in last_events_us(store, material, name):
-                remember_last_events(store, material, name, point_in_time.last_events_us(name))
-    stored = {timeline.definition: timeline for timeline in manifest.timelines}
-    for name, key in _dimension_keys(material).items():
-        store.remembered(key, "dimension", partial(msgspec.to_builtins, stored[name]))
-    publish(store.serving, release=live, store=manifest)
-    store.record(StoreMaterialised(store=manifest.digest, as_of_us=now_us, rows=manifest.rows))
-    return {"store": manifest.digest, "as_of_us": now_us, "rows": manifest.rows, "release": live.id}
-
-
-def _dimension_keys(material: Material) -> dict[str, str]:
-    """Return, by definition, the key under which a dimension's steps are kept; it changes with the snapshot."""
-    brief = material.brief
-    found = {}
-    for timeline in material.definitions.online_timelines:
-        if timeline.timeless:
-            definition = definition_digest(timeline, brief.sources)
-            found[definition] = f"dimension:{definition}:{material.snapshots[timeline.source].digest}"
-    return found
-
-
-def recent_files(store: Store, material: Material, *, since_us: int) -> Mapping[str, tuple[Part, ...]]:
-    """Return the files of each source that can still matter to look-ups from ``since_us`` on.
-
-    A source is cut only if every look-up into it forgets; and a file only once it has been read, for nobody knows
-    before what is in it.
-    """
-    files = dict(material.files)
-    for name, longest_us in _forgetful(material.definitions).items():
-        last = last_events_us(store, material, name)
-        kept = [
-            path
-            for path, last_us in zip(files[name], last, strict=True)
-            if last_us is None or last_us >= since_us - longest_us
-        ]
-        # An engine's relation needs a file to take its columns from, even when every row is too old.
-        files[name] = tuple(kept) or files[name][-1:]
-    return files
-
-
-def _forgetful(definitions: Definitions) -> dict[str, int]:
-    """Return after how long each source is forgotten, if every look-up into it forgets: windows, and a ``max_age``."""
-    found = {}
-    for name, relation in definitions.relations.items():
-        timelines = [t for t in definitions.online_timelines if t.source == name]
-        ages = [t.reach_us if t.shape == "window" else t.max_age_us for t in timelines]
-        lasting = [age for age in ages if age is not None]
-        if not relation.static and timelines and len(lasting) == len(ages):
-            found[name] = max(lasting)
-    return found
-
-
 def quota_of(release: Release) -> ActOn:
     """Return which predictions of live traffic are acted on; a pilot has its share of a quota."""
     act_on, share = parse_act_on(release.brief.target.act_on), release.brief.monitor.share
@@ -397,12 +288,3 @@ def with_class(features: pa.Table, release: Release, said: NDArray[np.float64]) 
 
     named = pa.array([release.classes[at] for at in said.argmax(axis=1)], pa.string())
     return features.append_column(CLASS_SAID, named)
-
-
-def material_of_release(store: Store, material: Material, release: Release) -> Material:
-    """Return the sources as they are, seen through the brief of a release."""
-    return (
-        material
-        if release.brief == material.brief.placeless  # with what its cleaning has learned
-        else material_of(store, release.brief, material.snapshots)
-    )

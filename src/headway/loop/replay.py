@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from headway.errors import NotFound
-from headway.loop.releases import recent_files
+from headway.loop.filling import recent_files
 from headway.loop.traced import Derived, LookUp, Replayed, SourceRow
 from headway.nouns.clock import format_moment, parse_moment
 from headway.nouns.expression import columns_of, parse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -55,9 +55,12 @@ class Material:
     ----------
     columns
         The kind of each column of each source.
+    as_of_us
+        What the sources held by then is in it.
     """
 
     brief: Brief
+    as_of_us: int
     snapshots: Mapping[str, Snapshot]
     columns: Mapping[str, Mapping[str, str]]
     files: Mapping[str, tuple[Part, ...]]
@@ -84,6 +87,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     StoreBusy
         When somebody was erased meanwhile: what was taken over from the versions before may be gone.
     """
+    as_of_us = store.now_us()  # before anything is read: what comes while it is read may be in it, or not
     with no_erasure(store):
         erasures = _erasures(store)
     snapshots: dict[str, Snapshot] = {}
@@ -137,7 +141,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
                     hint="Nothing was recorded. Run it again.",
                 )
             store.record(*events)
-    return material_of(store, brief, snapshots)
+    return material_of(store, brief, snapshots, as_of_us=as_of_us)
 
 
 @contextmanager
@@ -149,16 +153,7 @@ def no_erasure(store: Store) -> Iterator[None]:
     StoreBusy
         When one is at work, and does not end within seconds.
     """
-    patient_until = time.monotonic() + _PATIENCE_S
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(store.ledger.lease("erase", owner=store.owner))
-                break
-            except StoreBusy:
-                if time.monotonic() > patient_until:
-                    raise
-                time.sleep(0.02)
+    with store.ledger.lease("erase", owner=store.owner, patience_s=_PATIENCE_S):
         yield
 
 
@@ -180,8 +175,8 @@ def _last_snapshot(store: Store, name: str) -> Snapshot | None:
     return snapshot_of(store, last[-1].snapshot) if last else None
 
 
-def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -> Material:
-    """Return the material that snapshots, taken before, make with a brief.
+def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot], *, as_of_us: int) -> Material:
+    """Return the material that snapshots, taken at some moment before, make with a brief.
 
     What cleaning learns from the training period is in its brief, unless it came with the brief: that of a release.
     """
@@ -189,7 +184,7 @@ def material_of(store: Store, brief: Brief, snapshots: Mapping[str, Snapshot]) -
     columns = columns_of(snapshots)
     if not brief.learned:
         brief = brief.cleaned_by(_learned(msgspec.json.encode(brief), _hashable(columns), tuple(files.items())))
-    return Material(brief=brief, snapshots=snapshots, columns=columns, files=files)
+    return Material(brief=brief, as_of_us=as_of_us, snapshots=snapshots, columns=columns, files=files)
 
 
 @lru_cache(maxsize=8)

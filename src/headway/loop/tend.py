@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from headway.loop.days import day_bounds_us, local_day
-from headway.loop.releases import materialise, reference_of, release_of
+from headway.loop.filling import materialise
+from headway.loop.releases import reference_of, release_of
 from headway.loop.succession import act_on_policy
 from headway.loop.watched import (
     OpenCohort,
@@ -89,13 +90,13 @@ def tend(store: Store, brief: Brief, sources: Callable[[], Material], *, refresh
         When nothing is deployed.
     """
     began = time.monotonic()
-    filled = materialise(store, sources()) if refresh else {"rows": 0}
+    filled = materialise(store, sources) if refresh else {"rows": 0}
     days = []
     for day in _days_over(store, brief):
         closed = _close(store, brief, sources, day)
         days.append(closed)
         if closed.action in {"rollback", "promote"}:
-            filled = materialise(store, sources())
+            filled = materialise(store, sources)
     champion = store.ledger.champion()
     return Tended(
         as_of_us=store.now_us(),

@@ -78,6 +78,7 @@ def trace(store: Store, prediction_id: str, *, rows: int = 5) -> Trace:
     learned_from = {name: snapshot_of(store, digest) for name, digest in dataset.snapshots.items()}
     material = Material(
         brief=release.brief,
+        as_of_us=as_of_us,
         snapshots=looked_into,
         columns=release.columns,
         files={name: parts_of(snapshot, store.blobs) for name, snapshot in looked_into.items()},
@@ -116,12 +117,12 @@ def _read(store: Store, prediction_id: str) -> Prediction:
 def _looked_into(store: Store, found: Prediction, release: Release) -> tuple[int, dict[str, Snapshot]]:
     """Return as of when, and in which snapshots, the answer's look-ups were made.
 
-    The ledger is one line: what the online store was filled from is what had been read before it was filled.
+    Before a store is filled for the first time, it is what had been read when the answer was given.
     """
     filling = store.ledger.filling_of(found.store)
     sources = release.brief.sources
     if filling is not None:
-        as_of_us, newest = filling.as_of_us, store.ledger.read_before(sources, seq=filling.seq)
+        as_of_us, newest = filling.as_of_us, store.ledger.filled_from(filling, sources)
     else:
         as_of_us, newest = found.served_us, store.ledger.read_by(sources, moment_us=found.served_us)
     if missing := [name for name in release.brief.sources if name not in newest]:

@@ -50,9 +50,8 @@ def train(
     """
     began = time.monotonic()
     if split is not None:
-        material = material_of(
-            store, msgspec.structs.replace(material.brief.unlearned, split=split), material.snapshots
-        )
+        brief = msgspec.structs.replace(material.brief.unlearned, split=split)
+        material = material_of(store, brief, material.snapshots, as_of_us=material.as_of_us)
     experiment = Experiment(store, material, as_of_us=as_of_us, recipe=recipe)
     brief, run = experiment.brief, experiment.name
     done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)

@@ -214,11 +214,18 @@ class ReleaseWithdrawn(_Fact, frozen=True, kw_only=True):
 
 
 class StoreMaterialised(_Fact, frozen=True, kw_only=True):
-    """The feature store of the serving path was filled with what was known at ``as_of_us``."""
+    """The feature store of the serving path was filled with what was known at ``as_of_us``.
+
+    Attributes
+    ----------
+    snapshots
+        By source the version that it was filled from. Others may have read newer ones while it was.
+    """
 
     store: str
     as_of_us: int
     rows: int
+    snapshots: dict[str, str] = {}
 
 
 class OutcomesReceived(_Fact, frozen=True, kw_only=True):
