@@ -315,3 +315,17 @@ Versions.TestCase.settings = hypothesis.settings(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 TestVersions = Versions.TestCase
+
+
+def test_a_file_that_stays_without_rows_is_read_as_none():
+    """Its last row goes, it comes once more without any, and then rows come again."""
+    versions = Versions()
+    try:
+        row = (1, "a", 1.5, 0, True)
+        empty = versions.delete(versions.first([row]), 0)
+        versions.compact(versions.append(empty, []))
+        versions.each_living_version_reads_as_it_was()
+        versions.append(empty, [row])
+        versions.each_living_version_reads_as_it_was()
+    finally:
+        versions.teardown()

@@ -125,8 +125,9 @@ def changed(
         The columns that make up a row, with their kinds.
     """
     marks = marks_of_file(written, kinds)
-    # What was kept before rows had fingerprints cannot be taken from, and what is small need not be.
-    if not before or any(not each.mark for each in before) or _small(before, store):
+    # What was kept before rows had fingerprints cannot be taken from, and what is small need not be; nor is there
+    # anything to take for a file without rows, which has its segment all the same: an engine reads columns from it.
+    if not len(marks.first) or not before or any(not each.mark for each in before) or _small(before, store):
         return (_stored(written, version, marks, store),)
     old = [live_marks(segment, store, kinds) for segment in before]
     both = Marks(
