@@ -46,7 +46,7 @@ demo: $(DEMO_STAMP) bytecode ## Install, then watch a decision go the whole way 
 
 .PHONY: test
 test: $(DEV_STAMP) bytecode ## Run every test, and every example in a docstring or a page of the docs
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 # All of them run, side by side, even where one fails: whoever mends wants the whole list.
 .PHONY: check
