@@ -261,6 +261,13 @@ def test_trials_windows_snapshots_and_fillings_are_answered_as_they_were_told(le
     filling = ledger.materialisation()
     assert filling is not None
     assert (filling.store, filling.as_of_us, filling.made_us) == ("x", 7, 8)
+    untold = ledger.filling_of("x")
+    assert untold is not None
+    assert ledger.filled_from(untold, ["w", "v"]) == {"w": "s2"}, "the newest that had been read"
+    ledger.append(happened.StoreMaterialised(store="y", as_of_us=7, rows=9, snapshots={"w": "s1"}), now_us=9)
+    told = ledger.filling_of("y")
+    assert told is not None
+    assert ledger.filled_from(told, ["w", "v"]) == {"w": "s1"}, "what it says, though newer had been read"
     ledger.append(happened.BriefSeen(brief="b", text="t"), now_us=9)
     assert ledger.brief_text("b") == "t"
     assert ledger.table("trials")["settings"].to_pylist() == ['{"depth":0}', '{"depth":1}']

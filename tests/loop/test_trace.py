@@ -412,7 +412,7 @@ def test_a_trace_asks_the_ledger_by_index_alone(lived: deliveries.Lived) -> None
         sa.event.remove(engine, "before_cursor_execute", remember)
     selects = [(text, values) for text, values in asked if text.lstrip().startswith("SELECT")]
     read = {text.split("FROM ")[1].split()[0] for text, _ in selects}
-    assert {"materialisations", "events", "outcomes", "outcome_history", "roles", "runs", "steps"} <= read
+    assert {"materialisations", "outcomes", "outcome_history", "roles", "runs", "steps"} <= read
     with engine.connect() as connection:
         for text, values in selects:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Place", "connected", "place_of", "prepared"]
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest file in ``migrations/versions``."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -106,9 +106,7 @@ def _release_withdrawn(connection: sa.Connection, event: happened.ReleaseWithdra
 
 
 def _store_materialised(connection: sa.Connection, event: happened.StoreMaterialised, entry: Entry) -> None:
-    row = _fields(event, seq=entry.seq, made_us=entry.effective_us)
-    del row["snapshots"]  # asked of the event itself, and seldom
-    _put(connection, tables.materialisations, row)
+    _put(connection, tables.materialisations, _fields(event, seq=entry.seq, made_us=entry.effective_us))
 
 
 def _window_closed(connection: sa.Connection, event: happened.WindowClosed, entry: Entry) -> None:

@@ -12,10 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from headway.ledger import tables
-from headway.ledger.chain import read_body
-from headway.ledger.failures import speaking
 from headway.ledger.views import RoleSpan, Snapshot, Views
-from headway.nouns.event import StoreMaterialised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,12 +21,13 @@ __all__ = ["Filling", "Provenance", "Told"]
 
 
 class Filling(msgspec.Struct, frozen=True, kw_only=True):
-    """One filling of the online store, and its place in the line of events."""
+    """One filling of the online store, its place in the line of events, and the versions that it was made from."""
 
     seq: int
     store: str
     as_of_us: int
     made_us: int
+    snapshots: dict[str, str]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +54,7 @@ class Provenance(Views):
 
         Where the filling does not say, it is what had been read last before it.
         """
-        chosen = sa.select(tables.events.c.body).where(tables.events.c.seq == filling.seq)
-        with speaking(self._place.shown), self._engine.connect() as connection:
-            event = read_body(connection.execute(chosen).scalar_one())
-        assert isinstance(event, StoreMaterialised)
-        told = {source: event.snapshots[source] for source in sources if source in event.snapshots}
+        told = {source: filling.snapshots[source] for source in sources if source in filling.snapshots}
         earlier = [source for source in sources if source not in told]
         return told | self._newest(earlier, tables.snapshots.c.seq < filling.seq)
 

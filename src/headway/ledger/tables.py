@@ -179,6 +179,7 @@ materialisations = sa.Table(
     sa.Column("as_of_us", Moment, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("made_us", Moment, nullable=False),
+    sa.Column("snapshots", Json, nullable=False, server_default="{}"),
     sa.Index("materialisations_of_store", "store", "seq"),
 )
 
