@@ -14,7 +14,6 @@ import json
 import os
 import re
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -31,6 +30,7 @@ __all__ = ["lease_by_file", "lease_by_session"]
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _APPLICATION_NAME_BYTES = 63  # PostgreSQL cuts it there
 _ASK_AGAIN_S = 0.02
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a lock_timeout that is over
 
 
 @contextlib.contextmanager
@@ -77,12 +77,15 @@ def lease_by_session(
         schema = connection.scalar(sa.text("SELECT current_schema()"))
         digest = hashlib.sha256(f"headway lease {schema} {name}".encode()).digest()
         high, low = (int.from_bytes(digest[at : at + 4], "big", signed=True) for at in (0, 4))
-        until = time.monotonic() + patience_s
-        while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:high, :low)"), {"high": high, "low": low}):
-            if time.monotonic() < until:
-                time.sleep(_ASK_AGAIN_S)
-                continue
-            raise _busy(name, _session(connection, high=high, low=low), where=where)
+        # The server wakes whoever waits; a lock_timeout of nought would be waiting for ever.
+        waits = {"timeout": f"{max(1, round(patience_s * 1e3))}ms"}
+        connection.execute(sa.text("SELECT set_config('lock_timeout', :timeout, false)"), waits)
+        try:
+            connection.execute(sa.text("SELECT pg_advisory_lock(:high, :low)"), {"high": high, "low": low})
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+                raise
+            raise _busy(name, _session(connection, high=high, low=low), where=where) from None
         told = f"pid {os.getpid()} on {socket.gethostname()}{f' ({owner})' if owner else ''}"
         shown = told.encode()[:_APPLICATION_NAME_BYTES].decode(errors="ignore")
         connection.execute(sa.text("SELECT set_config('application_name', :told, false)"), {"told": shown})
