@@ -281,19 +281,21 @@ class Project:
 
         refuse_undecided(self.store, self.brief)
         result = self._finished(run)
-        material = self.material()
-        refuse_closed(self.store, self.brief, names=("data-build",))
-        release = make_release(self.store, material, result, by=by or self.store.owner, override=override)
-        return self._into_service(
-            lambda: activate(self.store, release.id, by=by or self.store.owner, why=why or result.reason)
-        )
+        by = by or self.store.owner
+
+        def release(material: Material) -> None:
+            refuse_closed(self.store, self.brief, names=("data-build",))
+            made = make_release(self.store, material, result, by=by, override=override)
+            activate(self.store, made.id, by=by, why=why or result.reason)
+
+        return self._into_service(release)
 
     def rollback(self, *, to: str = "", by: str = "", why: str = "") -> Deployed:
         """Put the release before the present one back into service."""
         from headway.loop.releases import roll_back
 
         return self._into_service(
-            lambda: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
+            lambda _: roll_back(self.store, to=to, by=by or self.store.owner, why=why or "asked for")
         )
 
     def materialize(self) -> dict[str, Any]:
@@ -307,16 +309,16 @@ class Project:
         """Put a release that was made before into service."""
         from headway.loop.releases import activate
 
-        return self._into_service(lambda: activate(self.store, release, by=by, why=why))
+        return self._into_service(lambda _: activate(self.store, release, by=by, why=why))
 
-    def _into_service(self, change: Callable[[], object]) -> Deployed:
+    def _into_service(self, change: Callable[[Material], object]) -> Deployed:
         from headway.loop.filling import fill_online, filling
         from headway.loop.results import Deployed
 
         with filling(self.store):
             material = self.material()  # what cannot be read is said before anything changes
             before = self.store.ledger.champion()
-            change()
+            change(material)
             filled = fill_online(self.store, material)
             after = self.store.ledger.champion()
         assert after is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -335,8 +335,9 @@ def _to_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
     """Write row groups of one size, however the engine cuts its batches: the bytes must not depend on threads."""
     texts = [field.name for field in reader.schema if pa.types.is_string(field.type)]
     # Readers skip row groups by split alone; bounds of all other columns would take a third of the writing.
-    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": texts, "write_statistics": ["split"]}
-    with pq.ParquetWriter(path, reader.schema, **options) as writer:
+    with pq.ParquetWriter(
+        path, reader.schema, compression="zstd", use_dictionary=texts, write_statistics=["split"]
+    ) as writer:
         pending: list[pa.RecordBatch] = []
         held = 0
         for batch in reader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from headway.nouns.span import DAY
 from headway.online.manifest import StoredTimeline, definition_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from headway.loop.store import Store
     from headway.nouns.release import Release
@@ -33,8 +33,7 @@ _TURN_S = 600.0
 """For so long a filling waits for the one before it; each holds the turn for seconds, on slow machines for minutes."""
 
 
-@contextmanager
-def filling(store: Store) -> Iterator[None]:
+def filling(store: Store) -> AbstractContextManager[None]:
     """Wait for one's turn to fill the online store.
 
     Whoever has the turn reads the sources, asks who is champion, fills and publishes. So what is published last has
@@ -45,22 +44,32 @@ def filling(store: Store) -> Iterator[None]:
     StoreBusy
         When another filling does not come to its end.
     """
-    with store.ledger.lease("fill", owner=store.owner, patience_s=_TURN_S):
-        yield
+    return store.ledger.lease("fill", owner=store.owner, patience_s=_TURN_S)
 
 
 def materialise(store: Store, sources: Callable[[], Material]) -> dict[str, Any]:
-    """Fill the online store with what the sources hold now, and let servers answer from it as the champion.
+    """Wait for one's turn, read the sources, and do what :func:`fill_online` does with them.
 
-    Returns, raises
-        As ``fill_online``, when it is one's turn.
+    Parameters
+    ----------
+    sources
+        Reads them as they are now; asked when the turn has come.
+
+    Raises
+    ------
+    NotFound
+        When nothing is deployed.
+    StoreBusy
+        When another filling does not come to its end.
     """
     with filling(store):
         return fill_online(store, sources())
 
 
 def fill_online(store: Store, material: Material) -> dict[str, Any]:
-    """Fill the online store from ``material``, while ``filling`` is held.
+    """Fill the online store with what is known, and let servers answer from it as the champion.
+
+    Whoever calls this holds the turn (:func:`filling`), and has read ``material`` since it came.
 
     Returns
     -------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -21,7 +20,8 @@ from headway.nouns.event import ErasureBegun, Event, SnapshotTaken, StepFinished
 from headway.query.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from headway.data.cleaning import Learned
     from headway.loop.store import Store
@@ -144,8 +144,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     return material_of(store, brief, snapshots, as_of_us=as_of_us)
 
 
-@contextmanager
-def no_erasure(store: Store) -> Iterator[None]:
+def no_erasure(store: Store) -> AbstractContextManager[None]:
     """Keep erasures, and whoever else asks for this, from beginning.
 
     Raises
@@ -153,8 +152,7 @@ def no_erasure(store: Store) -> Iterator[None]:
     StoreBusy
         When one is at work, and does not end within seconds.
     """
-    with store.ledger.lease("erase", owner=store.owner, patience_s=_PATIENCE_S):
-        yield
+    return store.ledger.lease("erase", owner=store.owner, patience_s=_PATIENCE_S)
 
 
 def _erasures(store: Store) -> int:
