@@ -1,7 +1,7 @@
 """How a ledger is reached: the database behind a path or a URL, in the schema of this version.
 
-The schema's version stands in the store. Where it is this code's own, opening costs one look and Alembic is
-never imported; an earlier one is migrated, a later one refused.
+The schema's version stands in the store. Where it is this code's own, opening costs one look; a new store is made
+as ``tables.py`` has it; an earlier one is migrated, for which alone Alembic is imported; a later one is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from headway import __version__
 from headway.errors import NO_ROOM, MissingExtra, NotFound, StoreBusy, StoreError, StoreFull, StoreTooNew
 from headway.ledger.failures import speaking
+from headway.ledger.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,13 @@ SCHEMA = "0004"
 """The newest file in ``migrations/versions``."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# Where Alembic looks for what a store has been through, as it would make it.
+_VERSION = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 _CREATING_TIMEOUT_S = 60.0
 
 
@@ -114,11 +122,11 @@ def prepared(place: Place, engine: sa.Engine, *, create: bool) -> None:
         if not new and _is_current(engine, place):
             return
         if place.path is None:
-            _migrate(engine, place, create=create, lock=_lock_postgresql)
+            _bring(engine, place, create=create, lock=_lock_postgresql)
             return
         # Turning a new file to WAL cannot wait for a lock, so two that create it at once queue here.
         with _alone(place):
-            _migrate(engine, place, create=create, lock=None)
+            _bring(engine, place, create=create, lock=None)
         _sync_folder(place.path.parent)
 
 
@@ -140,9 +148,9 @@ def _alone(place: Place) -> Iterator[None]:
 
 
 def _stored_schema(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
+    if not sa.inspect(connection).has_table(_VERSION.name):
         return None
-    stored = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    stored = connection.scalar(sa.select(_VERSION.c.version_num))
     return None if stored is None else str(stored)
 
 
@@ -158,30 +166,39 @@ def _is_current(engine: sa.Engine, place: Place) -> bool:
     return stored == SCHEMA
 
 
-def _migrate(engine: sa.Engine, place: Place, *, create: bool, lock: Callable[[sa.Connection], None] | None) -> None:
+def _bring(engine: sa.Engine, place: Place, *, create: bool, lock: Callable[[sa.Connection], None] | None) -> None:
     if _is_current(engine, place):  # somebody else was faster
         return
-    import alembic.command
-    import alembic.config
-
     with engine.connect().execution_options(headway_writes=True) as connection, connection.begin():
         if lock is not None:
             lock(connection)
         stored = _stored_schema(connection)
         if stored == SCHEMA:
             return
-        if stored is None and (tables := sa.inspect(connection).get_table_names()):
+        if stored is not None:
+            _migrate(connection)
+            return
+        if tables := sa.inspect(connection).get_table_names():
             raise StoreError(
                 f"The database holds {', '.join(sorted(tables)[:5])}, and no ledger.",
                 where=place.shown,
                 hint="Name a database, or a file, of its own for the ledger.",
             )
-        if stored is None and not create:
+        if not create:
             raise NotFound("There is no ledger.", where=place.shown, hint="Begin one with 'headway run'.")
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        metadata.create_all(connection, checkfirst=False)
+        _VERSION.create(connection)
+        connection.execute(sa.insert(_VERSION).values(version_num=SCHEMA))
+
+
+def _migrate(connection: sa.Connection) -> None:
+    import alembic.command
+    import alembic.config
+
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
 
 
 def _lock_postgresql(connection: sa.Connection) -> None:

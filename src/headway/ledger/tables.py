@@ -70,6 +70,31 @@ events = sa.Table(
     sa.Index("events_of_kind", "kind", "seq"),
 )
 
+# An event is never changed: the database itself refuses.
+_GUARDS = {
+    "sqlite": [
+        f"""
+        CREATE TRIGGER events_no_{verb} BEFORE {verb} ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+        """
+        for verb in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        """
+        CREATE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'events are append-only'; END $$
+        """,
+        """
+        CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_events()
+        """,
+    ],
+}
+for _dialect, _guards in _GUARDS.items():
+    for _guard in _guards:
+        _create: sa.DDL = sa.DDL(_guard).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+        sa.event.listen(events, "after_create", _create)
+
 briefs = sa.Table(
     "briefs",
     metadata,
