@@ -7,11 +7,13 @@ missing values are handed over (NaN for a number, ``""`` for a category), and wh
 
 One row and a batch agree because the session runs on one thread, in the order of the graph, and because
 packaged graphs are made of operators that treat each row apart (``build/package.py`` says which, and why);
-packaging proves it on real rows before a graph is accepted.
+packaging proves it on real rows before a graph is accepted. So many rows are shared out, a run for each processor.
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["GraphScorer"]
 
 _CHUNK = 65_536  # rows handed over at once: bounds memory, does not change a score
+_WORTH_A_THREAD = 4_096  # rows from which on every processor takes a share of them
 _KINDS = {"tensor(float)": "number", "tensor(string)": "category"}
 
 
@@ -81,10 +84,20 @@ class GraphScorer:
             When a column is missing or is neither what the graph takes nor all null.
         """
         arrays = {c.name: _array(features, c) for c in self.columns}
-        out = np.empty((features.num_rows, self.classes) if self.classes else features.num_rows, dtype=np.float64)
-        for first in range(0, features.num_rows, _CHUNK):
-            part = {name: array[first : first + _CHUNK] for name, array in arrays.items()}
-            out[first : first + _CHUNK] = self._run(part)
+        rows = features.num_rows
+        out = np.empty((rows, self.classes) if self.classes else rows, dtype=np.float64)
+        at_once = os.cpu_count() or 1 if rows >= _WORTH_A_THREAD else 1
+        chunk = min(_CHUNK, max(1, -(-rows // at_once)))
+
+        def fill(first: int) -> None:
+            out[first : first + chunk] = self._run({name: of[first : first + chunk] for name, of in arrays.items()})
+
+        firsts = range(0, rows, chunk)
+        if len(firsts) == 1:
+            fill(0)
+        else:
+            with ThreadPoolExecutor(at_once, thread_name_prefix="score") as pool:
+                list(pool.map(fill, firsts))
         return out
 
     def score_row(self, values: Sequence[float | str | None]) -> float | NDArray[np.float64]:

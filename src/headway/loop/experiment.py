@@ -475,6 +475,7 @@ def _yes_or_no(examples: Examples, task: Task) -> NDArray[np.float64]:
 def _load_learning() -> None:
     import headway.build.boosted
     import headway.build.linear
+    import headway.build.search
     import headway.build.tree
     import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
