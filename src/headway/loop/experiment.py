@@ -477,11 +477,11 @@ def load_ahead() -> None:
 
 
 def _load_learning() -> None:
-    import headway.data.across
     import headway.build.boosted
     import headway.build.linear
     import headway.build.search
     import headway.build.tree
+    import headway.data.across
     import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
 
