@@ -12,7 +12,7 @@ from headway.define.promise import SIGNIFICANT
 from headway.nouns.clock import format_moment
 from headway.nouns.metric import metric_of
 from headway.nouns.span import DAY, HOUR, MINUTE
-from headway.report.page import inline, write_page
+from headway.report.page import filled, inline, write_page
 from headway.validate.plots import ALARM, FAINT, INK, MODEL, OTHER, RULE_LINE, beside, canvas, svg_text
 
 if TYPE_CHECKING:
@@ -53,16 +53,7 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
     StoreFull, StoreError
         When the file cannot be written.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     facts, brief = checked.facts, project.brief
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     filters: dict[str, Callable[..., str]] = {
         "assumption": lambda name: _ASSUMPTIONS.get(str(name), str(name)),
         "length_of": length,
@@ -70,11 +61,12 @@ def write_feasibility(project: Project, checked: Checked, path: str | os.PathLik
         "sentence": lambda text: sentence(text[:1].upper() + text[1:]),
         "sum": _sum,
     }
-    environment.filters.update(filters)
     signal = facts["signal"]
     closed = [gate for answer in checked.answers for gate in answer["gates"]]
     leaks = any(gate["name"] == "leak" for gate in closed)
-    page = environment.get_template("feasibility.html.jinja").render(
+    page = filled(
+        "feasibility.html.jinja",
+        filters,
         brief=brief,
         name=project.folder.resolve().name,
         checked=checked,

@@ -18,11 +18,13 @@ from headway.report.facts import gather
 from headway.report.figures import figures_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from markupsafe import Markup
 
     from headway.api import Project
 
-__all__ = ["inline", "write_page", "write_report"]
+__all__ = ["filled", "inline", "write_page", "write_report"]
 
 _TEMPLATE = "page.html.jinja"
 _NAME = "report.html"
@@ -68,10 +70,22 @@ def write_report(project: Project, path: str | os.PathLike[str] | None = None, *
 
 def _render(project: Project, *, traced: str = "") -> str:
     """Return the page as text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     facts = gather(project, traced=traced)
     drawn = {name: inline(svg, name=name) for name, svg in figures_of(facts).items()}
+    filters: dict[str, Callable[..., str]] = {
+        "amount": _amount,
+        "count": _count,
+        "short": _short,
+        "value": _value,
+        "share": _share,
+    }
+    return filled(_TEMPLATE, filters, facts=facts, figures=drawn, **facts.shown)
+
+
+def filled(template: str, filters: Mapping[str, Callable[..., str]], **shown: Any) -> str:
+    """Return a template of this folder with what is to be shown put in: escaped, and nothing that is not there."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -79,8 +93,8 @@ def _render(project: Project, *, traced: str = "") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": _amount, "count": _count, "short": _short, "value": _value, "share": _share}
-    return environment.get_template(_TEMPLATE).render(facts=facts, figures=drawn, **facts.shown)
+    environment.filters.update(filters)
+    return environment.get_template(template).render(**shown)
 
 
 def inline(svg: str, *, name: str) -> Markup:
