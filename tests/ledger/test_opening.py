@@ -67,7 +67,7 @@ def test_the_newest_migration_is_the_schema_of_the_code() -> None:
     assert script.get_heads() == [opening.SCHEMA]
 
 
-def test_opening_a_current_store_does_not_import_alembic(
+def test_opening_a_new_or_current_store_does_not_import_alembic(
     tmp_path: Path, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
     """Only one after an upgrade pays for migrations: a new store is made as the code has it."""

@@ -29,7 +29,7 @@ SCHEMA = "0004"
 """The newest file in ``migrations/versions``."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-# Where Alembic looks for what a store has been through, as it would make it.
+# Alembic's own table, as it would make it: which migrations a store is past.
 _VERSION = sa.Table(
     "alembic_version",
     sa.MetaData(),
@@ -122,11 +122,11 @@ def prepared(place: Place, engine: sa.Engine, *, create: bool) -> None:
         if not new and _is_current(engine, place):
             return
         if place.path is None:
-            _bring(engine, place, create=create, lock=_lock_postgresql)
+            _create_or_migrate(engine, place, create=create, lock=_lock_postgresql)
             return
         # Turning a new file to WAL cannot wait for a lock, so two that create it at once queue here.
         with _alone(place):
-            _bring(engine, place, create=create, lock=None)
+            _create_or_migrate(engine, place, create=create, lock=None)
         _sync_folder(place.path.parent)
 
 
@@ -166,7 +166,9 @@ def _is_current(engine: sa.Engine, place: Place) -> bool:
     return stored == SCHEMA
 
 
-def _bring(engine: sa.Engine, place: Place, *, create: bool, lock: Callable[[sa.Connection], None] | None) -> None:
+def _create_or_migrate(
+    engine: sa.Engine, place: Place, *, create: bool, lock: Callable[[sa.Connection], None] | None
+) -> None:
     if _is_current(engine, place):  # somebody else was faster
         return
     with engine.connect().execution_options(headway_writes=True) as connection, connection.begin():

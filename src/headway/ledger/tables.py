@@ -70,7 +70,6 @@ events = sa.Table(
     sa.Index("events_of_kind", "kind", "seq"),
 )
 
-# An event is never changed: the database itself refuses.
 _GUARDS = {
     "sqlite": [
         f"""
@@ -90,10 +89,14 @@ _GUARDS = {
         """,
     ],
 }
-for _dialect, _guards in _GUARDS.items():
-    for _guard in _guards:
-        _create: sa.DDL = sa.DDL(_guard).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
-        sa.event.listen(events, "after_create", _create)
+
+
+@sa.event.listens_for(events, "after_create")
+def _guard(_: sa.Table, connection: sa.Connection, **__: Any) -> None:
+    """Let the database itself refuse to change an event."""
+    for text in _GUARDS[connection.dialect.name]:
+        connection.exec_driver_sql(text)
+
 
 briefs = sa.Table(
     "briefs",
