@@ -92,7 +92,7 @@ def test_large_tables_are_scored_in_parts_without_a_seam(scorer, monkeypatch):
     """The size of the parts changes nothing."""
     table = _table(1000)
     whole = scorer.score(table)
-    monkeypatch.setattr("headway.graph.scorer._CHUNK", 37)
+    monkeypatch.setattr("headway.graph.shares._MOST", 37)
     assert (scorer.score(table) == whole).all()
     assert scorer.score(table.slice(0, 0)).shape == (0,)
     assert scorer.score_rows([]).shape == (0,)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from headway.build.encode import Encoding, checked_examples, fit_encoding
 from headway.build.forms import Ensemble, Link, float32_at_most
 from headway.build.reasons import ShapReasons
+from headway.graph.shares import in_shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,6 @@ class BoostedLearner:
     encoding: Encoding
     model: lgb.Booster
     ensemble: Ensemble
-    threads: int
     note: str = ""
 
     @property
@@ -55,7 +55,9 @@ class BoostedLearner:
         """Return the probability of the positive class of each row, or of each class, the number, or the score."""
         if not features.num_rows:
             return np.empty((0, len(self.signature.classes)) if self.signature.classes else 0)
-        return np.asarray(self.model.predict(self.encoding.matrix(features), num_threads=self.threads))
+        return in_shares(
+            lambda part: np.asarray(self.model.predict(self.encoding.matrix(part), num_threads=1)), features
+        )
 
     def reasons(self) -> ShapReasons:
         """Return the trees as text."""
@@ -172,7 +174,7 @@ def fit_lightgbm(
     encoding = fit_encoding(examples)
     model = lgb.train(parameters, _data(encoding, examples, parameters), num_boost_round=rounds)
     ensemble = _ensemble(model, encoding, link=link)
-    return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, threads=threads, note=note)
+    return BoostedLearner(encoding=encoding, model=model, ensemble=ensemble, note=note)
 
 
 def _data(encoding: Encoding, examples: Examples, parameters: dict[str, Any]) -> lgb.Dataset:

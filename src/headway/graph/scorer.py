@@ -7,13 +7,11 @@ missing values are handed over (NaN for a number, ``""`` for a category), and wh
 
 One row and a batch agree because the session runs on one thread, in the order of the graph, and because
 packaged graphs are made of operators that treat each row apart (``build/package.py`` says which, and why);
-packaging proves it on real rows before a graph is accepted. So many rows are shared out, a run for each processor.
+packaging proves it on real rows before a graph is accepted.
 """
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headway.errors import DataError, StoreCorrupt, did_you_mean
+from headway.graph.shares import in_shares
 from headway.nouns.examples import FeatureColumn
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GraphScorer"]
 
-_CHUNK = 65_536  # rows handed over at once: bounds memory, does not change a score
-_WORTH_A_THREAD = 4_096  # rows from which on every processor takes a share of them
 _KINDS = {"tensor(float)": "number", "tensor(string)": "category"}
 
 
@@ -83,22 +80,11 @@ class GraphScorer:
         DataError
             When a column is missing or is neither what the graph takes nor all null.
         """
+        return in_shares(self._score, features)
+
+    def _score(self, features: pa.Table) -> NDArray[np.float64]:
         arrays = {c.name: _array(features, c) for c in self.columns}
-        rows = features.num_rows
-        out = np.empty((rows, self.classes) if self.classes else rows, dtype=np.float64)
-        at_once = os.cpu_count() or 1 if rows >= _WORTH_A_THREAD else 1
-        chunk = min(_CHUNK, max(1, -(-rows // at_once)))
-
-        def fill(first: int) -> None:
-            out[first : first + chunk] = self._run({name: of[first : first + chunk] for name, of in arrays.items()})
-
-        firsts = range(0, rows, chunk)
-        if len(firsts) == 1:
-            fill(0)
-        else:
-            with ThreadPoolExecutor(at_once, thread_name_prefix="score") as pool:
-                list(pool.map(fill, firsts))
-        return out
+        return self._run(arrays) if features.num_rows else self._nothing
 
     def score_row(self, values: Sequence[float | str | None]) -> float | NDArray[np.float64]:
         """Return the score of one row, or one for each class; values in the order of ``columns``, None for missing."""
@@ -113,13 +99,17 @@ class GraphScorer:
     def score_rows(self, rows: Sequence[Sequence[float | str | None]]) -> NDArray[np.float64]:
         """Return the score of each of a few rows, given as in ``score_row``."""
         if not rows:
-            return np.empty((0, self.classes) if self.classes else 0, dtype=np.float64)
+            return self._nothing
         feed: dict[str, Any] = {}
         for i, name in self._numbers:
             feed[name] = np.array([row[i] for row in rows], dtype=np.float32).reshape(-1, 1)
         for i, name in self._categories:
             feed[name] = np.array([row[i] or "" for row in rows], dtype=object).reshape(-1, 1)
         return self._run(feed)
+
+    @property
+    def _nothing(self) -> NDArray[np.float64]:
+        return np.empty((0, self.classes) if self.classes else 0, dtype=np.float64)
 
     def _run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         score: NDArray[np.float32] = self._session.run(self._outputs, feed)[0]
