@@ -242,7 +242,6 @@ class Project:
             When another process is at it.
         """
         from headway.define.decision import decision_gates
-        from headway.loop.experiment import load_ahead
         from headway.loop.gates import failed_verdict, judge_gate, refuse_closed, refuse_undecided
         from headway.loop.results import report_of
         from headway.loop.train import train
@@ -251,8 +250,6 @@ class Project:
 
         refuse_undecided(self.store, self.brief)
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
-            if not any(run.state == "finished" for run in self.store.ledger.runs()):
-                load_ahead()  # there will be something to learn, whatever is read now
             material = self.material()
             refuse_closed(self.store, self.brief, names=("data-build",))
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)

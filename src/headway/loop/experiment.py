@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from headway.nouns.task import Task
     from headway.query.point_in_time import PointInTime
 
-__all__ = ["DRAWS", "LEARNING", "Experiment", "Recipe", "load_ahead"]
+__all__ = ["DRAWS", "LEARNING", "Experiment", "Recipe"]
 
 DRAWS = 500
 """Resamples of days behind each interval of a run: enough for two digits, cheap enough for every trial."""
@@ -203,7 +203,8 @@ class Experiment:
         """Freeze the examples, with their features as known at each one's moment."""
         from headway.data.freeze import freeze
 
-        load_ahead()  # whoever has to freeze has to learn
+        # Whoever has to freeze has to learn: the engine leaves a processor free, on which the libraries can load.
+        threading.Thread(target=_load_learning, name="load", daemon=True).start()
         material = self.material
         dataset = freeze(
             material.definitions,
@@ -471,17 +472,11 @@ def _yes_or_no(examples: Examples, task: Task) -> NDArray[np.float64]:
     return examples.label if task == "condition" else (examples.label > np.median(examples.label)).astype(np.float64)
 
 
-def load_ahead() -> None:
-    """Begin to load what learning takes, on a thread: reading and freezing leave a processor time for it."""
-    threading.Thread(target=_load_learning, name="load", daemon=True).start()
-
-
 def _load_learning() -> None:
     import headway.build.boosted
     import headway.build.linear
     import headway.build.search
     import headway.build.tree
-    import headway.data.across
     import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
 
