@@ -8,7 +8,6 @@ since whoever stood at the boundary could not have learned from it. Which side a
 from __future__ import annotations
 
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -30,7 +29,7 @@ from headway.query.split import boundaries_us, midnight_us, side_columns, split_
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from headway.data.across import Across
     from headway.engine.cluster import Cluster
@@ -341,7 +340,7 @@ def _to_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
     ) as writer:
         pending: list[pa.RecordBatch] = []
         held = 0
-        for batch in _ahead(reader):
+        for batch in reader:
             pending.append(batch)
             held += batch.num_rows
             while held >= _ROW_GROUP:
@@ -352,15 +351,6 @@ def _to_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
         if held:
             table = pa.Table.from_batches(pending, schema=reader.schema)
             writer.write_table(table.combine_chunks(), row_group_size=_ROW_GROUP)
-
-
-def _ahead(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a reader, whose engine makes each while the one before it is dealt with."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as beside:
-        coming = beside.submit(next, reader, None)
-        while (batch := coming.result()) is not None:
-            coming = beside.submit(next, reader, None)
-            yield batch
 
 
 def load(path: Path, *, splits: Sequence[str] | None = None) -> pa.Table:
