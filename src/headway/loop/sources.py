@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,6 +96,9 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     began = time.monotonic()
     store.progress.start("read sources", total=len(brief.sources))
     before = {name: _last_snapshot(store, name) for name in brief.sources}
+    if None in before.values():
+        # Whoever sees a source for the first time resolves the brief next: what that takes loads while files are read.
+        threading.Thread(target=_load_resolving, name="load", daemon=True).start()
 
     def taken(name: str) -> Snapshot:
         snapshot = collect(
@@ -142,6 +146,14 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
                 )
             store.record(*events)
     return material_of(store, brief, snapshots, as_of_us=as_of_us)
+
+
+def _load_resolving() -> None:
+    import headway.data.across
+    import headway.query.definitions  # noqa: F401  (a moment later they are asked for, and are there)
+    from headway.nouns.expression import parse
+
+    parse("1 = 1")  # the grammar's tables are made with the first text
 
 
 def no_erasure(store: Store) -> AbstractContextManager[None]:
