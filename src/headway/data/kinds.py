@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from headway.query.compile import quote, quote_text
+from headway.query.local_time import at_clock_sql, in_utc_sql
 
 __all__ = ["Kept", "kept", "kind_of"]
 
@@ -84,7 +85,7 @@ def _whole(column: str, engine_type: str, found: str | None) -> Kept:
 
 def _moment(column: str, engine_type: str, zone: str) -> Kept:
     if engine_type == "TIMESTAMP WITH TIME ZONE":
-        return Kept(sql=f"(CASE WHEN isfinite({column}) THEN timezone('UTC', {column}) END)", safe=True)
+        return Kept(sql=f"(CASE WHEN isfinite({column}) THEN {in_utc_sql(column)} END)", safe=True)
     if engine_type == "DATE":
         # No cast: the reader of CSV would take one for itself, and read days by the form of moments.
         return Kept(sql=_in_utc(f"({column} + INTERVAL 0 DAY)", zone), safe=True)
@@ -92,7 +93,7 @@ def _moment(column: str, engine_type: str, zone: str) -> Kept:
         return Kept(sql=_in_utc(f"CAST({column} AS TIMESTAMP)", zone), safe=True)
     if kind_of(engine_type) != "text":
         return Kept(sql="CAST(NULL AS TIMESTAMP)", safe=False)
-    with_offset = f"timezone('UTC', TRY_CAST({column} AS TIMESTAMPTZ))"
+    with_offset = in_utc_sql(f"TRY_CAST({column} AS TIMESTAMPTZ)")
     local = _in_utc(f"TRY_CAST({column} AS TIMESTAMP)", zone)
     return Kept(
         sql=f"(CASE WHEN regexp_full_match({column}, {quote_text(_OFFSET)}) THEN {with_offset} ELSE {local} END)",
@@ -102,4 +103,4 @@ def _moment(column: str, engine_type: str, zone: str) -> Kept:
 
 def _in_utc(local: str, zone: str) -> str:
     finite = f"(CASE WHEN isfinite({local}) THEN {local} END)"
-    return finite if zone == "UTC" else f"timezone('UTC', timezone({quote_text(zone)}, {finite}))"
+    return finite if zone == "UTC" else at_clock_sql(finite, quote_text(zone))

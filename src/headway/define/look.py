@@ -20,6 +20,7 @@ from headway.define.words import calendar_part, event_score, identifier_score, o
 from headway.errors import SourceError
 from headway.query.compile import quote
 from headway.query.database import Database
+from headway.query.local_time import in_utc_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ _KINDS: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys(
         ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), ("time", "CAST({0} AS TIMESTAMP)")
     ),
-    "TIMESTAMP WITH TIME ZONE": ("time", "timezone('UTC', {0})"),
+    "TIMESTAMP WITH TIME ZONE": ("time", in_utc_sql("{0}")),
 }
 
 

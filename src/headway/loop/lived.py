@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headway.query.compile import quote, quote_text
 from headway.query.definitions import PREDICT_AT
+from headway.query.local_time import in_utc_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +93,7 @@ def _examples_sql(definitions: Definitions, *, log: str, told: str) -> str:
     names = definitions.examples.source.key
     # The log writes a key's moments as text with their zone.
     key = [
-        (f"timezone('UTC', CAST({column} AS TIMESTAMPTZ))" if kinds[name] == "time" else column, name)
+        (in_utc_sql(f"CAST({column} AS TIMESTAMPTZ)") if kinds[name] == "time" else column, name)
         for name, column in ((name, f"p.{quote(f'key.{name}')}") for name in names)
     ]
     features = [(f"p.{quote(f'features.{f.name}')}", f"feature:{f.name}") for f in definitions.features]

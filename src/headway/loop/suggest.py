@@ -21,6 +21,7 @@ from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.definitions import PREDICT_AT, Definitions, resolve
 from headway.query.example_texts import KNOWN_AT, LABEL, moment_sql
+from headway.query.local_time import clock_sql
 from headway.query.point_in_time import PointInTime
 from headway.query.split import boundaries_us, midnight_us
 
@@ -159,8 +160,7 @@ def _period(database: Database, table: str, definitions: Definitions, *, train_u
     step = -(-rows // _MOST_ROWS)
     names = ", ".join(f"{quote(f'feature:{f.name}')} AS {quote(f.name)}" for f in definitions.features)
     order = ", ".join([quote(PREDICT_AT), *map(quote, definitions.examples.source.key)])
-    zone = quote_text(definitions.brief.split.zone)
-    local = f"timezone({zone}, timezone('UTC', {quote(PREDICT_AT)}))"
+    local = clock_sql(quote(PREDICT_AT), quote_text(definitions.brief.split.zone))
     return database.table(
         f"""SELECT {names}, CAST({quote(LABEL)} AS DOUBLE) AS "@y",
                    date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS "@day"

@@ -17,6 +17,9 @@ __all__ = [
     "LOCAL_TIME_SQL",
     "MONTH_END_SQL",
     "NEXT_LOCAL_SQL",
+    "at_clock_sql",
+    "clock_sql",
+    "in_utc_sql",
     "is_zone",
     "local_clock",
     "local_clock_read",
@@ -35,24 +38,45 @@ LATEST_US = (datetime(9999, 12, 29) - _EPOCH) // _US  # noqa: DTZ001
 
 IN_CALENDAR = f"{{0}} BETWEEN make_timestamp({EARLIEST_US}::BIGINT) AND make_timestamp({LATEST_US}::BIGINT)"
 
+
+def clock_sql(moment: str, zone: str) -> str:
+    """Return the engine's text of what a clock in ``zone`` reads at ``moment``, a time in UTC; missing if infinite.
+
+    The engine's times with and without a zone count the same microseconds. Taking them over as they are costs next to
+    nothing; asking it for the clock of UTC costs as much as that of any other zone.
+    """
+    return f"timezone({zone}, make_timestamptz(epoch_us({moment})))"
+
+
+def at_clock_sql(reading: str, zone: str) -> str:
+    """Return the engine's text of the time in UTC at which a clock in ``zone`` reads ``reading``; missing if infinite.
+
+    What carries an offset of its own (TIMESTAMP WITH TIME ZONE) is such a time already: :func:`in_utc_sql`.
+    """
+    return in_utc_sql(f"timezone({zone}, {reading})")
+
+
+def in_utc_sql(instant: str) -> str:
+    """Return the engine's text of the time in UTC of an instant (TIMESTAMP WITH TIME ZONE); missing if infinite."""
+    return f"make_timestamp(epoch_us({instant}))"
+
+
 _READING = "to_minutes((({0}) // 100) * 60 + ({0}) % 100)"
 # 1260 is no time of day: a clock that is said to read it is missing, not taken for 13:00.
 _IS_READING = "(({0}) BETWEEN 0 AND 2400 AND ({0}) % 100 < 60)"
 
+_READ = f"try(make_timestamp({{0}}, {{1}}, {{2}}, 0, 0, 0)) + {_READING.format('{3}')}"
 LOCAL_TIME_SQL = (
-    f"(CASE WHEN {_IS_READING.format('{3}')} AND {{0}} BETWEEN 2 AND 9998 THEN timezone('UTC', timezone({{4}}, "
-    f"try(make_timestamp({{0}}, {{1}}, {{2}}, 0, 0, 0)) + {_READING.format('{3}')})) END)"
+    f"(CASE WHEN {_IS_READING.format('{3}')} AND {{0}} BETWEEN 2 AND 9998 THEN {at_clock_sql(_READ, '{4}')} END)"
 )
-_THERE = "timezone({2}, timezone('UTC', {0}))"
+_THERE = clock_sql("{0}", "{2}")
 _SAME_DAY = f"date_trunc('day', {_THERE}) + {_READING.format('{1}')}"
-NEXT_LOCAL_SQL = (
-    f"(CASE WHEN {_IS_READING.format('{1}')} AND {IN_CALENDAR} THEN timezone('UTC', timezone({{2}}, {_SAME_DAY} "
-    f"+ (CASE WHEN {_SAME_DAY} > {_THERE} THEN INTERVAL 0 DAY ELSE INTERVAL 1 DAY END))) END)"
-)
-_CLOCK = "timezone({1}, timezone('UTC', {0}))"
+_NEXT = f"{_SAME_DAY} + (CASE WHEN {_SAME_DAY} > {_THERE} THEN INTERVAL 0 DAY ELSE INTERVAL 1 DAY END)"
+NEXT_LOCAL_SQL = f"(CASE WHEN {_IS_READING.format('{1}')} AND {IN_CALENDAR} THEN {at_clock_sql(_NEXT, '{2}')} END)"
+_CLOCK = clock_sql("{0}", "{1}")
+_MONTH_END = f"date_trunc('month', {_CLOCK}) + INTERVAL 1 MONTH"
 MONTH_END_SQL = (
-    f"(CASE WHEN {IN_CALENDAR} AND year({_CLOCK}) BETWEEN 2 AND 9998 THEN timezone('UTC', timezone({{1}}, "
-    f"date_trunc('month', {_CLOCK}) + INTERVAL 1 MONTH)) END)"
+    f"(CASE WHEN {IN_CALENDAR} AND year({_CLOCK}) BETWEEN 2 AND 9998 THEN {at_clock_sql(_MONTH_END, '{1}')} END)"
 )
 
 

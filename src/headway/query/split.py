@@ -16,6 +16,7 @@ from headway.nouns.dataset import SplitCount
 from headway.query.compile import quote, quote_text
 from headway.query.definitions import PREDICT_AT
 from headway.query.example_texts import CENSORED, LABEL, moment_sql
+from headway.query.local_time import clock_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +45,7 @@ def boundaries_us(split: Split) -> dict[str, int]:
 def side_columns(definitions: Definitions, ends: Mapping[str, int]) -> list[str]:
     """Return the columns ``@split``, ``@end`` (of its period; NULL if it has none) and ``@day`` over the examples."""
     moment = quote(PREDICT_AT)
-    local = f"timezone({quote_text(definitions.brief.split.zone)}, timezone('UTC', {moment}))"
+    local = clock_sql(moment, quote_text(definitions.brief.split.zone))
     day = f"date_diff('day', DATE '1970-01-01', CAST({local} AS DATE)) AS {quote('@day')}"
     if definitions.brief.split.by != "time":
         return [f"{_drawn_sql(definitions)} AS {quote('@split')}", f"CAST(NULL AS TIMESTAMP) AS {quote('@end')}", day]

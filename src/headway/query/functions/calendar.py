@@ -12,6 +12,7 @@ from headway.query.local_time import (
     LOCAL_TIME_SQL,
     MONTH_END_SQL,
     NEXT_LOCAL_SQL,
+    clock_sql,
     local_clock,
     local_time,
     month_end,
@@ -34,7 +35,7 @@ def _span_of(count: float, size: int) -> int | None:
         return None
 
 
-LOCAL = "timezone({1}, timezone('UTC', {0}))"
+LOCAL = clock_sql("{0}", "{1}")
 
 
 def _part(sql: str, row: Callable[[datetime], Any], doc: str, *, kind: Kind = "int", unit: str = "") -> Function:

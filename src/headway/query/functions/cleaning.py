@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headway.query.functions.function import Function, Signature
-from headway.query.local_time import IN_CALENDAR, local_clock_read
+from headway.query.local_time import IN_CALENDAR, at_clock_sql, local_clock_read
 
 __all__ = ["CLEANING"]
 
@@ -97,7 +97,7 @@ def _moment(form: str) -> Function:
 
 
 def _zoned_sql(moment: str, zone: str) -> str:
-    return f"(CASE WHEN {IN_CALENDAR.format(moment)} THEN timezone('UTC', timezone({zone}, {moment})) END)"
+    return f"(CASE WHEN {IN_CALENDAR.format(moment)} THEN {at_clock_sql(moment, zone)} END)"
 
 
 _MOMENT_OF: tuple[Signature, ...] = ((("text", "text", "text"), "time"),)
