@@ -12,6 +12,8 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.blobs import FolderBlobs
 from headway.data.collect import collect
@@ -233,6 +235,43 @@ def test_only_new_files_are_read(project) -> None:
     assert project.rows(second) == [(1,), (2,)]
     assert second.segments[0].blob == first.segments[0].blob
     assert project.collect(previous=second).digest == second.digest
+
+
+def test_files_of_the_same_bytes_are_each_there_once_however_often_they_are_read(project) -> None:
+    """Two files of the same bytes are two files, not four the next time."""
+    for name in ("a.csv", "b.csv", "c.csv"):
+        project.put(name, "k,v\n1,2\n3,4\n")
+    first = project.collect()
+    later = first
+    for _ in range(3):
+        later = project.collect(previous=later)
+    assert [segment.file for segment in first.segments] == ["a.csv", "b.csv", "c.csv"]
+    assert later == first
+    assert project.rows(later) == [(1, 2), (3, 4)] * 3
+
+
+CONTENTS = ("k,v\n1,2\n", "k,v\n1,2\n3,4\n", "k,v\n", "k,v\n5,6\n3,4\n")
+
+
+@given(
+    states=st.lists(
+        st.dictionaries(st.sampled_from("abcd"), st.sampled_from(CONTENTS), min_size=1), min_size=1, max_size=5
+    )
+)
+def test_a_folder_that_changes_has_the_rows_of_its_files_at_every_snapshot(states, tmp_path_factory) -> None:
+    """Whatever files come, go and change, alike or not: a snapshot says what a fresh reading would."""
+    project = Project(tmp_path_factory.mktemp("folder"))
+    project.put("0.csv", "k,v\n0,0\n")
+    snapshot = None
+    for files in states:
+        for name in "abcd":
+            (project.folder / f"{name}.csv").unlink(missing_ok=True)
+        for name, text in files.items():
+            project.put(f"{name}.csv", text)
+        snapshot = project.collect(previous=snapshot)
+        lines = [line for _, text in sorted(files.items()) for line in text.splitlines()[1:]]
+        assert project.rows(snapshot) == [tuple(map(int, line.split(","))) for line in ["0,0", *lines]]
+        assert snapshot.digest == project.collect().digest
 
 
 def test_reading_otherwise_reads_anew(project) -> None:

@@ -105,7 +105,9 @@ class _Known:
         self._store = store
         self._by_digest: dict[str, list[Segment]] = {}
         for segment in () if previous is None else previous.segments:
-            self._by_digest.setdefault(segment.file_digest, []).append(segment)
+            parts = self._by_digest.setdefault(segment.file_digest, [])
+            if not parts or parts[0].file == segment.file:  # a second file of the same bytes has the same rows
+                parts.append(segment)
         self._kinds = {} if previous is None else {column.name: column.kind for column in previous.columns}
         self._free: dict[str, list[Segment]] = {}
         self._names: set[str] = set()
