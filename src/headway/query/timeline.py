@@ -20,7 +20,7 @@ read the same steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from headway.nouns.sphere import ALIKE
@@ -37,7 +37,7 @@ __all__ = ["AT", "EVENT", "FIXED_POINT", "KNOWN", "NTH", "Aggregate", "Timeline"
 AT = "@at"
 EVENT = "@event"
 KNOWN = "@known"
-"""From when on a place is known; where all always are, there is no such column."""
+"""When a row is known, or from when on a place is; where all always are, there is no such column."""
 NTH = "@nth"
 """The place's number: of those equally near, the least one answers."""
 
@@ -129,6 +129,8 @@ class Timeline:
         since_us
             Keep only what can matter to moments from here on; serving needs no more.
         """
+        if self._known_in_words:
+            return self._told.steps_sql(self._telling(relation), since_us=since_us)
         keys, present = self._keys_and_present
         if self.shape == "static":
             carried = "".join(f", {quote(name)}" for name, _ in self.columns)
@@ -138,6 +140,21 @@ class Timeline:
         if self.shape == "nearest":
             return self._places_sql(relation, keys, present)
         return self._window_sql(relation, keys, present, since_us)
+
+    # What says when a row is known may be a long text, and stands in many places, each of which the engine would plan
+    # anew: with the rows of some days that takes longer than computing it. So it becomes a column first.
+
+    @property
+    def _known_in_words(self) -> bool:
+        return self.known not in {"", quote(KNOWN)}
+
+    @property
+    def _told(self) -> Timeline:
+        """The same timeline over rows that hold, as a column, when each is known."""
+        return replace(self, known=quote(KNOWN))
+
+    def _telling(self, relation: str) -> str:
+        return f"(SELECT *, {self.known} AS {quote(KNOWN)} FROM {relation})"
 
     @property
     def _keys_and_present(self) -> tuple[str, str]:
@@ -226,6 +243,8 @@ class Timeline:
 
     def sums_sql(self, relation: str) -> str:
         """Return by how much the sums rise or fall at each moment, over ``relation``: the first of two phases."""
+        if self._known_in_words:
+            return self._told.sums_sql(self._telling(relation))
         keys, present = self._keys_and_present
         return f"WITH {', '.join(self._changes_sql(relation, keys, present, None))} SELECT * FROM moments"
 
