@@ -28,9 +28,9 @@ from headway.data.collect import collect
 from headway.data.hindsight import Earlier, hindsight
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.parts import parts_of
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 from headway.validate.leaks import find_leaks, known_only_after, without_an_outcome
 
 if TYPE_CHECKING:

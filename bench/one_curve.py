@@ -74,8 +74,8 @@ def main(folder: str, rows: str) -> None:
     from headway.data.collect import collect
     from headway.data.freeze import freeze
     from headway.nouns.brief_text import parse_brief
-    from headway.query.definitions import resolve
     from headway.query.parts import parts_of
+    from headway.query.resolver import resolve
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def preparation(*, repeats: int = 3) -> list[Ratio]:
         from headway.data.collect import collect
         from headway.data.freeze import freeze
         from headway.nouns.brief_text import parse_brief
-        from headway.query.definitions import resolve
+        from headway.query.resolver import resolve
     except ImportError as missing:
         raise NotBuilt(str(missing)) from None
 

@@ -20,13 +20,14 @@ from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.nouns.brief_text import parse_brief
 from headway.nouns.release import Release
-from headway.query.definitions import Definitions, resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from headway.query.database import Database
+    from headway.query.definitions import Definitions
 
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)  # summer time begins in New York and in Berlin within the month
 HOUR_US = 3_600_000_000

@@ -15,7 +15,7 @@ from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.data.freeze import freeze
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 
 NEW_YEAR_US = 1_388_620_800_000_000  # 2014-01-02 00:00 UTC: the last flight of 2013 has landed
 

@@ -14,9 +14,9 @@ from headway.blobs import FolderBlobs
 from headway.data.collect import collect
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.parts import parts_of
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 
 # The first 39 weeks are those up to 30 September 1997; a customer's age is counted up to that day. What was bought on a
 # day is known when it is over: at midnight, nothing of 1 October is.

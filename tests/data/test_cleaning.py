@@ -20,8 +20,8 @@ from headway.nouns.cleaning import UNITS, Clean, Fitted, Once, converted
 from headway.query.cleaning import cleaned
 from headway.query.compile import Scope, compile_expression, quote
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 from headway.query.row_form import RowForm
 
 US = 1_000_000

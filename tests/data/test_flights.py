@@ -12,8 +12,8 @@ import headway
 from headway.data.freeze import freeze, load, to_examples
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from headway.data.collect import collect
 from headway.data.freeze import boundaries_us, freeze, load, to_examples
 from headway.errors import BriefError, DataError
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 
 DAY_US = 86_400_000_000
 TEXT = """

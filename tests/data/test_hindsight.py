@@ -13,7 +13,7 @@ from headway.data.collect import collect
 from headway.data.hindsight import Earlier, hindsight
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 from headway.validate.leaks import known_only_after
 
 DAY = 86_400_000_000

@@ -18,8 +18,8 @@ from headway.data.freeze import freeze, to_examples
 from headway.errors import DataError
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 
 TEXT = """
 [sources.asks]

@@ -17,12 +17,13 @@ from headway.define.draft import draft
 from headway.define.feasible import gather
 from headway.define.look import look
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import Definitions, resolve
+from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     from headway.define.facts import Facts
     from headway.define.looks import Looks
     from headway.nouns.brief import Brief
+    from headway.query.definitions import Definitions
 
 NEVER_US = 4_102_444_800_000_000  # the year 2100: everything is known
 

@@ -18,7 +18,7 @@ from headway.define.look import look
 from headway.errors import BriefError
 from headway.nouns import brief as nouns
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 
 
 def test_the_orders_need_no_edit_but_about_decision_and_money(shop):

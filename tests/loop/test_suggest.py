@@ -13,7 +13,7 @@ from headway.define.suggest import line_of, proposals, with_lines
 from headway.errors import BriefError
 from headway.loop.suggest import suggest
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 
 HOUR = 3_600_000_000
 BRIEF = """

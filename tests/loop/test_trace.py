@@ -29,7 +29,7 @@ from headway.nouns.clock import ReplayClock
 from headway.nouns.snapshot import Snapshot
 from headway.predictions.reader import Reader
 from headway.query.database import Database
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 from headway.query.row_form import RowForm, moment_text
 
 if TYPE_CHECKING:

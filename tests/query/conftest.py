@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,8 +13,11 @@ import pytest
 
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import Definitions, resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
+
+if TYPE_CHECKING:
+    from headway.query.definitions import Definitions
 
 ARROW = {
     "bool": pa.bool_(),

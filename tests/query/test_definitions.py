@@ -8,7 +8,7 @@ import pytest
 
 from headway.errors import BriefError, ExpressionError
 from headway.nouns.brief_text import parse_brief
-from headway.query.definitions import resolve
+from headway.query.resolver import resolve
 
 KINDS = {
     "orders": {

@@ -23,9 +23,9 @@ from headway.nouns.brief_text import parse_brief
 from headway.online.fill import fill
 from headway.online.store import OnlineStore
 from headway.query.database import Database
-from headway.query.definitions import resolve
 from headway.query.functions import SQL_TYPES
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 from headway.query.row_form import RowForm
 
 if "orders" not in sys.modules:

@@ -17,7 +17,6 @@ from headway.engine.cluster import BY
 from headway.query.aim import moments_table
 from headway.query.compile import quote
 from headway.query.database import blamed_on
-from headway.query.definitions import LOOK_AT, PREDICT_AT
 from headway.query.example_texts import (
     KNOWN_AT,
     MOMENT,
@@ -38,6 +37,7 @@ from headway.query.example_texts import (
 from headway.query.functions import SQL_TYPES
 from headway.query.partition import ID, Read, Statements, stretches
 from headway.query.point_in_time import PointInTime
+from headway.query.relation import LOOK_AT, PREDICT_AT
 
 if TYPE_CHECKING:
     import os

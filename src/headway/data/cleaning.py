@@ -18,10 +18,10 @@ from headway.nouns.cleaning import Fitted
 from headway.nouns.clock import parse_moment
 from headway.query.cleaning import cleaned, group_of
 from headway.query.compile import compile_expression, quote
-from headway.query.definitions import resolve
 from headway.query.example_texts import moment_sql
 from headway.query.parts import parts_sql
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Brief
     from headway.nouns.cleaning import Clean
     from headway.query.database import Database
-    from headway.query.definitions import Definitions, Kinds, Relation
+    from headway.query.definitions import Definitions
+    from headway.query.relation import Kinds, Relation
 
 __all__ = ["Cleaned", "Learned", "cleaning_report", "learn"]
 

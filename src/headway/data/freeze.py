@@ -23,8 +23,8 @@ from headway.nouns.dataset import Dataset, SplitCount
 from headway.nouns.examples import Examples, FeatureColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
-from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
+from headway.query.relation import PREDICT_AT
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Split
     from headway.nouns.snapshot import Snapshot
     from headway.nouns.task import Task
+    from headway.query.definitions import Definitions
     from headway.query.point_in_time import PointInTime
 
 __all__ = ["TableStore", "boundaries_us", "freeze", "load", "of_splits", "split_sql", "to_examples"]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from headway.data.segments import SegmentStore
     from headway.nouns.snapshot import Snapshot
     from headway.query.database import Database
-    from headway.query.definitions import Definitions, Relation
+    from headway.query.definitions import Definitions
+    from headway.query.relation import Relation
 
 __all__ = ["Earlier", "hindsight"]
 

@@ -23,9 +23,9 @@ from headway.nouns.brief import Source, Split, parse_act_on
 from headway.nouns.calls import Calls, calls_of
 from headway.query.compile import quote
 from headway.query.database import Database
-from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
 from headway.query.point_in_time import PointInTime
+from headway.query.relation import PREDICT_AT
 from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from headway.define.prospect import Payoff, Signal, WorthBounds
     from headway.define.sample import Sample
     from headway.nouns.snapshot import Snapshot
+    from headway.query.definitions import Definitions
 
 __all__ = ["gather"]
 

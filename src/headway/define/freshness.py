@@ -13,7 +13,7 @@ import numpy as np
 
 from headway.define.availability import LookUp, Outage
 from headway.query.compile import quote
-from headway.query.definitions import PREDICT_AT
+from headway.query.relation import PREDICT_AT
 from headway.query.timeline import AT, EVENT
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 from headway.define.availability import Maturity
 from headway.nouns.span import DAY, MINUTE
 from headway.query.compile import quote
-from headway.query.definitions import PREDICT_AT
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
+from headway.query.relation import PREDICT_AT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

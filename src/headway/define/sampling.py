@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from headway.define.sample import Sample
 from headway.query.compile import quote
-from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.example_texts import KNOWN_AT, LABEL
+from headway.query.relation import PREDICT_AT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from headway.query.database import Database
+    from headway.query.definitions import Definitions
 
     Floats = NDArray[np.float64]
 

@@ -15,10 +15,12 @@ from headway.define.toml import key as toml_key
 from headway.define.toml import text as toml_text
 from headway.errors import BriefError
 from headway.nouns.brief import Brief, FeatureSpec
-from headway.query.definitions import Definitions, resolve
+from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from headway.query.definitions import Definitions
 
 __all__ = ["extended", "line_of", "proposals", "with_lines"]
 

@@ -29,9 +29,9 @@ from headway.nouns.prediction import Prediction
 from headway.predictions.writer import Writer
 from headway.query.compile import quote
 from headway.query.database import Database
-from headway.query.definitions import PREDICT_AT, Definitions
 from headway.query.functions import SQL_TYPES
 from headway.query.point_in_time import PointInTime
+from headway.query.relation import PREDICT_AT
 from headway.query.row_form import moment_text
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from headway.deploy.predictor import Predictor
     from headway.nouns.release import Release
+    from headway.query.definitions import Definitions
 
 __all__ = ["Batch", "BatchReport", "Log", "TableScorer", "predict_table"]
 

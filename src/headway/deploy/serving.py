@@ -21,11 +21,13 @@ from headway.graph.scorer import GraphScorer
 from headway.nouns.release import Release
 from headway.online.manifest import StoreManifest
 from headway.online.store import OnlineStore
-from headway.query.definitions import Definitions, resolve
+from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from headway.query.definitions import Definitions
 
 __all__ = ["BlobSource", "Current", "Loader", "load_predictor", "publish", "read_current", "release_definitions"]
 

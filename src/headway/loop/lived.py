@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.query.compile import quote, quote_text
-from headway.query.definitions import PREDICT_AT
 from headway.query.local_time import in_utc_sql
+from headway.query.relation import PREDICT_AT
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from headway.nouns.brief import FeatureSpec, Source
     from headway.nouns.prediction import Prediction
     from headway.nouns.snapshot import Origin
-    from headway.query.definitions import Definitions, Feature, Relation
+    from headway.query.definitions import Definitions, Feature
     from headway.query.parts import Part
+    from headway.query.relation import Relation
     from headway.query.timeline import Aggregate, Timeline
 
 __all__ = ["replay", "replay_example"]

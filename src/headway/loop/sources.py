@@ -150,7 +150,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
 
 def _load_resolving() -> None:
     import headway.data.across
-    import headway.query.definitions  # noqa: F401  (a moment later they are asked for, and are there)
+    import headway.query.resolver  # noqa: F401  (a moment later they are asked for, and are there)
     from headway.nouns.expression import parse
 
     parse("1 = 1")  # the grammar's tables are made with the first text
@@ -230,7 +230,7 @@ def _kinds_of(columns: _Columns) -> dict[str, dict[str, Kind]]:
 @lru_cache(maxsize=8)
 def _resolved(brief: bytes, columns: _Columns) -> Definitions:
     """Return resolved definitions; a round of tending asks for the same again and again."""
-    from headway.query.definitions import resolve
+    from headway.query.resolver import resolve
 
     return resolve(msgspec.json.decode(brief, type=Brief), _kinds_of(columns))
 

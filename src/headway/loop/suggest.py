@@ -19,10 +19,11 @@ from headway.errors import DataError
 from headway.nouns.metric import average_precision, paired_day_bootstrap
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
-from headway.query.definitions import PREDICT_AT, Definitions, resolve
 from headway.query.example_texts import KNOWN_AT, LABEL, moment_sql
 from headway.query.local_time import clock_sql
 from headway.query.point_in_time import PointInTime
+from headway.query.relation import PREDICT_AT
+from headway.query.resolver import resolve
 from headway.query.split import boundaries_us, midnight_us
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from headway.query.definitions import Definitions
     from headway.query.parts import Part
 
     Floats = NDArray[np.float64]

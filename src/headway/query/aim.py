@@ -16,9 +16,9 @@ from headway.nouns.brief import FeatureSpec, Source
 from headway.nouns.expression import Call, Column, Literal, columns_of, parse, rename, render
 from headway.nouns.span import DAY, format_span, parse_span
 from headway.query.compile import Compiled, Scope
-from headway.query.definitions import DAY_OF_SPLIT, PREDICT_AT, Relation
 from headway.query.functions import AGGREGATES
 from headway.query.merging import identity, merge, renamed
+from headway.query.relation import DAY_OF_SPLIT, PREDICT_AT, Relation
 from headway.query.texts import compile_at, compile_moment, parse_at
 
 if TYPE_CHECKING:

@@ -7,122 +7,28 @@ hidden in ``query/resolver.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
-from headway.nouns.expression import Call, Expression, columns_of, parse
+from headway.nouns.expression import columns_of, parse
 from headway.query.compile import Compiled, Scope, compile_expression, quote
-from headway.query.functions import Kind
+from headway.query.relation import DAY_OF_SPLIT
 
 if TYPE_CHECKING:
-    from headway.nouns.brief import Brief, Source
+    from collections.abc import Mapping
+
+    from headway.nouns.brief import Brief
     from headway.query.aim import Aim
+    from headway.query.functions import Kind
+    from headway.query.relation import Derived, Kinds, Relation
     from headway.query.timeline import Timeline
 
-__all__ = [
-    "DAY_OF_SPLIT",
-    "GREATEST_FLOAT32",
-    "LOOK_AT",
-    "OWN_COLUMNS",
-    "PREDICT_AT",
-    "Definitions",
-    "Derived",
-    "Feature",
-    "Kinds",
-    "Relation",
-    "RequestField",
-    "feature_scope",
-    "resolve",
-]
+__all__ = ["GREATEST_FLOAT32", "OWN_COLUMNS", "Definitions", "Feature", "RequestField", "feature_scope"]
 
-PREDICT_AT = "predict_at"
-LOOK_AT = "@look_at"
-DAY_OF_SPLIT = "day"
-"""In ``rank_within``: all examples of one local day, unless a column bears this name."""
 GREATEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 """What lies beyond, or is no number, is missing to the model."""
 OWN_COLUMNS = ("@label", "@label_known_at", "@split", "@end", "@day", "@rule", "@void", "@censored", "@group")
 """What a table of examples holds beside the source's columns and the features."""
-
-Kinds = Mapping[str, Kind]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
-    """One derived column: what it is computed from, in both forms."""
-
-    name: str
-    compiled: Compiled
-    inputs: frozenset[str]
-    timelines: tuple[Timeline, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
-    """A source with its derived columns and the moment each column is known.
-
-    Attributes
-    ----------
-    raw
-        Columns as they are in the source, with kinds.
-    derived
-        Derived columns in the order of computation.
-    known
-        For each column that declares it (or inherits it from its inputs), the expression of when it is known.
-    """
-
-    name: str
-    source: Source
-    raw: Kinds
-    derived: tuple[Derived, ...]
-    known: Mapping[str, Expression]
-
-    @property
-    def kinds(self) -> dict[str, Kind]:
-        """All columns, raw and derived."""
-        return {**self.raw, **{column.name: column.compiled.kind for column in self.derived}}
-
-    @property
-    def static(self) -> bool:
-        """Whether this is a dimension: no event time and no known time."""
-        return not self.source.time and not self.source.known
-
-    @property
-    def same_by(self) -> tuple[str, ...]:
-        """The columns by which rows are the same event, and the one that says which of them counts, if there is one."""
-        once = self.source.once
-        if once is None:
-            return ()
-        time = (self.source.time,) if self.source.time else ()
-        same = dict.fromkeys((*(once.by or self.source.key), *time))
-        return (*same, *((once.order,) if once.order else ()))
-
-    def scope(self, *, extra: Kinds | None = None, refused: Mapping[str, str] | None = None) -> Scope:
-        """Return the scope of an expression over this source's rows."""
-        return Scope.of(f"source {self.name!r}", {**self.kinds, **(extra or {})}, refused=refused)
-
-    def known_at(self, columns: Iterable[str]) -> Expression | None:
-        """Return when all of ``columns`` are known; ``None`` when one of them never says so."""
-        moments: dict[Expression, None] = {}
-        for column in sorted(columns):
-            if column not in self.known:
-                return None
-            moments[self.known[column]] = None
-        return reduce(lambda first, second: Call("later", (first, second)), moments) if moments else None
-
-    def closure(self, columns: Iterable[str]) -> frozenset[str]:
-        """Return ``columns`` and all columns, raw and derived, from which they follow."""
-        needed = set(columns)
-        for column in reversed(self.derived):  # a column follows from earlier ones only
-            if column.name in needed:
-                needed |= column.inputs
-        return frozenset(needed)
-
-    def raw_inputs(self, columns: Iterable[str]) -> frozenset[str]:
-        """Return the raw columns from which ``columns`` follow."""
-        return self.closure(columns) - {column.name for column in self.derived}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,16 +196,3 @@ def feature_scope(kinds: Kinds, prefix: str) -> Scope:
     texts = {"bool": "({} <> 0)", "int": "CAST({} AS BIGINT)", "float": "CAST({} AS DOUBLE)"}
     columns = {name: (kind, texts.get(kind, "{}").format(quote(f"{prefix}{name}"))) for name, kind in kinds.items()}
     return Scope("the features", columns, {})
-
-
-def resolve(brief: Brief, raw: Mapping[str, Kinds]) -> Definitions:
-    """Return the definitions of ``brief`` over sources with the columns ``raw``.
-
-    Raises
-    ------
-    BriefError, ExpressionError
-        With the key in the brief at which a name, a kind or a moment does not fit.
-    """
-    from headway.query.resolver import Resolver  # it makes what this file defines
-
-    return Resolver(brief, raw).resolve()

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from headway.errors import DataError
 from headway.nouns.clock import format_moment
 from headway.query.compile import quote
-from headway.query.definitions import LOOK_AT, PREDICT_AT
+from headway.query.relation import LOOK_AT, PREDICT_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from headway.query.aim import Aim, Cadence
-    from headway.query.definitions import Definitions, Feature, Relation
+    from headway.query.definitions import Definitions, Feature
+    from headway.query.relation import Relation
     from headway.query.timeline import Timeline
 
 __all__ = [

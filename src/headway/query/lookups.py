@@ -16,8 +16,8 @@ from headway.nouns.brief import FeatureSpec
 from headway.nouns.expression import Call, Column, Literal, columns_of, rename, render
 from headway.nouns.span import parse_span
 from headway.query.compile import compile_expression, quote
-from headway.query.definitions import PREDICT_AT
 from headway.query.functions import AGGREGATES
+from headway.query.relation import PREDICT_AT
 from headway.query.texts import compile_at, parse_at
 from headway.query.timeline import Aggregate, Timeline
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from headway.nouns.expression import Expression
-    from headway.query.definitions import Kinds, Relation
+    from headway.query.relation import Kinds, Relation
 
 __all__ = ["LookUps", "columns_read", "described"]
 

@@ -7,14 +7,13 @@ are carried which something still needs.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.query.aim import moments_table
 from headway.query.compile import quote
 from headway.query.database import blamed_on
-from headway.query.definitions import LOOK_AT, PREDICT_AT, Definitions, Feature, Relation
 from headway.query.example_texts import (
     KNOWN_AT,
     MOMENT,
@@ -35,6 +34,7 @@ from headway.query.example_texts import (
 from headway.query.functions import SQL_TYPES
 from headway.query.nearest import answers
 from headway.query.parts import parts_sql
+from headway.query.relation import LOOK_AT, PREDICT_AT, Relation
 
 if TYPE_CHECKING:
     import os
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headway.query.database import Database
+    from headway.query.definitions import Definitions, Feature
     from headway.query.timeline import Timeline
 
 __all__ = ["PointInTime"]
@@ -159,10 +160,10 @@ class PointInTime:
             self._large.add(replace(timeline, name="", mine=()))
         return found
 
-    def _forget(self, timeline: Timeline) -> None:
-        """Give back the steps of a timeline that no later look-up asks for, where they take much room."""
-        same = replace(timeline, name="", mine=())
-        if same in self._large:
+    def _forget(self, done: Sequence[Timeline], *, later: Sequence[Timeline]) -> None:
+        """Give back the steps of look-ups that are done and no later one asks for, where they take much room."""
+        wanted = {replace(timeline, name="", mine=()) for timeline in later}
+        for same in {replace(timeline, name="", mine=()) for timeline in done} & self._large - wanted:
             self._large.remove(same)
             self._database.drop(self._steps.pop((same, None)))
 
@@ -273,38 +274,29 @@ class PointInTime:
         again
             Whether more examples will be joined to the same steps, a batch in pieces, so that these are kept.
         """
-        definitions = self._definitions
         ((rows,),) = self._database.rows(f"SELECT count(*) FROM {current}")
-        staying = lasting(definitions, keep)
-        waiting, rest = list(definitions.features), list(definitions.timelines)
-        held: set[str] = set()  # what look-ups have given, and features still wait for
-        done: list[str] = []
-        for stage in _stages(rest, together=max(1, _ROWS_TOGETHER // max(rows, 1))):
-            rest = [timeline for timeline in rest if timeline not in stage]
-            text, found = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})", []
-            for timeline in stage:
-                if timeline.shape == "static":
-                    text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
-                else:
-                    found.append(self._found(timeline, current))
-                    text = f"({text} JOIN {found[-1]} USING ({quote(_NUMBER)}))"
-                held |= {name for name, _ in timeline.outputs}
-                staying |= {timeline.stale} - {""}
-            ready = [feature for feature in waiting if not set(feature.timelines) & set(rest)]
-            waiting = [feature for feature in waiting if feature not in ready]
-            still = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
-            still |= {column for feature in waiting for column in feature.row_columns}
-            still |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
-            kept = [*sorted(staying | (still & (held | self._row_names()))), *done]
-            current = self._next(current, text, kept, ready)
-            for table in found:
-                self._database.drop(table)
-            later = {replace(timeline, name="", mine=()) for timeline in rest}
-            for timeline in stage:
-                if not again and replace(timeline, name="", mine=()) not in later:
-                    self._forget(timeline)
-            done += [f"feature:{feature.name}" for feature in ready]
+        stages = _stages(self._definitions, keep, together=max(1, _ROWS_TOGETHER // max(rows, 1)))
+        for number, stage in enumerate(stages, start=1):
+            current = self._staged(current, stage)
+            if not again:
+                self._forget(stage.look_ups, later=[each for after in stages[number:] for each in after.look_ups])
         return current
+
+    def _staged(self, current: str, stage: _Stage) -> str:
+        """Return the examples with what a stage looks up and computes; the table before it is dropped."""
+        text, found = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})", []
+        for timeline in stage.look_ups:
+            if timeline.shape == "static":
+                text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
+            else:
+                found.append(self._found(timeline, current))
+                text = f"({text} JOIN {found[-1]} USING ({quote(_NUMBER)}))"
+        ready = stage.features
+        with blamed_on(f"features.{ready[0].name}" if len(ready) == 1 else "features"):
+            table = self._database.create(features_sql(stage.kept, ready, text), prefix="examples")
+        for done in (current, *found):
+            self._database.drop(done)
+        return table
 
     def _found(self, timeline: Timeline, examples: str) -> str:
         """Return the table of what one look-up finds, as of a moment or nearest, by the number of the example.
@@ -321,16 +313,6 @@ class PointInTime:
         with blamed_on("features"):
             shown = ", ".join(map(quote, [_NUMBER, *names]))
             return self._database.create(f"SELECT {shown} FROM ({text})", prefix="found")
-
-    def _row_names(self) -> set[str]:
-        return {*self._definitions.examples.kinds, LOOK_AT, PREDICT_AT}
-
-    def _next(self, current: str, text: str, kept: Sequence[str], ready: Sequence[Feature]) -> str:
-        where = f"features.{ready[0].name}" if len(ready) == 1 else "features"
-        with blamed_on(where):
-            table = self._database.create(features_sql(kept, ready, text), prefix="examples")
-        self._database.drop(current)
-        return table
 
     def _refuse_future(self, chosen: str) -> None:
         if self._definitions.row_known:
@@ -381,12 +363,49 @@ class PointInTime:
         return f"(SELECT {columns} WHERE FALSE)"
 
 
-def _stages(timelines: Sequence[Timeline], *, together: int) -> list[list[Timeline]]:
-    """Return which look-ups go back to the examples in one statement: all static ones, and so many others at a time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """Look-ups that go back to the examples in one statement, and what is made of them then.
 
-    Each that goes back stands in memory for the while.
+    Attributes
+    ----------
+    features
+        Those that can be computed now.
+    kept
+        The columns that the examples have afterwards, beside these features.
     """
-    static = [timeline for timeline in timelines if timeline.shape == "static"]
-    moving = [timeline for timeline in timelines if timeline.shape != "static"]
-    later = [moving[first : first + together] for first in range(together, len(moving), together)]
-    return [[*static, *moving[:together]], *later]
+
+    look_ups: tuple[Timeline, ...]
+    features: tuple[Feature, ...]
+    kept: tuple[str, ...]
+
+
+def _stages(definitions: Definitions, keep: Sequence[str], *, together: int) -> list[_Stage]:
+    """Return the stages in which all features are computed, each as soon as what it needs is there.
+
+    All static look-ups go back at once, and so many others at a time: each that does stands in memory for the while. A
+    column is kept only as long as something still needs it.
+    """
+    static = [timeline for timeline in definitions.timelines if timeline.shape == "static"]
+    moving = [timeline for timeline in definitions.timelines if timeline.shape != "static"]
+    groups = [[*static, *moving[:together]]]
+    groups += [moving[first : first + together] for first in range(together, len(moving), together)]
+    row = {*definitions.examples.kinds, LOOK_AT, PREDICT_AT}
+    staying = lasting(definitions, keep)
+    held: set[str] = set()  # what look-ups have given so far
+    done: list[str] = []
+    stages = []
+    waiting = list(definitions.features)
+    for number, group in enumerate(groups, start=1):
+        rest = {timeline for later in groups[number:] for timeline in later}
+        ready = [feature for feature in waiting if not rest & set(feature.timelines)]
+        waiting = [feature for feature in waiting if feature not in ready]
+        held |= {name for timeline in group for name, _ in timeline.outputs}
+        staying |= {timeline.stale for timeline in group} - {""}
+        needed = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
+        needed |= {column for feature in waiting for column in feature.row_columns}
+        needed |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
+        kept = (*sorted(staying | (needed & (held | row))), *done)
+        stages.append(_Stage(look_ups=tuple(group), features=tuple(ready), kept=kept))
+        done += [f"feature:{feature.name}" for feature in ready]
+    return stages

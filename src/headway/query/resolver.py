@@ -18,19 +18,10 @@ from headway.nouns.span import parse_span
 from headway.query.aim import resolve_aim
 from headway.query.cleaning import cleaned
 from headway.query.compile import Compiled, Scope, compile_expression
-from headway.query.definitions import (
-    GREATEST_FLOAT32,
-    LOOK_AT,
-    OWN_COLUMNS,
-    PREDICT_AT,
-    Definitions,
-    Derived,
-    Feature,
-    Relation,
-    feature_scope,
-)
+from headway.query.definitions import GREATEST_FLOAT32, OWN_COLUMNS, Definitions, Feature, feature_scope
 from headway.query.lookups import LookUps, columns_read, described
 from headway.query.merging import identity, merge, renamed
+from headway.query.relation import LOOK_AT, PREDICT_AT, Derived, Relation
 from headway.query.texts import compile_at, compile_moment, compile_text, parse_at
 from headway.query.timeline import KNOWN, NTH
 
@@ -42,14 +33,25 @@ if TYPE_CHECKING:
     from headway.nouns.expression import Expression
     from headway.query.aim import Aim
     from headway.query.compile import Row, RowForm
-    from headway.query.definitions import Kinds
     from headway.query.functions import Kind
+    from headway.query.relation import Kinds
     from headway.query.timeline import Timeline
 
-__all__ = ["Resolver"]
+__all__ = ["resolve"]
 
 
-class Resolver:
+def resolve(brief: Brief, raw: Mapping[str, Kinds]) -> Definitions:
+    """Return the definitions of ``brief`` over sources with the columns ``raw``.
+
+    Raises
+    ------
+    BriefError, ExpressionError
+        With the key in the brief at which a name, a kind or a moment does not fit.
+    """
+    return _Resolver(brief, raw).resolve()
+
+
+class _Resolver:
     """Walks a brief once, in order of dependence, and remembers what it has named."""
 
     def __init__(self, brief: Brief, raw: Mapping[str, Kinds]) -> None:
@@ -355,6 +357,7 @@ class Resolver:
         there = {"@at", "@event", "@rank", "@best", KNOWN, NTH}
         places = [(examples.name, [*definitions.carried, *definitions.row_known], here - own)]
         places += [(t.source, [name for name, _ in t.columns], there | set(t.keys)) for t in definitions.timelines]
+        places += [(t.source, [*t.theirs, *t.reads], {KNOWN}) for t in definitions.timelines]
         for source, columns, taken in places:
             names = {name.casefold() for name in taken}
             for column in columns:

@@ -18,11 +18,12 @@ import numpy as np
 
 from headway.errors import RequestError
 from headway.nouns.clock import format_moment
-from headway.query.definitions import PREDICT_AT, Definitions, Feature
+from headway.query.relation import PREDICT_AT
 from headway.query.timeline import EVENT, Timeline
 
 if TYPE_CHECKING:
     from headway.query.compile import Row
+    from headway.query.definitions import Definitions, Feature
 
 __all__ = ["Joined", "RowForm", "StepsOfTimeline", "Store", "moment_text"]
 

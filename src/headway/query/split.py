@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from headway.nouns.dataset import SplitCount
 from headway.query.compile import quote, quote_text
-from headway.query.definitions import PREDICT_AT
 from headway.query.example_texts import CENSORED, LABEL, moment_sql
 from headway.query.local_time import clock_sql
+from headway.query.relation import PREDICT_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

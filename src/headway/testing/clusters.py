@@ -36,8 +36,8 @@ from headway.engine.cluster import BY
 from headway.errors import DataError
 from headway.nouns.brief_text import parse_brief
 from headway.query.database import Database
-from headway.query.definitions import Definitions, resolve
 from headway.query.point_in_time import PointInTime
+from headway.query.resolver import resolve
 from headway.testing.worlds import BRIEFS, KINDS, NOW_US, written
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from headway.engine.cluster import Cluster
     from headway.nouns.dataset import Dataset
+    from headway.query.definitions import Definitions
 
 __all__ = ["ClusterContract", "Doubled", "Refusing", "Slow", "Which"]
 
