@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.blobs import FolderBlobs
+from headway.data import segments
 from headway.data.collect import collect
 from headway.nouns.brief import Source
 from headway.query.database import Database
@@ -23,16 +26,16 @@ ROWS = 60_000
 class Dumps:
     """A folder with one file that is dumped whole, again and again."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder, rows: int = ROWS) -> None:
         self.folder = folder
         self.blobs = FolderBlobs(folder / "blobs")
         draw = np.random.default_rng(1)
         self.table = pa.table(
             {
-                "id": np.arange(ROWS),
-                "name": [f"n{each}" for each in draw.integers(0, 1 << 40, ROWS)],
-                "amount": draw.normal(size=ROWS).round(3),
-                "at": pa.array(draw.integers(0, 1 << 50, ROWS), pa.timestamp("us")),
+                "id": np.arange(rows),
+                "name": [f"n{each}" for each in draw.integers(0, 1 << 40, rows)],
+                "amount": draw.normal(size=rows).round(3),
+                "at": pa.array(draw.integers(0, 1 << 50, rows), pa.timestamp("us")),
             }
         )
 
@@ -152,3 +155,26 @@ def test_a_snapshot_from_before_rows_had_fingerprints_goes_on(dumps) -> None:
     assert read == []
     dumps.dump(edited(dumps.table, np.array([1])))
     assert dumps.rows(dumps.collect(old)) == counted(edited(dumps.table, np.array([1])))
+
+
+FILES = st.dictionaries(
+    st.sampled_from("abc"), st.lists(st.integers(0, 9), min_size=1, max_size=8).map(tuple), min_size=1
+)
+
+
+@given(states=st.lists(FILES, min_size=2, max_size=5))
+def test_however_files_come_go_and_change_places_a_version_has_their_rows(states, tmp_path_factory) -> None:
+    """What is shared with the version before is shared rightly: renamed, copied, swapped, cut or grown files."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(segments, "_SMALL_BYTES", 0)  # so that files of some rows are shared as large ones are
+        dumps = Dumps(tmp_path_factory.mktemp("files"), rows=10)
+        snapshot, before = None, {}
+        for files in states:
+            for name in before.keys() - files.keys():
+                (dumps.folder / f"{name}.csv").unlink()
+            for name, rows in files.items():
+                dumps.dump(dumps.table.take(rows), f"{name}.csv")
+            snapshot, before = dumps.collect(snapshot, path="*.csv"), files
+            wanted = dumps.table.take([row for rows in files.values() for row in rows])
+            assert dumps.rows(snapshot) == counted(wanted)
+            assert snapshot.digest == dumps.collect(path="*.csv").digest
