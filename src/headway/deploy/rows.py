@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from headway.deploy.contract import MAX_TEXT_CHARS, WANTED, Contract
 from headway.errors import NotFound, RequestError, SourceError, did_you_mean
 from headway.query.compile import quote, quote_text
+from headway.sources import formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,15 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "ROW", "Rows", "format_of"]
 
 ROW = "@row"
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+FORMATS = {ending: form for ending, form in formats.FORMATS.items() if form in {"csv", "jsonl", "parquet"}}
+"""What can be read piece by piece, by the ending of its name."""
 _ARROW = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": pa.string(), "time": pa.int64()}
 _SUFFIX_OF_A_ZONE = r".*\d(Z|z|[+-]\d{2}(:?\d{2})?)"
 
