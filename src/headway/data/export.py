@@ -79,6 +79,8 @@ def as_delta(folder: Path) -> Path:
     MissingExtra
         When the extra ``delta`` is not installed.
     """
+    # It would say on standard error, of each column of texts, that its bounds are left out.
+    os.environ.setdefault("RUST_LOG", "error")
     try:
         import deltalake
     except ImportError:

@@ -128,8 +128,8 @@ def _words(gain: Interval, *, metric: str, skill: float, tells: bool) -> str:
         return "It cannot be told what more data would bring: the curve is too uncertain."
     small, large = sorted((abs(gain.low), abs(gain.high)))
     if large <= 0.02 * skill:
-        return f"Twice the data would bring next to nothing (at most {large:,.3f} of {metric})."
-    if gain.low * gain.high < 0:
+        return f"Twice the data would bring next to nothing (at most {max(large, 0.001):,.3f} of {metric})."
+    if round(gain.low, 3) <= 0 <= round(gain.high, 3):
         return f"Twice the data would bring at most {large:,.3f} of {metric}, and perhaps nothing."
     moved = "raise" if gain.value > 0 else "lower"
     return f"Twice the data would {moved} {metric} by about {abs(gain.value):,.3f} [{small:,.3f}, {large:,.3f}]."
