@@ -148,7 +148,7 @@ class Project:
             Naming the line of the brief, or the file, that cannot stand.
         """
         from headway.define.questions import advice_of, gate_of
-        from headway.define.supply import labels_said
+        from headway.define.supply_evidence import labels_said
         from headway.loop.gates import judge_define, still_closed
         from headway.loop.results import Checked
 

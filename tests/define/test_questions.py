@@ -9,7 +9,7 @@ from headway.define.availability import LookUp, Outage, Swing
 from headway.define.decision import decision_gates
 from headway.define.facts import LabelFacts
 from headway.define.questions import QUESTIONS, advice_of, five_questions, gate_of
-from headway.define.supply import labels_said
+from headway.define.supply_evidence import labels_said
 from headway.nouns.brief import Decision, Value
 from headway.nouns.dataset import SplitCount
 

@@ -1,6 +1,6 @@
 """How available the data are when it counts: the nouns of :mod:`~headway.define.maturity` and its neighbours.
 
-Figures only; :mod:`headway.define.supply` says them in words and judges.
+Figures only; :mod:`headway.define.supply_evidence` says them in words, and :mod:`headway.define.supply` judges.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from headway.define.answer import QUESTIONS, Advice, Answer, Doubt, Gate, advice
 from headway.define.decision import decision_gates, said
 from headway.define.phrasing import length, listed, money, sentence
 from headway.define.promise import earned_doubts, earned_evidence, earning_gates
-from headway.define.supply import data_answer, labels_said
+from headway.define.supply import data_answer
+from headway.define.supply_evidence import labels_said
 from headway.nouns.brief import Brief, Value
 from headway.nouns.span import DAY, parse_span
 from headway.nouns.worth import DAYS_PER_MONTH

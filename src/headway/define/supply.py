@@ -5,24 +5,22 @@ The file hides the bounds: what is too few, too old, too often missing, too shor
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from headway.define.answer import Answer, Doubt, Gate, answered
-from headway.define.decision import said
 from headway.define.phrasing import day_text, length, listed, percent
-from headway.define.promise import SIGNIFICANT, expected_doubts, signal_evidence, signal_gates
-from headway.errors import BriefError
-from headway.nouns.brief_text import unanswered
+from headway.define.promise import SIGNIFICANT, expected_doubts, signal_gates
+from headway.define.stewardship import source_doubts
+from headway.define.supply_evidence import data_evidence, labels_said, swing_said
 from headway.nouns.clock import format_moment
 from headway.nouns.span import DAY, MINUTE, parse_span
 
 if TYPE_CHECKING:
-    from headway.define.availability import LookUp, Swing
+    from headway.define.availability import LookUp
     from headway.define.facts import Facts
-    from headway.nouns.brief import Brief, Source
+    from headway.nouns.brief import Brief
 
-__all__ = ["data_answer", "labels_said"]
+__all__ = ["data_answer"]
 
 LEAST_CASES = 30
 """Fewer positives in a split than this, and its average precision is anybody's guess: the standard error of a share of
@@ -46,7 +44,7 @@ def data_answer(brief: Brief, facts: Facts) -> Answer:
         *_short(facts),
         *_gaps(facts),
         *_look_up_doubts(facts, zone=brief.split.zone),
-        *_source_doubts(brief, facts),
+        *source_doubts(brief, facts),
         *_signal_doubts(facts),
         *expected_doubts(brief, facts),
     ]
@@ -57,117 +55,8 @@ def data_answer(brief: Brief, facts: Facts) -> Answer:
         if facts.signal is not None:
             much = "something" if facts.signal.p_value <= SIGNIFICANT else "nothing sure"
             words += f" The features say {much} about the label."
-    evidence = _evidence(facts, zone=brief.split.zone)
+    evidence = data_evidence(facts, zone=brief.split.zone)
     return answered("data", words, evidence, doubts=doubts, gates=gates, open_=bool(gates))
-
-
-def labels_said(facts: Facts) -> str:
-    """Return what the labels are like, in a few words."""
-    label = facts.label
-    if label is None:
-        return "none has a label"
-    if facts.task == "number":
-        return f"{label.mean:,.4g} on average, nine in ten between {label.low:,.4g} and {label.high:,.4g}"
-    if facts.task == "category":
-        first, last = label.classes[0], label.classes[-1]
-        return (
-            f"{len(label.classes)} classes, from {first[0]!r} ({percent(first[1])}) to {last[0]!r} ({percent(last[1])})"
-        )
-    if facts.task == "ranking":
-        of = f"in {label.groups:,} groups of {facts.labelled / max(label.groups, 1):,.3g}"
-        return f"{percent(facts.base_rate or 0.0)} of them relevant, {of}"
-    return f"{percent(facts.base_rate or 0.0)} of them true"
-
-
-# -- evidence
-
-
-def _evidence(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
-    found = [("examples", _examples(facts))]
-    if facts.first_us is not None and facts.last_us is not None:
-        first, last = (format_moment(moment, zone=zone)[:10] for moment in (facts.first_us, facts.last_us))
-        found.append(("from, to", f"{first}, {last}"))
-    found.append(("history", _history(facts)))
-    found += _maturity(facts, zone=zone)
-    for split in facts.splits:
-        if split.name != "after":
-            cases = f", {split.positives:,} true" if facts.task == "condition" else ""
-            late = f"; {split.embargoed:,} embargoed" if split.embargoed else ""
-            found.append((split.name, f"{split.examples:,} examples{cases}, {split.days} days{late}"))
-    found += [(_way(one), _found(one)) for one in facts.availability.look_ups]
-    worst = max(facts.features, key=lambda feature: feature.missing, default=None)
-    if worst is not None and worst.missing:
-        found.append(("most often missing", f"{worst.name}, {percent(worst.missing)}"))
-    if facts.signal is not None:
-        found += signal_evidence(facts.signal)
-    return found
-
-
-def _examples(facts: Facts) -> str:
-    void = f"; {facts.void:,} void: their outcome never comes" if facts.void else ""
-    if facts.rounds is not None:
-        return f"{facts.examples:,}, asked about in {facts.rounds:,} rounds{void}"
-    return f"{facts.examples:,} of {facts.rows:,} rows{void}"
-
-
-def _history(facts: Facts) -> str:
-    years = facts.days / 365.25
-    span = f"{facts.days:,} days" if facts.days < 60 else f"{facts.days / 7:.0f} weeks, {years:.1f} years"
-    swings = [_swing_said(swing, facts) for swing in facts.availability.swings if swing.shows]
-    return f"{span}; the label swings {' and '.join(swings)}" if swings else span
-
-
-def _swing_said(swing: Swing, facts: Facts) -> str:
-    assert swing.low is not None
-    assert swing.high is not None
-    low, high = ((f"{one:,.3g}" if facts.task == "number" else percent(one)) for one in (swing.low, swing.high))
-    return f"from {low} ({swing.low_name}) to {high} ({swing.high_name})"
-
-
-def _maturity(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
-    found = facts.availability.maturity
-    if found is None:
-        return [("not yet labelled", f"{facts.unmatured:,}")]
-    if found.median_us == found.p99_us:
-        known = f"all {length(found.p99_us)} after the prediction"
-    else:
-        known = f"half {length(found.median_us)} after the prediction, 95% after {length(found.p95_us)}"
-        known += f", 99% after {length(found.p99_us)}"
-    since = format_moment(found.since_us // MINUTE * MINUTE, zone=zone)[:16].replace("T", " ")
-    if not found.immature:
-        young = f"none: no example is younger than {length(found.p99_us)}"
-    else:
-        of = f"the newest {found.immature:,} examples, since {since}"
-        wait = f"{found.waiting:,} wait for a label, {found.expected:,.0f} of them will get one"
-        young = f"{of}: {wait}" if found.waiting else f"{of}: all have a label already"
-    return [("labels are known", known), ("not yet mature", young)]
-
-
-def _way(one: LookUp) -> str:
-    return f"{one.source} by {listed(one.mine)}" if one.mine else f"{one.source}, all rows"
-
-
-def _found(one: LookUp) -> str:
-    if one.kind == "static":
-        return _matched(one)
-    if one.median_us is None:
-        return "nothing was ever known when a prediction was asked for"
-    ages = f"{length(one.median_us)} old at the median, {length(one.p95_us or 0)} for 95%"
-    ages += f", {length(one.worst_us or 0)} at worst"
-    if one.limit_us is not None:
-        ages += f"; beyond the {one.bound} of {length(one.limit_us)} for {percent(one.stale)}"
-    return f"{ages}; {_matched(one)}"
-
-
-def _matched(one: LookUp) -> str:
-    if not one.nothing:
-        return "every example finds a row"
-    parts = [f"{percent(one.nothing)} of the examples find none"]
-    if one.unnamed:
-        parts.append(f"{percent(one.unnamed)} lack the key")
-    if one.absent:
-        parts.append(f"{percent(one.absent)} have a key that is not there")
-    return ", ".join(parts)
 
 
 # -- gates
@@ -280,7 +169,7 @@ def _short(facts: Facts) -> list[Doubt]:
         if swing.of == "year" and swing.shows and swing.seen < TWICE:
             doubts.append(
                 Doubt(
-                    why=f"From month to month the label swings {_swing_said(swing, facts)}; {swing.seen:.1f} years of "
+                    why=f"From month to month the label swings {swing_said(swing, facts)}; {swing.seen:.1f} years of "
                     "history have not seen any season twice: what returns every year cannot be told from what changed "
                     "for good.",
                     todo="Use older data if there are any; else expect the next turn of the season to look like drift.",
@@ -355,82 +244,6 @@ def _outage_said(one: LookUp, way: str, limit: str, *, zone: str) -> Doubt:
         f"predictions{worst}.",
         todo="Ask why, and decide who is told when it happens again; predictions are then made without it.",
     )
-
-
-def _source_doubts(brief: Brief, facts: Facts) -> list[Doubt]:
-    doubts = []
-    for found in facts.sources:
-        source = brief.sources[found.name]
-        if found.doubled_rows:
-            doubts.append(
-                Doubt(
-                    why=f"Source {found.name!r} has {found.doubled_rows:,} rows whose key stands there already.",
-                    todo=f"Look at sources.{found.name}.key, or say under once which of them counts.",
-                )
-            )
-        if found.behind_us is not None and found.behind_us > 2 * DAY and found.name != brief.asked_about:
-            doubts.append(
-                Doubt(
-                    why=f"Source {found.name!r} ends {length(found.behind_us)} before the last example.",
-                    todo="Fetch what is lacking, or ask why it stopped.",
-                )
-            )
-        if silent := unanswered(source):
-            doubts.append(
-                Doubt(
-                    why=f"Source {found.name!r} does not say: {listed(silent)}.",
-                    todo=f"Ask whoever answers for it, and say so under [sources.{found.name}].",
-                )
-            )
-        doubts += _kept_rightly(found.name, source, first_us=found.first_us, as_of_us=facts.as_of_us)
-    return doubts
-
-
-def _kept_rightly(name: str, source: Source, *, first_us: int | None, as_of_us: int) -> list[Doubt]:
-    doubts = []
-    if source.personal and not said(source.access):
-        doubts.append(
-            Doubt(
-                why=f"Source {name!r} is about people, and nobody's permission to read it is named.",
-                todo=f"Ask whoever answers for it, and fill in sources.{name}.access before anything is built on it.",
-            )
-        )
-    if source.retention.strip().lower() in {"", "unlimited"} or not said(source.retention):
-        return doubts
-    try:
-        allowed = _kept_us(source.retention)
-    except BriefError as error:
-        doubts.append(
-            Doubt(
-                why=f"Source {name!r} says retention = {source.retention!r}, which is no length of time.",
-                todo=f"{error.hint} Or 'unlimited'.",
-            )
-        )
-        return doubts
-    if first_us is not None and as_of_us - first_us > allowed:
-        doubts.append(
-            Doubt(
-                why=f"Source {name!r} may be kept for {source.retention}, and its oldest rows are "
-                f"{length(as_of_us - first_us)} old.",
-                todo="Delete what is over, or have a longer time granted; headway data gc drops what nothing needs.",
-            )
-        )
-    return doubts
-
-
-def _kept_us(retention: str) -> int:
-    """Return a length of time in which years and months may be said, as laws and policies do.
-
-    Examples
-    --------
-    >>> _kept_us("2 years") // DAY, _kept_us("6 months") // DAY, _kept_us("400 days") // DAY
-    (731, 183, 400)
-    """
-    count, _, unit = retention.strip().partition(" ")
-    days = {"year": 365.25, "month": 365.25 / 12}.get(unit.strip().lower().removesuffix("s"))
-    if days is None or not count.isdecimal():
-        return parse_span(retention)
-    return math.ceil(int(count) * days) * DAY
 
 
 def _signal_doubts(facts: Facts) -> list[Doubt]:
