@@ -8,6 +8,7 @@ import pytest
 
 import deliveries
 from headway.errors import OutcomeError
+from headway.loop.outcomes import _key_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,77 @@ def test_an_outcome_finds_its_predictions_by_key(answered: tuple[Project, list[d
     key = predictions[0]["key"]
     same = sum(each["key"] == key for each in predictions)
     assert project.outcomes([{**key, "label": 1}])["accepted"] == same
-    assert project.outcomes([{next(iter(key)): 987_654_321, "label": 1}])["unknown"] == 1
+
+
+def test_an_unknown_key_is_refused_unless_it_may_be_left_out(answered: tuple[Project, list[dict[str, Any]]]) -> None:
+    """A key that nothing was predicted of is a slip of the pen as an unknown id is, and nothing of its batch counts."""
+    project, predictions = answered
+    rows = [{**predictions[0]["key"], "label": 1}, {"delivery": 987_654_321, "label": 1}]
+    before = project.store.ledger.head()
+    with pytest.raises(OutcomeError, match="There is no prediction of delivery 987654321") as refused:
+        project.outcomes(rows)
+    assert "row 2" in str(refused.value)
+    assert project.store.ledger.head() == before
+    left_out = project.outcomes(rows, strict=False)
+    assert (left_out["accepted"], left_out["unknown"]) == (1, 1)
+
+
+def test_a_key_that_looks_like_a_number_is_read_as_the_text_it_is(tmp_path: Path) -> None:
+    """The code 004696 is found by its code in every format, and no other code is."""
+    project = _coded(tmp_path)
+    table, lines, other = tmp_path / "told.csv", tmp_path / "told.jsonl", tmp_path / "other.csv"
+    table.write_text("delivery,label\n004696,yes\n4698,\n")
+    lines.write_text('{"delivery": "004696", "label": 1}\n{"delivery": "004697", "label": 0}\n')
+    other.write_text("delivery,label\n4696,yes\n")
+    received = project.outcomes(table)
+    assert (received["accepted"], received["void"]) == (1, 1)
+    received = project.outcomes(lines)
+    assert (received["accepted"], received["doubled"]) == (1, 1)
+    with pytest.raises(OutcomeError, match="There is no prediction of delivery '4696'"):
+        project.outcomes(other)
+
+
+def _coded(folder: Path) -> Project:
+    """Return a business whose deliveries have codes as 001000, with answers to three of the live day."""
+    project = deliveries.begun(folder)
+    for path in (folder / "data" / "deliveries").glob("*.csv"):
+        header, *lines = path.read_text().splitlines()
+        path.write_text("\n".join([header, *(f"00{line}" for line in lines)]) + "\n")
+    brief = folder / "headway.toml"
+    keyed = 'key      = ["delivery"]'
+    brief.write_text(brief.read_text().replace(keyed, f'{keyed}\ntypes    = {{ delivery = "text" }}'))
+    project.run()
+    project.deploy(by="Ada", why="First.")
+    asked = {"leaves": "2024-03-18T12:00:00Z", "depot": "North", "distance": 10.0}
+    project.predict([{"delivery": code, **asked} for code in ("004696", "004697", "4698")])
+    return project
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "logged"),
+    [
+        ("int", "7", 7),
+        ("int", "007", 7),
+        ("int", 7.0, 7),
+        ("int", str(2**53 + 1), 2**53 + 1),
+        ("float", "1", 1.0),
+        ("bool", "true", True),
+        ("time", "2024-03-18T13:00:00+01:00", "2024-03-18T12:00:00Z"),
+        ("text", "2024-03-18", "2024-03-18"),
+    ],
+)
+def test_a_key_is_compared_by_its_kind_however_it_is_written(kind: str, said: Any, logged: Any) -> None:
+    """A file knows no kinds, or its own: the source's decide what is equal."""
+    assert _key_text(said, kind) == _key_text(logged, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "logged"),
+    [("text", "007", "7"), ("int", str(2**53 + 1), 2**53), ("int", "7.5", 7), ("text", "1", "1.0")],
+)
+def test_keys_of_different_entities_stay_different(kind: str, said: Any, logged: Any) -> None:
+    """Nothing is rounded, and a text is none but itself."""
+    assert _key_text(said, kind) != _key_text(logged, kind)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 An outcome names its prediction by id, or its entity by the key's columns; then it belongs to every prediction of that
 entity. Its ``label`` is true or false (1, 0, yes, no), the number where a number is predicted, or the class by name
-where a category is; empty where the outcome will never come. The file hides formats and the look-up of keys in the log.
+where a category is; empty where the outcome will never come. The file hides formats and the look-up of keys in the log:
+a key is compared by the kinds that its columns have in the sources, whatever the file's format made of it.
 
 A class that the release does not know is an outcome as any other: the answer was wrong, and whoever learns from it
 learns the class. It is counted by name, since it may be a slip of the pen.
@@ -48,7 +49,7 @@ _VOID = frozenset({"", "void", "na", "null", "none"})
 
 
 def read_outcomes(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a CSV, JSON lines or Parquet file of outcomes, every value as text or missing.
+    """Return the rows of a CSV, JSON lines or Parquet file of outcomes; every value of a CSV is text or missing.
 
     Raises
     ------
@@ -68,10 +69,11 @@ def read_outcomes(path: Path) -> list[dict[str, Any]]:
             return rows
         from pyarrow import csv
 
-        # A class may be called 01 or true: what a label means is not for the reader to guess.
-        options = csv.ConvertOptions(strings_can_be_null=True, null_values=[""], column_types={"label": pa.string()})
-        text = csv.read_csv(path, convert_options=options)
-        rows = text.to_pylist()
+        # A class may be called true, and a key 0042: what a text means is not for the reader to guess.
+        with csv.open_csv(path) as file:
+            texts = dict.fromkeys(file.schema.names, pa.string())
+        options = csv.ConvertOptions(strings_can_be_null=True, null_values=[""], column_types=texts)
+        rows = csv.read_csv(path, convert_options=options).to_pylist()
     except (pa.ArrowInvalid, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise OutcomeError(f"{path.name} cannot be read: {error}.", where=str(path)) from None
     return rows
@@ -85,7 +87,8 @@ def receive(
     Parameters
     ----------
     strict
-        Refuse the batch when an id is unknown; else unknown ones are counted and left out.
+        Refuse the batch when a prediction is not known, by its id or by its key; else such outcomes are counted and
+        left out.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def receive(
         raise OutcomeError("The rows have no column 'label'.", where=where, hint=did_you_mean("label", rows[0]))
     now_us = store.now_us()
     reader = Reader(store.predictions)
-    found = _by_id(reader, rows, named) if named else _by_key(reader, rows, key)
+    found = _by_id(reader, rows, named) if named else _by_key(reader, rows, _kinds(store, brief))
     task, classes = _asked(store)
     told = _READ[task]
     ids, labels, names, moments, unknown = [], [], [], [], 0
@@ -114,10 +117,8 @@ def receive(
         place = f"{where or 'outcomes'}, row {number}"
         label, known_us = told(row["label"], place), _known_us(row.get("known_at"), now_us, place)
         if not predictions:
-            if strict and named:
-                raise OutcomeError(
-                    f"There is no prediction {row[named]!r}.", where=place, hint="Ids stand in the replies."
-                )
+            if strict:
+                raise _unknown(row, named, key, place)
             unknown += 1
         for prediction, release in predictions:
             ids.append(prediction)
@@ -151,32 +152,73 @@ def _by_id(reader: Reader, rows: Sequence[Mapping[str, Any]], named: str) -> Ite
             yield ()
 
 
-def _by_key(reader: Reader, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Iterable[tuple[_Named, ...]]:
-    wanted = {_key_text(row, key) for row in rows}
-    found: dict[str, list[_Named]] = {}
+def _by_key(
+    reader: Reader, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]
+) -> Iterable[tuple[_Named, ...]]:
+    """Return the predictions of each row's entity, whose key is compared by the kind of each of its columns."""
+    keys = [_key(row, kinds) for row in rows]
+    found: dict[tuple[str, ...], list[_Named]] = {key: [] for key in keys if key is not None}
     for batch in reader.scan():
         for prediction in batch.predictions:
-            text = _key_text(prediction.key, key)
-            if text in wanted:
-                found.setdefault(text, []).append(_Named(prediction.id, prediction.release))
-    return (tuple(found.get(_key_text(row, key), ())) for row in rows)
+            key = _key(prediction.key, kinds)
+            if key is not None and key in found:
+                found[key].append(_Named(prediction.id, prediction.release))
+    return (tuple(found[key]) if key is not None else () for key in keys)
 
 
-def _key_text(row: Mapping[str, Any], key: Sequence[str]) -> str:
-    """Return an entity's key as one text; moments written in any usual way are the same."""
-    return "\0".join(_moment_text(row.get(column)) for column in key)
+def _unknown(row: Mapping[str, Any], named: str, key: Sequence[str], place: str) -> OutcomeError:
+    if named:
+        said, hint = f"{row[named]!r}", "Ids stand in the replies."
+    else:
+        said = f"of {', '.join(f'{column} {row.get(column)!r}' for column in key)}"
+        hint = "Write the key as its source does."
+    return OutcomeError(
+        f"There is no prediction {said}.", where=place, hint=f"{hint} --skip-unknown leaves out what is not known."
+    )
 
 
-def _moment_text(value: Any) -> str:
-    if hasattr(value, "isoformat"):
-        value = value.isoformat()
-    text = str(value)
-    if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
-        try:
+def _kinds(store: Store, brief: Brief) -> dict[str, str]:
+    """Return the kind of each column of the key, as the champion's sources have it."""
+    from headway.loop.releases import release_of
+
+    champion = store.ledger.champion()
+    columns = release_of(store, champion.release).columns if champion is not None else {}
+    known = {"predict_at": "time", **columns.get(brief.asked_about, {})}
+    return {column: known.get(column, "text") for column in brief.example_key}
+
+
+def _key(row: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what names an entity, as texts that are equal where the keys are; None where a part of it is missing."""
+    values = [row.get(column) for column in kinds]
+    if any(value is None for value in values):
+        return None
+    return tuple(_key_text(value, kind) for value, kind in zip(values, kinds.values(), strict=True))
+
+
+def _key_text(value: Any, kind: str) -> str:
+    """Return one value of a key as the one text that all its usual spellings have; what has another kind as it is."""
+    text = _iso(value)
+    try:
+        if kind == "time":
             return str(parse_moment(text))
-        except ValueError:
-            return text
-    return text
+        if kind == "int":
+            return str(_whole(text))
+        if kind == "float":
+            return str(float(text))
+    except (ValueError, OverflowError):
+        return text
+    return text.lower() if kind == "bool" else text
+
+
+def _whole(text: str) -> int:
+    """Return a whole number, which a table with gaps elsewhere in the column holds as 7.0."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer():
+            raise
+        return int(number)
 
 
 def _label(value: Any, place: str) -> float | None:
