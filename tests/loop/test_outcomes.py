@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,35 +88,57 @@ def test_an_unknown_key_is_refused_unless_it_may_be_left_out(answered: tuple[Pro
     assert (left_out["accepted"], left_out["unknown"]) == (1, 1)
 
 
-def test_a_key_that_looks_like_a_number_is_read_as_the_text_it_is(tmp_path: Path) -> None:
-    """The code 004696 is found by its code in every format, and no other code is."""
-    project = _coded(tmp_path)
-    table, lines, other = tmp_path / "told.csv", tmp_path / "told.jsonl", tmp_path / "other.csv"
-    table.write_text("delivery,label\n004696,yes\n4698,\n")
-    lines.write_text('{"delivery": "004696", "label": 1}\n{"delivery": "004697", "label": 0}\n')
-    other.write_text("delivery,label\n4696,yes\n")
-    received = project.outcomes(table)
-    assert (received["accepted"], received["void"]) == (1, 1)
-    received = project.outcomes(lines)
-    assert (received["accepted"], received["doubled"]) == (1, 1)
-    with pytest.raises(OutcomeError, match="There is no prediction of delivery '4696'"):
-        project.outcomes(other)
-
-
-def _coded(folder: Path) -> Project:
-    """Return a business whose deliveries have codes as 001000, with answers to three of the live day."""
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a business whose deliveries have an id as 001000, with answers to four of the live day."""
+    folder = tmp_path_factory.mktemp("coded")
     project = deliveries.begun(folder)
     for path in (folder / "data" / "deliveries").glob("*.csv"):
         header, *lines = path.read_text().splitlines()
-        path.write_text("\n".join([header, *(f"00{line}" for line in lines)]) + "\n")
+        renamed = header.replace("delivery", "id", 1)
+        path.write_text("\n".join([renamed, *(f"00{line}" for line in lines)]) + "\n")
     brief = folder / "headway.toml"
-    keyed = 'key      = ["delivery"]'
-    brief.write_text(brief.read_text().replace(keyed, f'{keyed}\ntypes    = {{ delivery = "text" }}'))
+    text = brief.read_text().replace('key      = ["delivery"]', 'key      = ["id"]\ntypes    = { id = "text" }')
+    brief.write_text(text)
     project.run()
     project.deploy(by="Ada", why="First.")
     asked = {"leaves": "2024-03-18T12:00:00Z", "depot": "North", "distance": 10.0}
-    project.predict([{"delivery": code, **asked} for code in ("004696", "004697", "4698")])
+    (folder / "asked.jsonl").write_text(
+        "\n".join(json.dumps({"id": code, **asked}) for code in ("004696", "004697", "004698", "4699")) + "\n"
+    )
+    project.predict_file(folder / "asked.jsonl", folder / "answers.csv")
     return project
+
+
+def test_a_key_that_looks_like_a_number_is_read_as_the_text_it_is(coded: Project, tmp_path: Path) -> None:
+    """The id 004696 is found by it in every format, and no other is."""
+    table, lines, other = tmp_path / "told.csv", tmp_path / "told.jsonl", tmp_path / "other.csv"
+    table.write_text("id,label\n004696,yes\n4699,\n")
+    lines.write_text('{"id": "004696", "label": 1}\n{"id": "004697", "label": 0}\n')
+    other.write_text("id,label\n4696,yes\n")
+    received = coded.outcomes(table)
+    assert (received["accepted"], received["void"]) == (1, 1)
+    received = coded.outcomes(lines)
+    assert (received["accepted"], received["doubled"]) == (1, 1)
+    with pytest.raises(OutcomeError, match="There is no prediction of id '4696'") as refused:
+        coded.outcomes(other)
+    assert "'id' is a column of the key here; ids of predictions are told as 'prediction'." in str(refused.value)
+
+
+def test_a_key_called_id_is_told_apart_from_the_id_of_a_prediction(coded: Project) -> None:
+    """By itself id is the key; as in a batch of answers, key_id is, and id beside it names the prediction."""
+    with (coded.folder / "answers.csv").open(newline="") as file:
+        answer = {row["key_id"]: row["id"] for row in csv.DictReader(file)}["004698"]
+    told: list[dict[str, Any]] = [
+        {"id": "004698"},
+        {"key_id": "004698"},
+        {"prediction": answer},
+        {"prediction_id": answer, "id": "another"},
+        {"key_id": "another", "id": answer},
+    ]
+    received = [coded.outcomes([{**row, "label": 1}]) for row in told]
+    assert [(each["accepted"], each["doubled"]) for each in received] == [(1, 0)] + [(0, 1)] * 4
+    assert coded.store.ledger.outcomes_of([answer])["label"].to_pylist() == [1.0]
 
 
 @pytest.mark.parametrize(

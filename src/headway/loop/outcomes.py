@@ -1,9 +1,11 @@
 """What really happened, joined to what was predicted: late, void, corrected, doubled, or about nothing we know.
 
-An outcome names its prediction by id, or its entity by the key's columns; then it belongs to every prediction of that
-entity. Its ``label`` is true or false (1, 0, yes, no), the number where a number is predicted, or the class by name
-where a category is; empty where the outcome will never come. The file hides formats and the look-up of keys in the log:
-a key is compared by the kinds that its columns have in the sources, whatever the file's format made of it.
+An outcome names its prediction by id (``prediction``, ``prediction_id`` or ``id``: the first that the key has no column
+of), or its entity by the key's columns; then it belongs to every prediction of that entity. A column of the key may be
+called ``key_NAME``, too, as in batches of answers, where ``NAME`` may mean something else. Its ``label`` is true or
+false (1, 0, yes, no), the number where a number is predicted, or the class by name where a category is; empty where the
+outcome will never come. The file hides formats and the look-up of keys in the log: a key is compared by the kinds that
+its columns have in the sources, whatever the file's format made of it.
 
 A class that the release does not know is an outcome as any other: the answer was wrong, and whoever learns from it
 learns the class. It is counted by name, since it may be a slip of the pen.
@@ -43,6 +45,7 @@ class _Named(NamedTuple):
 
 
 _IDS = ("prediction", "prediction_id", "id")
+"""What a column of ids may be called, unless the key has a column of that name."""
 _TRUE = frozenset({"1", "true", "yes", "t", "y", "1.0"})
 _FALSE = frozenset({"0", "false", "no", "f", "n", "0.0"})
 _VOID = frozenset({"", "void", "na", "null", "none"})
@@ -97,9 +100,11 @@ def receive(
     """
     if not rows:
         raise OutcomeError("There are no outcomes in it.", where=where, hint="One row per outcome is wanted.")
-    named = next((name for name in _IDS if name in rows[0]), "")
     key = brief.example_key
-    if not named and not all(column in rows[0] for column in key):
+    said = {column: f"key_{column}" if f"key_{column}" in rows[0] else column for column in key}
+    # Beside a 'key_id' the column 'id' is what batches of answers mean by it: the prediction.
+    named = next((name for name in _IDS if name in rows[0] and name not in said.values()), "")
+    if not named and not all(column in rows[0] for column in said.values()):
         raise OutcomeError(
             f"The rows have {', '.join(rows[0])}; nothing in them names a prediction.",
             where=where,
@@ -109,7 +114,7 @@ def receive(
         raise OutcomeError("The rows have no column 'label'.", where=where, hint=did_you_mean("label", rows[0]))
     now_us = store.now_us()
     reader = Reader(store.predictions)
-    found = _by_id(reader, rows, named) if named else _by_key(reader, rows, _kinds(store, brief))
+    found = _by_id(reader, rows, named) if named else _by_key(reader, _keyed(rows, said), _kinds(store, brief))
     task, classes = _asked(store)
     told = _READ[task]
     ids, labels, names, moments, unknown = [], [], [], [], 0
@@ -118,7 +123,7 @@ def receive(
         label, known_us = told(row["label"], place), _known_us(row.get("known_at"), now_us, place)
         if not predictions:
             if strict:
-                raise _unknown(row, named, key, place)
+                raise _unknown(row, named, said, place)
             unknown += 1
         for prediction, release in predictions:
             ids.append(prediction)
@@ -166,14 +171,22 @@ def _by_key(
     return (tuple(found[key]) if key is not None else () for key in keys)
 
 
-def _unknown(row: Mapping[str, Any], named: str, key: Sequence[str], place: str) -> OutcomeError:
+def _keyed(rows: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the key of each row under the names that its columns have in the source."""
+    return [{column: row.get(name) for column, name in said.items()} for row in rows]
+
+
+def _unknown(row: Mapping[str, Any], named: str, said: Mapping[str, str], place: str) -> OutcomeError:
     if named:
-        said, hint = f"{row[named]!r}", "Ids stand in the replies."
+        what, hint = f"{row[named]!r}", "Ids stand in the replies."
     else:
-        said = f"of {', '.join(f'{column} {row.get(column)!r}' for column in key)}"
+        what = f"of {', '.join(f'{column} {row.get(name)!r}' for column, name in said.items())}"
         hint = "Write the key as its source does."
+        taken, free = ([name for name in _IDS if (name in said.values()) == is_key] for is_key in (True, False))
+        if taken and free:
+            hint = f"{taken[0]!r} is a column of the key here; ids of predictions are told as {free[0]!r}."
     return OutcomeError(
-        f"There is no prediction {said}.", where=place, hint=f"{hint} --skip-unknown leaves out what is not known."
+        f"There is no prediction {what}.", where=place, hint=f"{hint} --skip-unknown leaves out what is not known."
     )
 
 
