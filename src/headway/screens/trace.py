@@ -36,8 +36,9 @@ def show_trace(page: Page, traced: Trace) -> None:
 def _answer(root: Branch, traced: Trace) -> None:
     found = traced.prediction
     acted = "act" if found.act else "do not act"
+    line = f"from {found.cutoff:.4f} on" if found.line else "every prediction is acted on"
     answer = root.add(
-        f"score {found.score:.4f}: {acted} (from {found.cutoff:.4f} on)"
+        f"score {found.score:.4f}: {acted} ({line})"
         if not found.probabilities
         else f"{found.said}: {acted}" + (f" (above {found.line})" if found.line else "")
     )
