@@ -49,10 +49,11 @@ class Daily:
     day
         Days since 1970-01-01, by when the answer was given, in the zone of the split.
     predictions, known, positives, void
-        How many were given; of how many the outcome is known; of these, how many were true; how many will never be
-        known.
-    mean_score
-        Over those with a known outcome, so that it can be held against ``base_rate``.
+        How many were given; of how many the outcome is known; of these, how many were true (of a ranking: relevant);
+        how many will never be known.
+    mean_label, mean_score
+        Over those with a known outcome, so that one can be held against the other; the labels of a condition and of a
+        category are 1 and 0.
     model, rule
         What acting on the scores, and on today's rule with the same budget, was worth; of ripe days alone.
     newest, acted_and_right
@@ -64,16 +65,12 @@ class Daily:
     known: Counts
     positives: Counts
     void: Counts
+    mean_label: Floats
     mean_score: Floats
     model: Floats
     rule: Floats
     newest: str = ""
     acted_and_right: str = ""
-
-    @property
-    def base_rate(self) -> Floats:
-        """The share of true ones among the known, per day."""
-        return _ratio(self.positives, self.known)
 
     @property
     def ripe(self) -> NDArray[np.bool_]:
@@ -96,6 +93,7 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
             known=none,
             positives=none,
             void=none,
+            mean_label=nothing,
             mean_score=nothing,
             model=nothing,
             rule=nothing,
@@ -114,11 +112,10 @@ def daily(store: Store, brief: Brief, *, since_us: int | None = None) -> Daily:
         day=days,
         predictions=_whole(per_day(np.ones(len(day)))),
         known=_whole(known),
-        positives=_whole(per_day(np.where(is_known, label, 0.0))),
+        positives=_whole(per_day(label > 0)),
         void=_whole(per_day(void)),
-        mean_score=np.divide(
-            per_day(np.where(is_known, score, 0.0)), known, out=np.full(len(days), np.nan), where=known > 0
-        ),
+        mean_label=_ratio(per_day(np.where(is_known, label, 0.0)), known),
+        mean_score=_ratio(per_day(np.where(is_known, score, 0.0)), known),
         model=np.full(len(days), np.nan),
         rule=np.full(len(days), np.nan),
         newest=log["id"][-1].as_py(),

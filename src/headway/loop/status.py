@@ -15,7 +15,7 @@ from headway.loop.contracts import broken_contracts
 from headway.loop.daily import daily
 from headway.loop.days import local_day
 from headway.loop.history import history
-from headway.loop.releases import facts_of
+from headway.loop.releases import facts_of, release_of
 from headway.monitor.diagnosis import diagnose
 from headway.monitor.policy import retraining_interval_days
 from headway.nouns.event import ReleaseRolledBack, RetrainingDecided
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headway.ledger.views import Finding as Found
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
+    from headway.nouns.task import Task
 
 __all__ = ["health", "history", "retraining", "status"]
 
@@ -206,6 +207,7 @@ def _tested(store: Store) -> dict[str, Any] | None:
         "rule_per_day": msgspec.to_builtins(money.rule),
         "gain_per_day": msgspec.to_builtins(money.gain),
         "currency": money.currency,
+        "task": verdict.task,
         "base_rate": verdict.base_rate,
         "cases": verdict.examples,
         "days": verdict.days,
@@ -220,6 +222,7 @@ def _recent(store: Store, brief: Brief) -> dict[str, Any] | None:
     if not len(last):
         return None
     known = int(found.known[last].sum())
+    mean_label = float((found.mean_label[last] * found.known[last]).sum() / known)
     ruled = bool(np.isfinite(found.rule[last]).all())
     seed = brief.search.seed
     return {
@@ -229,13 +232,19 @@ def _recent(store: Store, brief: Brief) -> dict[str, Any] | None:
         "predictions": int(found.predictions[last].sum()),
         "predictions_per_day": float(found.predictions[last].mean()),
         "outcomes_known": known,
-        "base_rate": float(found.positives[last].sum() / known),
+        "base_rate": float(found.positives[last].sum() / known) if _task(store) == "ranking" else mean_label,
         "mean_score": float((found.mean_score[last] * found.known[last]).sum() / known),
         "currency": brief.value.currency,
         "money_per_day": _interval(found.model[last], seed),
         "rule_per_day": _interval(found.rule[last], seed) if ruled else None,
         "gain_per_day": _interval(found.model[last] - found.rule[last] if ruled else found.model[last], seed),
     }
+
+
+def _task(store: Store) -> Task:
+    champion = store.ledger.champion()
+    assert champion is not None
+    return release_of(store, champion.release).task
 
 
 def _interval(per_day: NDArray[np.float64], seed: int) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ from headway.monitor.day import Day
 from headway.monitor.watch import Watch, observe
 from headway.nouns.event import Alerted, FindingCleared, FindingRaised, WindowClosed
 from headway.nouns.finding import Finding, day_text
+from headway.nouns.task import Task
 from headway.predictions.reader import Cursor
 
 if TYPE_CHECKING:
@@ -43,13 +44,31 @@ __all__ = ["DayClosed", "Tended", "tend"]
 
 
 class DayClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pass made of one day."""
+    """What one pass made of one day.
+
+    Attributes
+    ----------
+    predictions
+        How many were given on the day.
+    matured
+        Of how many earlier ones the outcome was due.
+    came, void
+        Of how many of these something was told; of how many of those, that it will never be known.
+    positives
+        How many came true: of a category as the class that is acted on, of a ranking as relevant.
+    mean_label
+        Of the outcomes that are known; None where there is none.
+    """
 
     day: str
     release: str
     predictions: int
     matured: int
+    came: int
+    void: int
     positives: int
+    mean_label: float | None
+    task: Task
     found: tuple[Finding, ...]
     action: str
     why: str
@@ -148,7 +167,8 @@ def _close(store: Store, brief: Brief, sources: Callable[[], Material], day: int
         still_open = (*still_open, OpenCohort(day=day, predictions=store.blobs.put(to_bytes(traffic))))
     after = _State(watch=watch, cursor=cursor, last_day=day, open_cohorts=still_open)
     matured = sum(len(cohort.labels) for cohort in cohorts)
-    positives = int(sum(np.nansum(cohort.labels) for cohort in cohorts))
+    known = np.concatenate([np.empty(0), *(cohort.labels[cohort.known] for cohort in cohorts)])
+    positives, void = int((known > 0).sum()), sum(cohort.void for cohort in cohorts)
     _record(
         store,
         live,
@@ -166,7 +186,11 @@ def _close(store: Store, brief: Brief, sources: Callable[[], Material], day: int
         release=live.id,
         predictions=traffic.num_rows,
         matured=matured,
+        came=len(known) + void,
+        void=void,
         positives=positives,
+        mean_label=float(known.mean()) if len(known) else None,
+        task=live.task,
         found=found,
         action=action,
         why=why,

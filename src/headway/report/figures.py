@@ -142,7 +142,7 @@ def findings_svg(
 
 def _rates(axes: Axes, life: Daily) -> None:
     labels = []
-    for values, words, colour in ((life.mean_score, "predicted", MODEL), (life.base_rate, "happened", INK)):
+    for values, words, colour in ((life.mean_score, "predicted", MODEL), (life.mean_label, "happened", INK)):
         axes.plot(life.day, values, color=colour, linewidth=0.8, alpha=0.3)
         smooth = _week_mean(values, life.known)
         axes.plot(life.day, smooth, color=colour, linewidth=2)

@@ -9,11 +9,19 @@ from headway.screens.figures import day, interval, moment, money_interval, secon
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headway.nouns.task import Task
     from headway.screens.page import Cell, Page
 
 __all__ = ["show_history", "show_status"]
 
 _STATES = {"healthy": "good", "watch": "warn", "act": "bad", "nothing deployed": "dim"}
+_LABELS: dict[Task, str] = {
+    "condition": "base rate",
+    "category": "what came",
+    "number": "mean label",
+    "ranking": "relevant",
+}
+"""What the last column of worth is called."""
 _SHOWN_FINDINGS = 6
 
 
@@ -87,7 +95,7 @@ def _worth(page: Page, stands: Mapping[str, Any]) -> None:
             f"{interval(tested['score'])}, rule {interval(tested['rule_score'])}",
             (money_interval(tested["money_per_day"], currency), "strong"),
             money_interval(tested["rule_per_day"], currency),
-            f"{tested['base_rate']:.1%}",
+            _tested_label(tested),
         ]
     ]
     if recent is not None:
@@ -97,12 +105,28 @@ def _worth(page: Page, stands: Mapping[str, Any]) -> None:
                 f"{recent['predictions']:,} predictions",
                 (money_interval(recent["money_per_day"], recent["currency"]), "strong"),
                 money_interval(recent["rule_per_day"], recent["currency"]),
-                f"{recent['base_rate']:.1%}",
+                _live_label(tested["task"], recent["base_rate"]),
             ]
         )
     page.table(
-        ["", tested["metric"], "money per day", f"rule: {tested['rule'] or 'none'}", "base rate"], rows, indent=2
+        ["", tested["metric"], "money per day", f"rule: {tested['rule'] or 'none'}", _LABELS[tested["task"]]],
+        rows,
+        indent=2,
     )
+
+
+def _tested_label(tested: Mapping[str, Any]) -> str:
+    """Return what the labels of the test were like, by the kind of target."""
+    if tested["task"] == "category":
+        return f"{tested['base_rate']:.1%} the most frequent class"
+    return _live_label(tested["task"], tested["base_rate"])
+
+
+def _live_label(task: Task, value: float) -> str:
+    """Return what the outcomes were like: of a category, how often the class came that was acted on."""
+    if task == "number":
+        return f"{value:.4g}"
+    return f"{value:.1%} the class acted on" if task == "category" else f"{value:.1%}"
 
 
 def _open(page: Page, felt: Mapping[str, Any], *, zone: str) -> None:

@@ -39,6 +39,23 @@ def _empty(day: DayClosed) -> bool:
     return not (day.predictions or day.matured or day.found) and day.action == "nothing"
 
 
+def _outcomes(day: DayClosed) -> str:
+    """Return how many of the outcomes that were due have come, and what they were like, by the kind of target."""
+    if not day.matured:
+        return f"{'no':>7} outcomes were due"
+    parts = [f"{day.came:>7,} of {day.matured:,} outcomes came"]
+    if day.mean_label is not None:
+        parts.append(
+            {
+                "condition": f"{day.positives:,} true",
+                "category": f"{day.positives:,} of the class acted on",
+                "number": f"{day.mean_label:.4g} on average",
+                "ranking": f"{day.positives:,} relevant",
+            }[day.task]
+        )
+    return ", ".join([*parts, *([f"{day.void:,} void"] if day.void else [])])
+
+
 def _show_day(page: Page, day: DayClosed) -> None:
     alerts = sum(finding.level == "alert" for finding in day.found)
     found = f"{len(day.found)} found" if day.found else "nothing found"
@@ -46,7 +63,7 @@ def _show_day(page: Page, day: DayClosed) -> None:
         day.day,
         f"{day.release:<4}",
         f"{day.predictions:>7,} predictions",
-        f"{day.matured:>7,} outcomes, {day.positives:,} true",
+        _outcomes(day),
         (
             found + (f", {alerts} to be seen now" if alerts else ""),
             "bad" if alerts else "warn" if day.found else "dim",
