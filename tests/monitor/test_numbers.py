@@ -24,14 +24,16 @@ def _world(days, *, seed, shift=0.0):
     return day, x, x + rng.normal(0, 5, len(day)) + shift + rng.normal(0, 0.5, days)[day]
 
 
-def _reference():
-    day, x, label = _world(60, seed=1)
+def _reference(*, rows=ROWS, task="number"):
+    day, x, label = (each.reshape(60, ROWS)[:, :rows].ravel() for each in _world(60, seed=1))
+    if task == "condition":
+        x, label = 1 / (1 + np.exp(-x / 20)), (label > 20).astype(np.float64)
     table = pa.table({"x": x.astype(np.float32)})
     examples = Examples(
         features=table, label=label, day=day, rule=np.full(len(day), np.nan), segments=pa.table({}),
         predict_at=day, key=pa.table({"id": day}),
     )  # fmt: skip
-    return Reference.freeze(examples, x, release="r1", act_on=Quota(k=5), value=Value(), windows=365.0, task="number")
+    return Reference.freeze(examples, x, release="r1", act_on=Quota(k=5), value=Value(), windows=365.0, task=task)
 
 
 def _lived(days, *, shift):
@@ -58,6 +60,15 @@ def test_predictions_that_became_too_low_are_said_in_units_of_the_number():
     assert "scores-too-low" in found
     assert found["scores-too-low"].message.startswith("The predictions are too low: label minus prediction")
     assert not {"ranking", "loss", "money"} & set(found)
+
+
+@pytest.mark.parametrize("task", ["number", "condition"])
+def test_days_too_small_to_say_anything_give_no_yardstick(task):
+    """With 20 outcomes a day no figure has a day to be held against: nothing is computed of nothing."""
+    small = _reference(rows=20, task=task)
+    assert set(small.yardsticks) <= {"ranking"}
+    assert set(_reference(task=task).yardsticks) >= {"base-rate", "too-low", "too-high"}
+    assert small.rows_a_day == 20
 
 
 def test_a_condition_still_wants_probabilities():

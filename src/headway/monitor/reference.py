@@ -186,9 +186,12 @@ def _made(
     found: dict[str, Yardstick] = {}
     for name, (measure, tolerance) in measures.items():
         by_day = np.array([measure(scores[rows], labels[rows]) for rows in days])
+        usable = by_day[~np.isnan(by_day)]
+        if not len(usable):
+            continue  # no day can say: there is no level, and no yardstick either
         if name in _ZERO_IS_HEALTHY:
             # A release that was judged below zero must not be accused of coming closer to it.
-            by_day = by_day + _ZERO_IS_HEALTHY[name] * max(-_ZERO_IS_HEALTHY[name] * float(np.nanmean(by_day)), 0.0)
+            by_day = by_day + _ZERO_IS_HEALTHY[name] * max(-_ZERO_IS_HEALTHY[name] * float(usable.mean()), 0.0)
         yardstick = Yardstick.of(by_day, tolerance=tolerance, pages=name in _PAGES)
         if yardstick is not None:
             found[name] = yardstick
