@@ -11,6 +11,7 @@ import pytest
 from headway.loop.daily import daily
 from headway.loop.history import _HEARTBEAT, _WORDS
 from headway.loop.status import health
+from headway.nouns.clock import ReplayClock
 from headway.nouns.event import KINDS, FindingCleared, FindingRaised, RetrainingDecided
 from headway.nouns.span import DAY
 from headway.predictions.reader import Reader
@@ -115,6 +116,31 @@ def test_status_says_how_old_the_online_store_is(lived: deliveries.Lived) -> Non
     assert filled["promised"] == "10 minutes"
     assert filled["age"] == "1 minute"
     assert filled["kept"] is True
+
+
+_MOVING = ("rain", "wind", "late_24h", "busy_6h", "carried")
+
+
+@pytest.mark.parametrize(("without", "state"), [((), "watch"), (_MOVING, "healthy")])
+def test_a_model_whose_look_ups_are_too_old_is_not_called_healthy(
+    begun: Project, without: tuple[str, ...], state: str
+) -> None:
+    """The server calls itself degraded then; where nothing is looked up that moves, nothing is amiss."""
+    brief = begun.folder / "headway.toml"
+    lines = (
+        brief.read_text().replace('"late_24h"', '"distance"').replace("trials     = 2", "trials     = 1").splitlines()
+    )
+    brief.write_text("\n".join(line for line in lines if not line.startswith(without)) + "\n")
+    report = begun.run()
+    begun.deploy(by="Ada", why="First.", override="" if report.passed else "a test")
+    assert begun.status()["state"] == "healthy"
+    assert isinstance(begun.clock, ReplayClock)
+    begun.clock.move_to(begun.clock.now_us() + 3 * DAY)
+    stands = begun.status()
+    assert (stands["state"], stands["online_store"]["kept"]) == (state, state == "healthy")
+    assert ("read 3 days ago; 10 minutes is promised" in stands["in_words"]) == (state == "watch")
+    begun.materialize()
+    assert begun.status()["state"] == "healthy"
 
 
 def test_findings_stand_worst_first_and_decide_the_state(begun: Project) -> None:

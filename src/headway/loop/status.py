@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from headway.deploy.serving import release_definitions
 from headway.loop.contracts import broken_contracts
 from headway.loop.daily import daily
 from headway.loop.days import local_day
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from headway.ledger.views import Finding as Found
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
+    from headway.nouns.release import Release
     from headway.nouns.task import Task
 
 __all__ = ["health", "history", "retraining", "status"]
@@ -49,26 +51,31 @@ def status(store: Store, brief: Brief) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``now_us``, ``state`` (``nothing deployed``, ``healthy``, ``watch`` or ``act``) and ``in_words``, then
-        ``decision``; ``live``, ``tested`` and ``last_30_days`` (None without a release, or without ripe outcomes);
-        ``health`` with its ``findings``, the worst first; ``online_store``, ``challenger``, ``retraining``, ``runs``;
-        ``contracts`` where the newest version of a source breaks its own.
+        ``now_us``, ``state`` (``nothing deployed``, ``healthy``, ``watch`` or ``act``; ``watch`` also where nothing is
+        open, but what is looked up is older than promised) and ``in_words``, then ``decision``; ``live``, ``tested``
+        and ``last_30_days`` (None without a release, or without ripe outcomes); ``health`` with its ``findings``, the
+        worst first; ``online_store``, ``challenger``, ``retraining``, ``runs``; ``contracts`` where the newest version
+        of a source breaks its own.
     """
     champion = store.ledger.champion()
     felt = health(store, brief)
     state = felt.pop("state") if champion is not None else "nothing deployed"
     recent = _recent(store, brief) if champion is not None else None
+    filled = _online_store(store, brief)
+    late = filled is not None and not filled["kept"]
+    if state == "healthy" and late:
+        state = "watch"  # the server calls itself degraded then, and both have to say the same
     broken = broken_contracts(store)
     return {
         "now_us": store.now_us(),
         "state": state,
-        "in_words": _in_words(state, felt, recent),
+        "in_words": _in_words(state, felt, recent, filled),
         "decision": _decision(brief),
         "live": _live(store),
         "tested": _tested(store),
         "last_30_days": recent,
         "health": felt,
-        "online_store": _online_store(store, brief),
+        "online_store": filled,
         "challenger": _challenger(store, brief),
         "retraining": retraining(store, brief),
         "runs": _runs(store),
@@ -141,7 +148,7 @@ def _as_noun(found: Found, zone: str) -> Finding:
     )
 
 
-def _in_words(state: str, felt: dict[str, Any], recent: dict[str, Any] | None) -> str:
+def _in_words(state: str, felt: dict[str, Any], recent: dict[str, Any] | None, filled: dict[str, Any] | None) -> str:
     if state == "nothing deployed":
         return "Nothing is deployed yet: headway run, then headway deploy."
     worth = ""
@@ -155,6 +162,11 @@ def _in_words(state: str, felt: dict[str, Any], recent: dict[str, Any] | None) -
         )
     if state == "healthy":
         return f"Nothing is open.{worth}"
+    if filled is not None and not felt["findings"]:
+        return (
+            f"Nothing is open, but what is looked up was read {filled['age']} ago; {filled['promised']} is promised: "
+            f"headway materialize.{worth}"
+        )
     first = felt["findings"][0]["what"]
     rest = len(felt["findings"]) - 1
     more = f" {rest} more {'findings are' if rest > 1 else 'finding is'} open." if rest else ""
@@ -259,14 +271,23 @@ def _online_store(store: Store, brief: Brief) -> dict[str, Any] | None:
     filled = store.ledger.materialisation()
     if filled is None:
         return None
-    age_us, promised_us = store.now_us() - filled.as_of_us, parse_span(brief.serve.refresh)
+    champion = store.ledger.champion()
+    release = release_of(store, champion.release) if champion is not None else None
+    promised = (release.brief if release is not None else brief).serve.refresh
+    age_us = store.now_us() - filled.as_of_us
     return {
         "as_of_us": filled.as_of_us,
         "age": _age(age_us),
-        "promised": brief.serve.refresh,
-        "kept": age_us <= promised_us,
+        "promised": promised,
+        # Where nothing is looked up that moves, an old store is as good as a new one.
+        "kept": age_us <= parse_span(promised) or release is None or not _looks_up(release),
         "rows": filled.rows,
     }
+
+
+def _looks_up(release: Release) -> bool:
+    """Return whether some feature is looked up in what changes with time; as ``GET /health`` asks."""
+    return any(not timeline.timeless for timeline in release_definitions(release).timelines)
 
 
 def _age(us: int) -> str:
