@@ -44,11 +44,11 @@ logging.basicConfig(filename=folder / "server.log", level=logging.INFO)
 
 
 class Management:
-    def outcomes(self, outcomes):
+    def outcomes(self, outcomes, *, skip_unknown):
         for outcome in outcomes:
             if "id" not in outcome:
                 raise OutcomeError("The outcome has no id.", hint="Send the id of the prediction.")
-            if outcome["id"] == "unknown":
+            if outcome["id"] == "unknown" and not skip_unknown:
                 raise NotFound("No prediction has the id 'unknown'.")
             if outcome["id"] == "unforeseen":
                 raise KeyError("secret detail")

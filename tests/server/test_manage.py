@@ -11,6 +11,13 @@ def test_outcomes_go_to_the_project(shared):
     assert (answer.status, answer.json) == (200, {"accepted": 2})
 
 
+def test_unknown_outcomes_are_left_out_where_the_sender_says_so(shared):
+    """As the command's --skip-unknown does."""
+    told = [{"id": "unknown", "label": 1}]
+    assert shared.ask("POST", "/v1/outcomes", {"outcomes": told}).status == 404
+    assert shared.ask("POST", "/v1/outcomes", {"outcomes": told, "skip_unknown": True}).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

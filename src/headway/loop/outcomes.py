@@ -186,7 +186,7 @@ def _unknown(row: Mapping[str, Any], named: str, said: Mapping[str, str], place:
         if taken and free:
             hint = f"{taken[0]!r} is a column of the key here; ids of predictions are told as {free[0]!r}."
     return OutcomeError(
-        f"There is no prediction {what}.", where=place, hint=f"{hint} --skip-unknown leaves out what is not known."
+        f"There is no prediction {what}.", where=place, hint=f"{hint} Or leave out what is not known: --skip-unknown."
     )
 
 

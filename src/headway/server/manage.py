@@ -29,10 +29,11 @@ Route = tuple[str, str]
 class Management(Protocol):
     """What a server asks of the project beside predictions. Replies are JSON values; errors are ``HeadwayError``."""
 
-    def outcomes(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    def outcomes(self, outcomes: list[dict[str, Any]], *, skip_unknown: bool) -> dict[str, Any]:
         """Join outcomes to predictions, and return how many fared how.
 
         Each has the prediction's ``id`` or its key columns, ``label`` (null: void) and, optionally, ``known_at``.
+        With ``skip_unknown``, those of predictions that are not known are counted rather than refused.
         """
         ...
 
@@ -51,6 +52,7 @@ class Management(Protocol):
 
 class _Outcomes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: list[dict[str, Any]]
+    skip_unknown: bool = False
 
 
 class _Activate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +78,7 @@ def routes(
         asked = await _read(scope, receive, _Outcomes)
         if not asked.outcomes:
             raise OutcomeError("'outcomes' is empty.", where="outcomes", hint="Send at least one.")
-        return await run(lambda: management.outcomes(asked.outcomes))
+        return await run(lambda: management.outcomes(asked.outcomes, skip_unknown=asked.skip_unknown))
 
     async def status(_: Scope, __: Receive) -> Reply:
         return await run(management.status)

@@ -99,9 +99,9 @@ class ProjectManagement:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def outcomes(self, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    def outcomes(self, outcomes: list[dict[str, Any]], *, skip_unknown: bool) -> dict[str, Any]:
         """Join outcomes to predictions."""
-        return self._project.outcomes(outcomes)
+        return self._project.outcomes(outcomes, strict=not skip_unknown)
 
     def status(self) -> dict[str, Any]:
         """Return what ``headway status`` says."""
