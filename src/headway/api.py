@@ -387,6 +387,11 @@ class Project:
     ) -> dict[str, Any]:
         """Join what really happened to what was predicted; a file, or rows.
 
+        Parameters
+        ----------
+        strict
+            Refuse all of them when a prediction is not known; else such outcomes are left out and counted.
+
         Returns
         -------
         dict
