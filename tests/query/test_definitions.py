@@ -324,3 +324,25 @@ def test_expression_errors_say_at_which_column_of_which_key() -> None:
     with pytest.raises(ExpressionError) as caught:
         _resolve(_feature('"id + ?"'))
     assert caught.value.where == "features.x, column 6"
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ('from = "prices", match = { note = "what" }, take = "price"', "price of prices by note = what"),
+        ('from = "people", match = { who = "who" }, take = "age"', "age of people by who"),
+        (
+            'from = "orders", match = { who = "note", id = "id" }, window = "1 day"',
+            "count() of orders by who = note, id over 1 day",
+        ),
+        (
+            'nearest = ["paid", "paid"], from = "people", lat = "lat", lon = "lon", match = { note = "who" }',
+            "distance to the nearest of people of equal note = who",
+        ),
+    ],
+)
+def test_what_is_matched_over_there_is_said_where_its_name_differs(definition, said) -> None:
+    """Of a look-up, a window and the nearest place; a name that is the same is said once."""
+    known = _with(f"x = {{ {definition} }}", old='paid = "back"', new='paid = "at"')
+    found = next(feature for feature in _resolve(known).features if feature.name == "x")
+    assert found.text == said

@@ -23,6 +23,7 @@ from headway.nouns.expression import columns_of, parse
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.functions import SQL_TYPES
+from headway.query.lookups import described
 from headway.query.parts import placed_sql
 from headway.query.point_in_time import PointInTime
 from headway.query.row_form import RowForm
@@ -425,7 +426,8 @@ def _taken(spec: str | FeatureSpec) -> frozenset[str]:
 def _definition(source: Source, name: str) -> str:
     """Return what a derived or cleaned column is made of, in the brief's words."""
     if name in source.derive:
-        return _text_of(source.derive[name])
+        made = source.derive[name]
+        return made if isinstance(made, str) else described(made)
     for column, clean in source.clean.items():
         if clean.indicator == name:
             return f"{column} is missing"
@@ -436,14 +438,6 @@ def _definition(source: Source, name: str) -> str:
         if field.name not in {"of", "fitted"} and getattr(spec, field.name) not in (field.default, msgspec.UNSET, {})
     }
     return ", ".join([spec.of, *(f"{field} = {value!r}" for field, value in said.items())])
-
-
-def _text_of(spec: str | FeatureSpec) -> str:
-    if isinstance(spec, str):
-        return spec
-    match = spec.match if isinstance(spec.match, dict) else {name: name for name in spec.match}
-    by = ", ".join(mine if mine == theirs else f"{mine} = {theirs}" for mine, theirs in match.items())
-    return f"{spec.take or spec.value} of {spec.from_} by {by}" if spec.from_ else spec.value
 
 
 def _refuse_gone(files: Mapping[str, Sequence[Part]]) -> None:

@@ -405,11 +405,11 @@ def described(spec: FeatureSpec) -> str:
         return f"distance from {spec.distance[0]} to {spec.distance[1]} by {spec.from_}"
     if spec.nearest:
         what = spec.take or spec.value or "distance to"
-        by = f" of equal {', '.join(spec.match)}" if spec.match else ""
+        by = f" of equal {_matched(spec)}" if spec.match else ""
         where = f" where {spec.where}" if spec.where else ""
         return f"{what}{' of' if spec.take or spec.value else ''} the nearest of {spec.from_}{by}{where}"
     if spec.window:
-        by = f" by {', '.join(spec.match)}" if spec.match else ""
+        by = f" by {_matched(spec)}" if spec.match else ""
         where = f" where {spec.where}" if spec.where else ""
         ago = f", {spec.offset} ago" if spec.offset else ""
         over = "all time" if spec.window == EXPANDING else spec.window
@@ -418,5 +418,11 @@ def described(spec: FeatureSpec) -> str:
     if spec.from_:
         age = f", at most {spec.max_age} old" if spec.max_age else ""
         where = f" where {spec.where}" if spec.where else ""
-        return f"{spec.take or spec.value} of {spec.from_}{where} by {', '.join(spec.match)}{age}"
+        return f"{spec.take or spec.value} of {spec.from_}{where} by {_matched(spec)}{age}"
     return spec.value
+
+
+def _matched(spec: FeatureSpec) -> str:
+    """Return what is matched; where the source calls it something else, both names."""
+    pairs = spec.match.items() if isinstance(spec.match, dict) else [(name, name) for name in spec.match]
+    return ", ".join(mine if mine == theirs else f"{mine} = {theirs}" for mine, theirs in pairs)
