@@ -157,6 +157,7 @@ WRONG = [
     ('each = "2 days"\n', "", "how often"),
     ('key = ["who"]\n', "", "has no key"),
     ("count(orders, interval 4 days) > 0", "count(orders) > 0", "how far back"),
+    ("count(orders, interval 4 days) > 0", "count(orders, interval 0 days) > 0", "holds no rows"),
     ("count(orders, interval 4 days) > 0", "count(orders, interval 4 days)", "a condition is wanted"),
     ('each = "2 days"', 'each = "2 days"\npredict_at = "joined"', "follow from 'each'"),
     ('each = "2 days"', 'each = "2 days"\nexamples = "orders"', "says twice"),

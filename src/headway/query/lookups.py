@@ -211,6 +211,7 @@ class LookUps:
 
     def _windowed(self, spec: FeatureSpec, examples: Relation, where: str) -> tuple[tuple[Timeline, ...], Expression]:
         """Return the timelines and the value of a window: one, or with it that of all rows, to compare with."""
+        _refuse_of_look_up(spec, where)
         expression = parse_at(spec.value, where) if spec.value else Call("count", ())
         function = expression.function if isinstance(expression, Call) else ""
         if spec.smooth and function != "avg":
@@ -325,6 +326,27 @@ def _refuse_of_window(spec: FeatureSpec, where: str) -> None:
             raise BriefError(f"{name!r} belongs to a window.", where=where, hint="Add window = '24 hours' or so.")
     if spec.where and not spec.from_:
         raise BriefError("'where' says which rows of another source count.", where=where, hint="Add from = '…'.")
+
+
+def _refuse_of_look_up(spec: FeatureSpec, where: str) -> None:
+    if spec.max_age:
+        raise BriefError(
+            f"A window counts what happened in it, and max_age = {spec.max_age!r} says how old one row may be.",
+            where=where,
+            hint=f"Leave out max_age, or write window = {spec.max_age!r} to count nothing older.",
+        )
+    if spec.take:
+        raise BriefError(
+            f"A window counts many rows, and take = {spec.take!r} takes a column of one.",
+            where=where,
+            hint=f"Write value = 'last({spec.take})' or another aggregate; or leave out window.",
+        )
+    if spec.window != EXPANDING and not parse_span(spec.window):
+        raise BriefError(
+            f"A window of {spec.window!r} holds no rows, and one longer than nothing is wanted.",
+            where=where,
+            hint="Write how far it reaches back, such as '24 hours', or 'all'.",
+        )
 
 
 def _moments(theirs: Relation, columns: Iterable[str], where: str) -> tuple[str, str]:
