@@ -88,6 +88,8 @@ class SnapshotLineage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    models
+        Those of the runs, and those that their releases serve.
     answered
         By release, how many predictions a model gave that learned from it.
     looked_into
@@ -132,7 +134,7 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
     brief = brief_of(store, made)
     snapshots = {name: snapshot_of(store, version) for name, version in dataset.snapshots.items()}
     material = material_of(store, brief, snapshots, as_of_us=dataset.as_of_us)
-    row = _frozen(store, dataset, material.definitions, key)
+    row = _frozen(store, str(made.dataset), dataset, material.definitions, key)
     names = [column.name for column in dataset.features]
     label = sorted(columns_of(parse(brief.target.label)) | columns_of(parse(brief.target.label_known_at)))
     own = {name: row[f"key:{name}"] for name in dataset.key}
@@ -176,7 +178,9 @@ def brief_of(store: Store, run: Run) -> Brief:
     return msgspec.json.decode(text, type=Brief) if text.startswith("{") else parse_brief(text)
 
 
-def _frozen(store: Store, dataset: Dataset, definitions: Definitions, key: Mapping[str, Any]) -> dict[str, Any]:
+def _frozen(
+    store: Store, digest: str, dataset: Dataset, definitions: Definitions, key: Mapping[str, Any]
+) -> dict[str, Any]:
     if missing := [name for name in dataset.key if name not in key]:
         raise NotFound(
             f"An example is named by {', '.join(dataset.key)}; {', '.join(missing)} is not given.",
@@ -190,7 +194,7 @@ def _frozen(store: Store, dataset: Dataset, definitions: Definitions, key: Mappi
         shown = ", ".join(f"{name} {key[name]!r}" for name in dataset.key)
         raise NotFound(
             f"The dataset has no example with {shown}.",
-            where=f"dataset {dataset.digest[:12]}",
+            where=f"dataset {digest[:12]}",
             hint="It may have no label yet, lie beyond the splits, or have another key.",
         )
     return dict(table.to_pylist()[0])
@@ -291,8 +295,11 @@ def snapshot_lineage(store: Store, digest: str) -> SnapshotLineage:
         if run.dataset is not None and version in store.get(run.dataset, Dataset).snapshots.values()
     ]
     names = {run.run for run in runs}
-    releases = sorted(each.release for each in store.ledger.releases() if each.run in names)
+    made = [each for each in store.ledger.releases() if each.run in names]
+    releases = sorted(each.release for each in made)
     answered, looked_into = _predictions(store, taken[0].source, version, set(releases))
+    # What a release serves may have learned once more, from all rows: it is another model than that of its run.
+    models = {run.model for run in runs if run.model} | {each.model for each in made}
     return SnapshotLineage(
         source=taken[0].source,
         version=version,
@@ -300,7 +307,7 @@ def snapshot_lineage(store: Store, digest: str) -> SnapshotLineage:
         taken_at=tuple(format_moment(each.taken_us) for each in taken),
         datasets=tuple(sorted({str(run.dataset) for run in runs})),
         runs=tuple(sorted(names)),
-        models=tuple(sorted({run.model for run in runs if run.model})),
+        models=tuple(sorted(models)),
         releases=tuple(releases),
         answered=answered,
         looked_into=looked_into,
