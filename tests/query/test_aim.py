@@ -163,6 +163,7 @@ WRONG = [
     ('each = "2 days"', 'each = "2 days"\nexamples = "orders"', "says twice"),
     ('entities = "people"', 'entities = "peopel"', "There is no source 'peopel'"),
     ('each = "2 days"', 'each = "2 days"\nrank_within = ["whom"]', "has no column 'whom'"),
+    ('past = { from = "orders", ', "past = { ", "has no row of its own"),
     ('each = "2 days"', 'each = "2 days"\nlabel_known_at = "predict_at"', "follows from the horizon"),
 ]
 

@@ -95,6 +95,12 @@ def _check_names(brief: Brief) -> None:
         if spec.from_ and spec.from_ not in brief.sources:
             error = BriefError(f"There is no source {spec.from_!r}.", hint=did_you_mean(spec.from_, brief.sources))
             raise At(error, *path)
+        if spec.window and not spec.from_ and brief.target.entities and path[0] == "features":
+            error = BriefError(
+                "A window over the examples' own rows needs some, and an entity at a moment has no row of its own.",
+                hint=f"Name the source that is counted: from = {brief.target.entities!r}, or another one.",
+            )
+            raise At(error, *path)
 
 
 def _check_target(brief: Brief) -> None:
