@@ -100,6 +100,45 @@ def test_every_proposal_is_a_line_of_a_brief_that_resolves(definitions) -> None:
     assert proposals(resolve(again, KINDS)) == {}
 
 
+VISITS = BRIEF.replace('examples = "trips"\npredict_at = "at"\n', 'entities = "lines"\neach = "1 day"\n')
+VISITS = VISITS.replace('label = "late"\nlabel_known_at = "at + interval 1 hour"', 'label = "LABEL"\nhorizon = "1 day"')
+VISITS = VISITS.replace("top 5 per day", "top 1 per day").replace("[target]", "[target]\nstarting = 1970-01-05")
+VISITS = VISITS.replace(
+    'line = "line"\nload = "load"  # and this', 'week = { from = "trips", match = ["line"], window = "7 days" }'
+)
+
+
+def test_entities_are_proposed_what_each_source_tells_of_them(tmp_path) -> None:
+    """What the label counts is counted backwards; of the source with one row each, its columns; nothing is there twice.
+
+    How many trips there are in a week is among the features already, written without saying that it counts.
+    """
+    text = VISITS.replace("LABEL", "sum(trips.load) > 12")
+    definitions = resolve(parse_brief(text), KINDS)
+    found = proposals(definitions)
+    assert {name for name in found if name.startswith("trips")} == {
+        *("trips_seen_30d_by_line", "trips_seen_90d_by_line", "trips_last_by_line"),
+        *("trips_sum_load_7d_by_line", "trips_sum_load_30d_by_line", "trips_sum_load_90d_by_line"),
+    }
+    assert found["line_lines_age"].from_ == "lines"
+    resolve(parse_brief(with_lines(text, [line_of(name, spec) for name, spec in found.items()])), KINDS)
+    files = _files(tmp_path, test=lambda rnd: rnd.random() < 0.5)
+    said = suggest(definitions, files, as_of_us=60 * 24 * HOUR)
+    assert {each.name for each in said} == set(found)
+    (load,) = (each for each in said if each.name == "trips_sum_load_30d_by_line")
+    assert (load.look_ups, load.steps > 100) == (1, True)
+
+
+def test_a_source_with_a_time_and_one_row_an_entity_is_looked_up() -> None:
+    """As of the moment of the prediction: its columns are taken, and its rows are not counted."""
+    text = VISITS.replace("LABEL", "count(trips) > 3").replace(
+        'key = ["line"]', 'key = ["line"]\ntime = "at"\nknown = "at"'
+    )
+    found = proposals(resolve(parse_brief(text), {**KINDS, "lines": {**KINDS["lines"], "at": "time"}}))
+    assert {name for name in found if "lines" in name} == {"line_lines_age"}
+    assert line_of("age", found["line_lines_age"]) == 'age = { from = "lines", match = ["line"], take = "age" }'
+
+
 def test_a_brief_without_a_table_of_features_is_left_alone() -> None:
     """Nothing is written where it is not clear where it belongs."""
     with pytest.raises(BriefError, match="no line"):

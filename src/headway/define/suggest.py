@@ -10,21 +10,27 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from headway.define.toml import key as toml_key
 from headway.define.toml import text as toml_text
 from headway.errors import BriefError
 from headway.nouns.brief import Brief, FeatureSpec
+from headway.nouns.expression import Call, Column, render
+from headway.nouns.span import DAY
+from headway.query.relation import PREDICT_AT
 from headway.query.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from headway.query.aim import Cadence
     from headway.query.definitions import Definitions
 
 __all__ = ["extended", "line_of", "proposals", "with_lines"]
 
 _SPANS = (("6h", "6 hours"), ("24h", "24 hours"), ("7d", "7 days"))
+_LONG_SPANS = (("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"))
 _CALENDAR = ("hour", "weekday", "week", "is_weekend")
 
 
@@ -40,7 +46,7 @@ def proposals(definitions: Definitions) -> dict[str, FeatureSpec]:
         if _means(spec) in there or plain.casefold() in taken or (not spec.from_ and spec.value in there):
             continue
         try:
-            resolve(msgspec.structs.replace(brief, features={**brief.features, plain: spec}), raw)
+            resolve(replace(brief, features={**brief.features, plain: spec}), raw)
         except BriefError:
             continue  # nothing says when it would be known, or it is no number: no idea worth telling
         found[plain] = spec
@@ -49,22 +55,18 @@ def proposals(definitions: Definitions) -> dict[str, FeatureSpec]:
 
 def _means(spec: FeatureSpec) -> str:
     match = dict(spec.match) if isinstance(spec.match, dict) else {name: name for name in spec.match}
-    return repr(msgspec.structs.replace(spec, match=match))
+    value = spec.value or ("count()" if spec.window else "")
+    return repr(replace(spec, match=match, value=value))
 
 
 def _ideas(definitions: Definitions) -> Iterator[tuple[str, FeatureSpec]]:
-    brief, examples = definitions.brief, definitions.examples
-    own = examples.name
-    entities = [name for name in examples.kinds if examples.kinds[name] == "text" and name in examples.known]
-    used = {column for feature in definitions.features for column in feature.row_columns}
-    used |= {mine for timeline in definitions.timelines for mine in timeline.mine} | set(examples.source.key)
-    for entity in (name for name in entities if name in used):
-        for short, span in _SPANS:
-            rate = FeatureSpec(from_=own, match=(entity,), window=span, value=f"avg({brief.target.label})")
-            yield f"rate_{short}_by_{entity}", rate
-        yield f"seen_24h_by_{entity}", FeatureSpec(from_=own, match=(entity,), window="24 hours", value="count()")
-        risk = FeatureSpec(from_=own, match=(entity,), window="all", value=f"avg({brief.target.label})", smooth=50.0)
-        yield f"risk_by_{entity}", risk
+    brief, examples, cadence = definitions.brief, definitions.examples, definitions.aim.cadence
+    if cadence is None:
+        entities = [name for name in examples.kinds if examples.kinds[name] == "text" and name in examples.known]
+        yield from _of_rows(definitions, entities)
+    else:
+        entities = list(cadence.entity)
+        yield from _of_entities(definitions, cadence)
     zone = toml_text(brief.split.zone)[1:-1]
     for part in _CALENDAR:
         yield f"at_{part}", FeatureSpec(value=f"{part}(predict_at, '{zone}')")
@@ -78,6 +80,45 @@ def _ideas(definitions: Definitions) -> Iterator[tuple[str, FeatureSpec]]:
             for column in (column for column in relation.kinds if column != key):
                 spec = FeatureSpec(from_=name, match={entity: key}, take=column)
                 yield f"{entity}_{name}_{column}", spec
+
+
+def _of_rows(definitions: Definitions, entities: list[str]) -> Iterator[tuple[str, FeatureSpec]]:
+    """Propose how earlier rows of the examples' source went that share a column with this one."""
+    label, examples = definitions.brief.target.label, definitions.examples
+    used = {column for feature in definitions.features for column in feature.row_columns}
+    used |= {mine for timeline in definitions.timelines for mine in timeline.mine} | set(examples.source.key)
+    for entity in (name for name in entities if name in used):
+        by = FeatureSpec(from_=examples.name, match=(entity,))
+        for short, span in _SPANS:
+            yield f"rate_{short}_by_{entity}", replace(by, window=span, value=f"avg({label})")
+        yield f"seen_24h_by_{entity}", replace(by, window="24 hours", value="count()")
+        yield f"risk_by_{entity}", replace(by, window="all", value=f"avg({label})", smooth=50.0)
+
+
+def _of_entities(definitions: Definitions, cadence: Cadence) -> Iterator[tuple[str, FeatureSpec]]:
+    """Propose what an entity did lately in each source that tells of it, and what the one row about it says.
+
+    A source that names the entity, and has a time, tells of it; what the label counts there is counted backwards, too.
+    """
+    spans = _SPANS if cadence.each_us < DAY else _LONG_SPANS
+    by = "_".join(cadence.entity)
+    for name, relation in definitions.relations.items():
+        if relation.static or not set(cadence.entity) <= set(relation.kinds):
+            continue
+        mine = FeatureSpec(from_=name, match=cadence.entity)
+        if set(relation.source.key) == set(cadence.entity):
+            for column in (column for column in relation.kinds if column not in cadence.entity):
+                yield f"{by}_{name}_{column}", replace(mine, take=column)
+            continue
+        outcome = (timeline for timeline in definitions.aim.outcome if timeline.source == name)
+        counted = dict.fromkeys(["count()", *(each.name for timeline in outcome for each in timeline.aggregates)])
+        for value in counted:
+            what = "seen" if value == "count()" else re.sub(r"\W+", "_", value, flags=re.ASCII).strip("_")
+            for short, span in spans:
+                yield f"{name}_{what}_{short}_by_{by}", replace(mine, window=span, value=value)
+        if relation.source.time:
+            since = Call("hours_between", (Column(relation.source.time), Column(PREDICT_AT)))
+            yield f"{name}_last_by_{by}", replace(mine, value=render(since))
 
 
 def line_of(name: str, spec: FeatureSpec) -> str:
@@ -126,4 +167,4 @@ def with_lines(text: str, lines: list[str]) -> str:
 
 def extended(brief: Brief, features: dict[str, FeatureSpec]) -> Brief:
     """Return the brief with more features."""
-    return msgspec.structs.replace(brief, features={**brief.features, **features})
+    return replace(brief, features={**brief.features, **features})
