@@ -16,13 +16,14 @@ from headway.errors import NotFound, did_you_mean
 from headway.loop.manifests import snapshot_of
 from headway.loop.replay import replay_example
 from headway.loop.sources import material_of
-from headway.loop.traced import Derived, Replayed, SourceRow
+from headway.loop.traced import Derived, LookUp, Replayed, SourceRow
 from headway.nouns.brief import Brief
 from headway.nouns.brief_text import parse_brief
 from headway.nouns.clock import format_moment, parse_moment
 from headway.nouns.dataset import Dataset
 from headway.nouns.expression import columns_of, parse
 from headway.predictions.reader import Reader
+from headway.query.relation import PREDICT_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,9 +50,13 @@ class ExampleLineage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    label_columns
+        What the label is made of, each as ``source.column``.
+    label_look_ups
+        What a label over a horizon counts, and in which rows; empty where the label stands in the row.
     rows
-        The row of the examples' source, with the values that the label is made of; none where the example was lived
-        through and no source has it.
+        The row of the examples' source, with the values that the label is made of; of an entity the first of the rows
+        by which it was known at that moment. None where the example was lived through and no source has it.
     replayed_equal
         Whether every feature, computed again from the rows listed, is bit for bit the frozen one.
     """
@@ -64,6 +69,7 @@ class ExampleLineage(msgspec.Struct, frozen=True, kw_only=True):
     label: float
     label_known_at: str
     label_columns: tuple[str, ...]
+    label_look_ups: tuple[LookUp, ...]
     snapshots: dict[str, str]
     rows: tuple[SourceRow, ...]
     derived: tuple[Derived, ...]
@@ -136,16 +142,17 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
     material = material_of(store, brief, snapshots, as_of_us=dataset.as_of_us)
     row = _frozen(store, str(made.dataset), dataset, material.definitions, key)
     names = [column.name for column in dataset.features]
-    label = sorted(columns_of(parse(brief.target.label)) | columns_of(parse(brief.target.label_known_at)))
+    label = _of_label(material.definitions)
     own = {name: row[f"key:{name}"] for name in dataset.key}
-    rows, derived, features = replay_example(
+    replayed = replay_example(
         store,
         material,
         {name: _us(value) if hasattr(value, "year") else value for name, value in own.items()},
         {name: row[f"feature:{name}"] for name in names},
         moment_us=row["predict_at"],
+        label_us=row["label_known_at"],
         as_of_us=dataset.as_of_us,
-        label_columns=label,
+        label_columns=label[brief.asked_about],
         shown=shown,
     )
     return ExampleLineage(
@@ -156,12 +163,13 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
         predict_at=format_moment(row["predict_at"]),
         label=row["label"],
         label_known_at=format_moment(row["label_known_at"]),
-        label_columns=tuple(f"{brief.asked_about}.{name}" for name in label),
+        label_columns=tuple(sorted(f"{source}.{name}" for source, names in label.items() for name in names)),
+        label_look_ups=replayed.label,
         snapshots=dataset.snapshots,
-        rows=rows,
-        derived=derived,
-        features=features,
-        replayed_equal=bool(rows) and all(feature.equal for feature in features),
+        rows=replayed.rows,
+        derived=replayed.derived,
+        features=replayed.features,
+        replayed_equal=bool(replayed.rows) and all(feature.equal for feature in replayed.features),
     )
 
 
@@ -238,9 +246,7 @@ def column_lineage(definitions: Definitions, name: str) -> ColumnLineage:
     own = _behind(definitions, source, [column]) - {name}
     roots = _behind(definitions, source, [column])
     users = [f.name for f in definitions.features if roots <= _of_feature(definitions, f)]
-    target = definitions.brief.target
-    of_label = columns_of(parse(target.label)) | columns_of(parse(target.label_known_at))
-    if source == target.examples and column in relation.closure(of_label):
+    if roots <= {raw for other, names in _of_label(definitions).items() for raw in _behind(definitions, other, names)}:
         users.append("label")
     spec = relation.source.derive.get(column, "")
     return ColumnLineage(
@@ -255,10 +261,27 @@ def _of_feature(definitions: Definitions, feature: Feature) -> set[str]:
     """Return the raw columns of a feature, those behind a derived column's look-up too."""
     own = {*feature.row_columns, *(column for timeline in feature.timelines for column in timeline.mine)}
     found = {f"{source}.{column}" for source, column in feature.lineage}
-    found |= _behind(definitions, definitions.examples.name, own)
+    found |= _behind(definitions, definitions.brief.asked_about, _declared(definitions, own))
     for timeline in feature.timelines:
         found |= _behind(definitions, timeline.source, timeline.theirs)
     return found
+
+
+def _of_label(definitions: Definitions) -> dict[str, set[str]]:
+    """Return the columns of each source that the label is made of: of what is asked about, and of what is counted."""
+    target, outcome = definitions.brief.target, definitions.aim.outcome
+    own = set(columns_of(parse(target.label_known_at))) | {column for timeline in outcome for column in timeline.mine}
+    if not outcome:  # one that counts speaks of sources, not of columns of the row
+        own |= columns_of(parse(target.label))
+    found = {definitions.brief.asked_about: _declared(definitions, own)}
+    for timeline in outcome:
+        found.setdefault(timeline.source, set()).update((*timeline.theirs, *timeline.reads))
+    return found
+
+
+def _declared(definitions: Definitions, columns: set[str]) -> set[str]:
+    """Return the columns of an example that its source has: the moment of an entity comes from the brief."""
+    return columns if definitions.aim.cadence is None else columns - {PREDICT_AT}
 
 
 def _behind(definitions: Definitions, source: str, columns: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from headway.query.relation import Relation
     from headway.query.timeline import Aggregate, Timeline
 
-__all__ = ["replay", "replay_example"]
+__all__ = ["ReplayedExample", "replay", "replay_example"]
 
 _FILE, _ORIGIN, _ROW, _HAPPENED, _KNOWN = "@file", "@from", "@row", "@happened", "@known"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  (the engine's moments carry no zone; they are UTC)
@@ -77,6 +77,15 @@ def replay(
     return _replayed(store, material, prediction.row, served, moment_us=moment_us, as_of_us=as_of_us, shown=shown)
 
 
+class ReplayedExample(NamedTuple):
+    """The rows of what an example is asked about, what its label counts, its derived columns and its features."""
+
+    rows: tuple[SourceRow, ...] = ()
+    label: tuple[LookUp, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    features: tuple[Replayed, ...] = ()
+
+
 def replay_example(
     store: Store,
     material: Material,
@@ -84,48 +93,91 @@ def replay_example(
     frozen: Mapping[str, float | str | None],
     *,
     moment_us: int,
+    label_us: int,
     as_of_us: int,
     label_columns: Iterable[str] = (),
     shown: int = 5,
-) -> tuple[tuple[SourceRow, ...], tuple[Derived, ...], tuple[Replayed, ...]]:
-    """Return the rows of the examples' source that have ``key``, and its features with the rows behind each.
+) -> ReplayedExample:
+    """Return the rows of the source asked about that have ``key``, and label and features with the rows behind each.
 
     Parameters
     ----------
     frozen
         The features by name, as the dataset has them.
-    moment_us, as_of_us
-        When the example is predicted, and as of when its dataset was frozen.
+    moment_us, label_us, as_of_us
+        When the example is predicted, when its label is known, and as of when its dataset was frozen.
     label_columns
         The columns of the row that the label is made of: they stand among its values.
+    shown
+        So many rows of a window, and of an entity, are listed.
     """
-    relation = material.definitions.examples
-    _refuse_gone({relation.name: material.files[relation.name]})
+    definitions, name = material.definitions, material.brief.asked_about
+    kinds = definitions.examples.kinds
+    own = {
+        column: _moment(value) if kinds[column] == "time" and value is not None else value
+        for column, value in key.items()
+    }
+    _refuse_gone({each: material.files[each] for each in {name, *(line.source for line in definitions.aim.outcome)}})
     with Database() as database:
         asked = _Asked(database, material, material.files, as_of_us=as_of_us, shown=shown)
-        given = {
-            f"key{position}": _moment(value) if relation.kinds[name] == "time" and value is not None else value
-            for position, (name, value) in enumerate(key.items())
-        }
-        same = " AND ".join(f"{quote(name)} IS NOT DISTINCT FROM $key{i}" for i, name in enumerate(key))
-        found = database.table(f"SELECT * FROM {asked.relation(relation.name)} WHERE {same}", given).to_pylist()
-    if not found:
-        return (), (), ()
+        found = _rows_asked_about(asked, name, own, moment_us)
+        if not found:
+            return ReplayedExample()
+        own = {**found[0], **own}
+        label = _counted(asked, own, label_us)
+    relation = definitions.relations[name]
     wanted = relation.closure(label_columns)
     rows = tuple(
         SourceRow(
             file=(origin := asked.origin(row[_FILE], row[_ORIGIN])).file,
             file_digest=origin.digest.partition("-")[0],
             row=row[_ROW],
-            key={name: _plain(row[name]) for name in key},
+            key={column: _plain(row[column]) for column in relation.source.key},
             happened_at=_text(_us(row[relation.source.time])) if row.get(relation.source.time) is not None else "",
-            known_at="",
-            values={name: _plain(row[name]) for name in relation.kinds if name in wanted},
+            known_at=_text(row.get(_KNOWN)),
+            values={column: _plain(row[column]) for column in relation.kinds if column in wanted},
         )
         for row in found
     )
-    request = {field.name: _plain(found[0][field.name]) for field in material.definitions.request_fields}
-    return rows, *_replayed(store, material, request, frozen, moment_us=moment_us, as_of_us=as_of_us, shown=shown)
+    request = {field.name: _plain(own[field.name]) for field in definitions.request_fields}
+    again = _replayed(store, material, request, frozen, moment_us=moment_us, as_of_us=as_of_us, shown=shown)
+    return ReplayedExample(rows, label, *again)
+
+
+def _rows_asked_about(asked: _Asked, name: str, own: Mapping[str, Any], moment_us: int) -> list[dict[str, Any]]:
+    """Return the row of an example, or of an entity those by which it was known at the moment, the first one first."""
+    cadence = asked.definitions.aim.cadence
+    columns = list(own) if cadence is None else list(cadence.entity)
+    given = {f"key{position}": own[column] for position, column in enumerate(columns)}
+    same = " AND ".join(f"{quote(column)} IS NOT DISTINCT FROM $key{i}" for i, column in enumerate(columns))
+    rows = f"{asked.relation(name)} WHERE {same}"
+    if cadence is None:
+        text = f"SELECT * FROM {rows}"
+    else:
+        known = cadence.known or "TIMESTAMP '-infinity'"  # of a source without time all has always been known
+        told = f"epoch_us({cadence.known})" if cadence.known else "NULL"
+        given["moment"] = _moment(moment_us)
+        text = (
+            f"SELECT *, {told} AS {quote(_KNOWN)} FROM {rows} AND {known} <= CAST($moment AS TIMESTAMP) "
+            f"ORDER BY {quote(_KNOWN)}, {quote(_FILE)}, {quote(_ORIGIN)}, {quote(_ROW)} LIMIT {asked.shown}"
+        )
+    found: list[dict[str, Any]] = asked.database.table(text, given).to_pylist()
+    return found
+
+
+def _counted(asked: _Asked, own: Mapping[str, Any], label_us: int) -> tuple[LookUp, ...]:
+    """Return what a label over a horizon counts: its windows end when it is known, and not a lag before.
+
+    A feature may ask the very same of an earlier moment, so these questions are not those that features share.
+    """
+    named = [name.partition(".") for name in columns_of(parse(asked.definitions.brief.target.label))]
+    found: list[LookUp] = []
+    for timeline in asked.definitions.aim.outcome:
+        question = _Question(asked, timeline, timeline)
+        values = [own[column] for column in timeline.mine]
+        question.find(tuple(_us(v) if isinstance(v, dt.datetime) else v for v in values), label_us)
+        found += question.look_ups(frozenset(column for source, _, column in named if source == timeline.source))
+    return tuple(found)
 
 
 def _replayed(

@@ -336,11 +336,9 @@ class _Resolver:
             found |= {(theirs.name, column) for column in theirs.raw_inputs(used)}
         entities = self.brief.target.entities
         if entities:  # what stands for their rows is made of them, and of the cadence
-            found = {
-                (entities if source == examples.name else source, column)
-                for source, column in found
-                if (source, column) != (examples.name, PREDICT_AT)
-            }
+            own = {column for source, column in found if source == examples.name} - {PREDICT_AT}
+            found = {(source, column) for source, column in found if source != examples.name}
+            found |= {(entities, column) for column in self.relations[entities].raw_inputs(own)}
         return tuple(sorted(found))
 
     def _joined(self, features: tuple[Feature, ...]) -> list[Timeline]:

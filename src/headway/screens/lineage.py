@@ -9,6 +9,7 @@ from headway.screens.page import Branch
 if TYPE_CHECKING:
     from headway.loop.lineage import ColumnLineage, ExampleLineage, SnapshotLineage
     from headway.loop.openlineage import Exported
+    from headway.loop.traced import LookUp, SourceRow
     from headway.screens.page import Page
 
 __all__ = ["show_column", "show_example", "show_export", "show_snapshot"]
@@ -19,28 +20,39 @@ def show_example(page: Page, found: ExampleLineage) -> None:
     root = Branch(f"example {', '.join(f'{k} {v}' for k, v in found.key.items())} of {found.run}", tone="strong")
     root.add(f"{found.split}, predicted at {found.predict_at}")
     label = root.add(f"label {found.label:g}, known {found.label_known_at}, from {', '.join(found.label_columns)}")
+    asked = root.add("asked about") if found.label_look_ups else label
     for row in found.rows:
-        values = ", ".join(f"{name} {value}" for name, value in row.values.items())
-        label.add(f"{row.file} row {row.row:,}: {values}", tone="dim")
+        asked.add(f"{row.file} row {row.row:,}: {_values(row)}", tone="dim")
+    for look_up in found.label_look_ups:
+        rows = label.add(_counted(look_up), tone="dim")
+        for row in look_up.rows:
+            rows.add(f"{row.file} row {row.row:,}" + (f": {_values(row)}" if row.values else ""), tone="dim")
     equal = "the same bits as recomputed from these rows" if found.replayed_equal else "NOT as recomputed"
     features = root.add(f"{len(found.features)} features, {equal}", tone="" if found.replayed_equal else "bad")
     for feature in found.features:
         one = features.add(f"{feature.name} = {feature.served}   ({feature.definition})")
-        if not feature.look_ups:
+        if not feature.look_ups and feature.lineage:
             one.add(f"from {', '.join(feature.lineage)}", tone="dim")
         for look_up in feature.look_ups:
-            rows = one.add(f"{look_up.source}, version {look_up.version[:12]}: {look_up.count:,} rows", tone="dim")
+            rows = one.add(_counted(look_up), tone="dim")
             for row in look_up.rows:
                 rows.add(f"{row.file} row {row.row:,}", tone="dim")
     page.tree(root)
 
 
+def _values(row: SourceRow) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.values.items())
+
+
+def _counted(look_up: LookUp) -> str:
+    return f"{look_up.source}, version {look_up.version[:12]}: {look_up.count:,} rows"
+
+
 def show_column(page: Page, found: ColumnLineage) -> None:
     """Write a column with what it comes from and what uses it."""
     page.title(found.name, found.definition)
-    page.facts(
-        [("comes from", ", ".join(found.comes_from) or "its source"), ("used by", ", ".join(found.used_by) or "-")]
-    )
+    itself = "its source" if "." in found.name else "the moment of the prediction"
+    page.facts([("comes from", ", ".join(found.comes_from) or itself), ("used by", ", ".join(found.used_by) or "-")])
 
 
 def show_snapshot(page: Page, found: SnapshotLineage) -> None:
