@@ -215,6 +215,49 @@ def test_rows_that_a_look_up_cannot_choose_between_are_many_to_many(tmp_path, be
     assert _way(facts, "shops").absent == 0.0
 
 
+PLACES = """
+[sources.depots]
+path = "depots.csv"
+key = ["depot"]
+[sources.kiosks]
+path = "kiosks.csv"
+key = ["kiosk"]
+time = "opened"
+known = "opened"
+"""
+LOOKING = """
+depot = { nearest = ["lat", "lon"], from = "depots", lat = "lat", lon = "lon" }
+kiosk = { nearest = ["lat", "lon"], from = "kiosks", lat = "lat", lon = "lon" }
+busy = { from = "orders", match = [], window = "2 days", value = "count()" }
+"""
+
+
+def test_places_and_windows_over_all_rows_are_looked_into_as_features_do(tmp_path, begin):
+    """One order in four says not where it is; the only kiosk opens after half of them; all orders see all orders."""
+    lines = [
+        f"{n},A,{_text(START + timedelta(hours=n))},{_text(START + timedelta(hours=n + 30))},{n % 3 == 0},"
+        + ("" if n % 4 == 0 else f"{50 + n % 7},{n % 11}")
+        + ("," if n % 4 == 0 else "")
+        for n in range(900)
+    ]
+    (tmp_path / "orders.csv").write_text("order,shop,placed,delivered,late,lat,lon\n" + "\n".join(lines) + "\n")
+    (tmp_path / "depots.csv").write_text("depot,lat,lon\nx,51,3\ny,55,9\n")
+    (tmp_path / "kiosks.csv").write_text(f"kiosk,lat,lon,opened\nk,52,4,{_text(START + timedelta(hours=450))}\n")
+    (tmp_path / "weather.csv").write_text(f"place,hour,wind\nA,{_text(START)},1\n")
+    (tmp_path / "shops.csv").write_text("shop,size\nA,1\n")
+    text = BRIEF.replace("[target]", f"{PLACES}[target]").replace("[split]", f"{LOOKING}[split]")
+    text = text.replace('{ "*" = "placed", late', '{ "*" = "placed - interval 1 hour", late')
+    facts = begin(tmp_path, tmp_path / "orders.csv", change=lambda _: text).facts()
+    depots, kiosks = _way(facts, "depots"), _way(facts, "kiosks")
+    assert (depots.kind, depots.mine, depots.absent) == ("nearest", ("lat", "lon"), 0.0)
+    assert depots.nothing == depots.unnamed == pytest.approx(0.25)
+    assert kiosks.unnamed == pytest.approx(0.25)
+    assert kiosks.nothing == pytest.approx(0.25 + 0.75 * 0.5, abs=2 / 900)
+    (everything,) = [one for one in facts.availability.look_ups if one.features == ("busy",)]
+    assert (everything.kind, everything.mine, everything.nothing) == ("window", (), 0.0)
+    assert everything.worst_us <= HOUR_US
+
+
 def _days(rate, *, days, per_day=60, seed=1):
     rng = np.random.default_rng(seed)
     day = np.arange(19_000, 19_000 + days)

@@ -60,7 +60,8 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     features
         Those that are looked up in this way.
     kind
-        ``static``: one row a key, without time; ``latest``: the last row known; ``window``: all rows of a while.
+        ``static``: one row a key, without time; ``nearest``: the place nearby; ``latest``: the last row known;
+        ``window``: all rows of a while.
     absent, unnamed
         Shares of the examples whose key the source never has, and whose key is missing.
     nothing
@@ -84,7 +85,7 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     mine: tuple[str, ...]
     theirs: tuple[str, ...]
     features: tuple[str, ...]
-    kind: Literal["static", "latest", "window"]
+    kind: Literal["static", "nearest", "latest", "window"]
     absent: float
     unnamed: float
     nothing: float

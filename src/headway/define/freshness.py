@@ -13,7 +13,8 @@ import numpy as np
 
 from headway.define.availability import LookUp, Outage
 from headway.query.compile import quote
-from headway.query.relation import PREDICT_AT
+from headway.query.nearest import answers
+from headway.query.relation import LOOK_AT, PREDICT_AT
 from headway.query.timeline import AT, EVENT
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ def look_ups(database: Database, point_in_time: PointInTime, definitions: Defini
     """Return how each source, in each way that features match it, looks from the examples in ``view``."""
     ways: dict[tuple[Any, ...], list[Timeline]] = {}
     for timeline in definitions.timelines:
-        moving = timeline.shape != "static"
-        way = (timeline.source, timeline.mine, timeline.theirs, moving, timeline.where)
+        moving = timeline.shape in {"asof", "window"}
+        way = (timeline.source, timeline.mine, timeline.theirs, moving or timeline.shape, timeline.where)
         ways.setdefault(way, []).append(timeline)
+    looked = {"static": _static, "nearest": _nearest}
     return tuple(
-        _static(database, point_in_time, definitions, view, alike)
-        if alike[0].shape == "static"
-        else _moving(database, point_in_time, definitions, view, alike)
+        looked.get(alike[0].shape, _moving)(database, point_in_time, definitions, view, alike)
         for alike in ways.values()
     )
 
@@ -55,6 +55,29 @@ def _static(
     database: Database, point_in_time: PointInTime, definitions: Definitions, view: str, alike: Sequence[Timeline]
 ) -> LookUp:
     return LookUp(**_keys(database, definitions, view, alike, point_in_time.steps(alike[0])), kind="static")
+
+
+def _nearest(
+    database: Database, point_in_time: PointInTime, definitions: Definitions, view: str, alike: Sequence[Timeline]
+) -> LookUp:
+    """Return for how many examples no place answers: they lie nowhere, or no place was known yet."""
+    first = alike[0]
+    asked = database.view(
+        f"SELECT *, {quote(PREDICT_AT)} - to_microseconds({definitions.lag_us}::BIGINT) AS {quote(LOOK_AT)} FROM {view}"
+    )
+    found = answers(first, asked, point_in_time.steps(first), look_at=LOOK_AT, database=database)
+    alike_in = [*zip(first.mine, first.keys, strict=True), *([] if first.timeless else [(LOOK_AT, AT)])]
+    equal = " AND ".join(f"x.{quote(mine)} = s.{quote(key)}" for mine, key in alike_in)
+    keys = ", ".join(quote(key) for _, key in alike_in)
+    nowhere = " OR ".join(f"x.{quote(mine)} IS NULL" for mine in first.mine)
+    ((rows, nameless, nothing),) = database.rows(
+        f"SELECT count(*), count(*) FILTER (WHERE {nowhere}), count(*) FILTER (WHERE s.there IS NULL) "
+        f"FROM {asked} x LEFT JOIN (SELECT DISTINCT {keys}, TRUE AS there FROM {found}) s ON {equal}"
+    )
+    whole = max(rows, 1)
+    return LookUp(
+        **_named(definitions, alike), kind="nearest", absent=0.0, unnamed=nameless / whole, nothing=nothing / whole
+    )
 
 
 def _moving(
@@ -97,18 +120,23 @@ def _moving(
     )
 
 
+def _named(definitions: Definitions, alike: Sequence[Timeline]) -> dict[str, Any]:
+    """Return what is matched, and for which features."""
+    first, asking = alike[0], set(alike)
+    return {
+        "source": first.source,
+        "mine": first.mine,
+        "theirs": first.theirs,
+        "features": tuple(f.name for f in definitions.features if asking & set(f.timelines)),
+    }
+
+
 def _keys(
     database: Database, definitions: Definitions, view: str, alike: Sequence[Timeline], steps: str
 ) -> dict[str, Any]:
     """Return what is matched, for which features, and for which share of the examples the source has no such key."""
     first = alike[0]
-    named = set(alike)
-    found: dict[str, Any] = {
-        "source": first.source,
-        "mine": first.mine,
-        "theirs": first.theirs,
-        "features": tuple(f.name for f in definitions.features if named & set(f.timelines)),
-    }
+    found = _named(definitions, alike)
     if not first.mine:
         return found | {"absent": 0.0, "unnamed": 0.0, "nothing": 0.0}
     keys = ", ".join(map(quote, first.keys[: len(first.theirs)]))

@@ -98,11 +98,12 @@ def _maturity(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
 
 
 def _way(one: LookUp) -> str:
-    return f"{one.source} by {listed(one.mine)}" if one.mine else f"{one.source}, all rows"
+    near = "nearest to" if one.kind == "nearest" else "by"
+    return f"{one.source} {near} {listed(one.mine)}" if one.mine else f"{one.source}, all rows"
 
 
 def _found(one: LookUp) -> str:
-    if one.kind == "static":
+    if one.kind in {"static", "nearest"}:
         return _matched(one)
     if one.median_us is None:
         return "nothing was ever known when a prediction was asked for"
@@ -115,10 +116,10 @@ def _found(one: LookUp) -> str:
 
 def _matched(one: LookUp) -> str:
     if not one.nothing:
-        return "every example finds a row"
+        return "every example finds one" if one.kind == "nearest" else "every example finds a row"
     parts = [f"{percent(one.nothing)} of the examples find none"]
     if one.unnamed:
-        parts.append(f"{percent(one.unnamed)} lack the key")
+        parts.append(f"{percent(one.unnamed)} lack {'the place' if one.kind == 'nearest' else 'the key'}")
     if one.absent:
         parts.append(f"{percent(one.absent)} have a key that is not there")
     return ", ".join(parts)

@@ -175,7 +175,7 @@ class Timeline:
         carried = "".join(f", {quote(name)}" for name, _ in self.columns)
         # A total order but for rows that are alike in everything carried: threads may not choose between rows.
         order = ", ".join(f"{term} ASC NULLS FIRST" for term in self._ranked_by)
-        theirs = ", ".join(map(quote, self.theirs))
+        alike = f"PARTITION BY {', '.join(map(quote, self.theirs))} " if self.theirs else ""
         recent = ""
         if since_us is not None and self.max_age_us is not None:
             recent = f" AND {self.event} >= make_timestamp({since_us - self.max_age_us}::BIGINT)"
@@ -183,7 +183,7 @@ class Timeline:
         return f"""
             WITH known AS (
                 SELECT {keys}, {self.known} AS "{AT}", {self.event} AS "{EVENT}"{carried},
-                       row_number() OVER (PARTITION BY {theirs} ORDER BY {order}) AS "@rank"
+                       row_number() OVER ({alike}ORDER BY {order}) AS "@rank"
                 FROM {relation} WHERE {present} AND {self.known} IS NOT NULL AND {self.event} IS NOT NULL{recent}
             ), best AS (
                 SELECT *, max("@rank") OVER (PARTITION BY {names} ORDER BY "{AT}"
