@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headway.engine.ahead import load_ahead
 from headway.engine.named import cluster_of
 from headway.engine.plan import Plan, Step
 from headway.errors import DataError
@@ -62,6 +63,13 @@ _TIMED_ROWS = 300
 _EVERYTHING = ("train", "validate", "test", "after")
 LEARNING = ("lightgbm", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn", "scipy")
 """The libraries that a model depends on."""
+_LEARNT_WITH = (
+    "headway.build.boosted",
+    "headway.build.linear",
+    "headway.build.search",
+    "headway.build.tree",
+    "headway.validate.judge",
+)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +212,7 @@ class Experiment:
         from headway.data.freeze import freeze
 
         # Whoever has to freeze has to learn: the engine leaves a processor free, on which the libraries can load.
-        threading.Thread(target=_load_learning, name="load", daemon=True).start()
+        load_ahead(*_LEARNT_WITH)
         material = self.material
         dataset = freeze(
             material.definitions,
@@ -470,14 +478,6 @@ def _yes_or_no(examples: Examples, task: Task) -> NDArray[np.float64]:
     if task == "category":
         return np.asarray(examples.label[:, None] == np.arange(len(examples.classes)), dtype=np.float64)
     return examples.label if task == "condition" else (examples.label > np.median(examples.label)).astype(np.float64)
-
-
-def _load_learning() -> None:
-    import headway.build.boosted
-    import headway.build.linear
-    import headway.build.search
-    import headway.build.tree
-    import headway.validate.judge  # noqa: F401  (a second later they are asked for, and are there)
 
 
 def _plain(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from headway.data.collect import collect
+from headway.engine.ahead import load_ahead
 from headway.engine.named import cluster_of
 from headway.errors import StoreBusy
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
@@ -98,7 +98,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     before = {name: _last_snapshot(store, name) for name in brief.sources}
     if None in before.values():
         # Whoever sees a source for the first time resolves the brief next: what that takes loads while files are read.
-        threading.Thread(target=_load_resolving, name="load", daemon=True).start()
+        load_ahead("headway.data.across", "headway.query.resolver", then=_make_grammar)
 
     def taken(name: str) -> Snapshot:
         snapshot = collect(
@@ -148,9 +148,7 @@ def take_snapshots(store: Store, brief: Brief) -> Material:
     return material_of(store, brief, snapshots, as_of_us=as_of_us)
 
 
-def _load_resolving() -> None:
-    import headway.data.across
-    import headway.query.resolver  # noqa: F401  (a moment later they are asked for, and are there)
+def _make_grammar() -> None:
     from headway.nouns.expression import parse
 
     parse("1 = 1")  # the grammar's tables are made with the first text
