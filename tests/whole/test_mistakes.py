@@ -87,6 +87,11 @@ BRIEFS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         '"avg_precision"',
         ("avg_precision", "average_precision", "headway.toml:"),
     ),
+    "a metric of another kind of target": (
+        '"average_precision"',
+        '"accuracy"',
+        ("'accuracy' is not one of a target that is a condition", "average_precision", "headway.toml:"),
+    ),
 }
 
 # These come to light among the rows, where the examples are made.

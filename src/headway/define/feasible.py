@@ -21,6 +21,7 @@ from headway.define.seasons import swings
 from headway.define.signal import find_signal
 from headway.nouns.brief import Source, Split, parse_act_on
 from headway.nouns.calls import Calls, calls_of
+from headway.nouns.task import suited_metric
 from headway.query.compile import quote
 from headway.query.database import Database
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
@@ -63,10 +64,13 @@ def gather(
 
     Raises
     ------
+    BriefError
+        When the metric is none of such a target.
     DataError
         When a feature looks into the future, or a look-up has two answers.
     """
     brief = definitions.brief
+    suited_metric(brief.success.metric, definitions.aim.task)
     with Database() as database:
         point_in_time = PointInTime(database, definitions, files)
         cadence = definitions.aim.cadence

@@ -83,11 +83,11 @@ def _maturity(facts: Facts, *, zone: str) -> list[tuple[str, str]]:
     if found is None:
         return [("not yet labelled", f"{facts.unmatured:,}")]
     if found.median_us == found.p99_us:
-        known = f"all {length(found.p99_us)} after the prediction"
+        known = f"99% within {length(found.p99_us)} of the prediction"
     else:
         known = f"half {length(found.median_us)} after the prediction, 95% after {length(found.p95_us)}"
         known += f", 99% after {length(found.p99_us)}"
-    since = format_moment(found.since_us // MINUTE * MINUTE, zone=zone)[:16].replace("T", " ")
+    since = format_moment(-(-found.since_us // MINUTE) * MINUTE, zone=zone)[:16].replace("T", " ")
     if not found.immature:
         young = f"none: no example is younger than {length(found.p99_us)}"
     else:

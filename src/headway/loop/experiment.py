@@ -30,7 +30,6 @@ from headway.loop.trials import TrialBook, score_as
 from headway.nouns.act_on import Quota, Threshold, parse_act_on
 from headway.nouns.dataset import Dataset
 from headway.nouns.model import Model
-from headway.nouns.task import suited_metric
 from headway.nouns.trial import Setting, Trial
 
 if TYPE_CHECKING:
@@ -290,7 +289,6 @@ class Experiment:
         from headway.build.search import search
 
         calls = self._calls(work)
-        suited_metric(self.brief.success.metric, calls.task)
         asked = (self.brief.search, self.brief.success, self.brief.value)
         study = hashlib.sha256(msgspec.json.encode((work.outputs["freeze"]["digest"], *asked))).hexdigest()
         book = TrialBook(self.store)

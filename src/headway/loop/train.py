@@ -14,6 +14,7 @@ from headway.engine.code import time_zone_version
 from headway.loop.experiment import LEARNING, Experiment, Recipe
 from headway.loop.sources import Material, material_of
 from headway.nouns.event import BriefSeen, RunFailed, RunFinished, RunStarted
+from headway.nouns.task import suited_metric
 
 if TYPE_CHECKING:
     from headway.loop.results import RunResult
@@ -56,7 +57,8 @@ def train(
     brief, run = experiment.brief, experiment.name
     done = next((run for run in store.ledger.runs() if run.run == experiment.name and run.state == "finished"), None)
     if done is None:
-        _ = material.definitions  # what cannot stand in the brief is said before a run begins
+        # What cannot stand in the brief is said before a run begins.
+        suited_metric(brief.success.metric, material.definitions.aim.task)
         text = store.blobs.put((brief_text or msgspec.json.encode(brief).decode()).encode())
         store.record(
             BriefSeen(brief=brief.digest, text=text),
