@@ -113,6 +113,7 @@ WRONG = [
         "Did you mean 'allow'? Whether a request",
         "features.temp.missing",
     ),
+    ('"arr_delay > 30"', '""', "Nothing is said here", "What is predicted", "target.label"),
     ("2013-07-01", '"July 1"', "Invalid RFC3339", "Train on", "split.train_before"),
     ("2013-08-15", "2013-06-15", "2013-06-15 is not after train_before", "at least a day", "split.validate_before"),
     ("= 0.25", "= 0.75", "minimum = 0.75 is above good_enough = 0.5", "Put minimum at or below", "success.minimum"),

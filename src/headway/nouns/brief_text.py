@@ -190,6 +190,8 @@ def _shape_error(reason: str, path: tuple[str, ...], text: str, file: str) -> Br
         reason = f"{wrong[1]!r} is none of {', '.join(map(repr, choices))}"
         if difflib.get_close_matches(wrong[1], choices, n=1):
             hint = f"{did_you_mean(wrong[1], choices)} {hint}".rstrip()
+    if re.match(r"Expected `(str|array)` of length >= 1", reason):
+        reason = "Nothing is said here"
     return _placed(BriefError(f"{reason}.", hint=hint), path, text, file)
 
 
