@@ -7,6 +7,7 @@ import sqlite3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from headway.blobs import FolderBlobs
 from headway.data.collect import collect
@@ -104,6 +105,8 @@ def test_a_column_that_the_first_file_has_not_is_left_out_or_added_to_all(table)
     ("text", "rename", "said"),
     [
         ("a,b\n1,2\n", {"a": "b"}, "has a column 'b' as well as 'a'"),
+        ("a,B\n1,2\n", {"a": "b"}, "has a column 'B' as well as 'a', which is to be called 'b'"),
+        ("a,b\n1,2\n", {"a": "c", "b": "C"}, "has a column 'a' as well as 'b', and both are to be called 'C'"),
         ("a,b\n1,2\n", {"aa": "c"}, "has no column 'aa', and none that is called 'c' already"),
     ],
 )
@@ -121,3 +124,34 @@ def test_a_file_of_names_that_differ_is_named_with_its_line_all_the_same(table) 
     with pytest.raises(SourceError, match="column 'price' holds 'x' in row 2") as caught:
         table.collect(rename={"Price": "price"}, types={"price": "float"})
     assert caught.value.where.endswith("1.csv:3")
+
+
+def test_two_columns_may_change_their_names_with_each_other(table) -> None:
+    """After that there are two names again, and no value is lost."""
+    table.put("1.csv", "a,b\n1,x\n")
+    assert table.rows(table.collect(rename={"a": "b", "b": "a"})) == [{"b": 1, "a": "x"}]
+
+
+@pytest.mark.parametrize("fields", [{"extra_columns": "add"}, {"extra_columns": "ignore"}, {"missing_columns": "fill"}])
+def test_a_column_in_other_capitals_is_neither_added_nor_left_out(table, fields) -> None:
+    """The engine knows no capitals: it would give the same values to both. Renamed, the files are one table."""
+    table.put("1.csv", "a,b\n1,x\n")
+    table.put("2.csv", "A,b\n2,y\n")
+    with pytest.raises(SourceError, match=r"2\.csv has a column 'A' where others have 'a'") as caught:
+        table.collect(**fields)
+    assert caught.value.hint == 'Rename one in its file, or set rename = { "A" = "a" }.'
+    assert table.rows(table.collect(rename={"A": "a"}, **fields)) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+@pytest.mark.parametrize("names", [["a", "A"], ["a", "a"]])
+@pytest.mark.parametrize("path", ["1.parquet", "1.arrow"])
+def test_columns_of_one_name_are_refused_where_the_file_brings_its_types(table, path, names) -> None:
+    """As in a CSV; what a nested column is made of has names of its own."""
+    parts = pa.array([{"a": 1, "deeper": {"a": 1}}])
+    wanted = pa.Table.from_arrays([parts, pa.array([1]), pa.array([2])], ["parts", *names])
+    write = pq.write_table if path.endswith("parquet") else feather.write_feather
+    write(wanted, table.folder / path)
+    with pytest.raises(SourceError, match=f"{path} has the column '{names[1]}' "):
+        table.collect(path)
+    write(wanted.rename_columns(["parts", "a", "b"]), table.folder / path)
+    assert [(row["a"], row["b"]) for row in table.rows(table.collect(path))] == [(1, 2)]

@@ -88,7 +88,7 @@ def collect(
             progress(item.name)
             reading = _Reading(name=name, source=source, item=item, database=database, columns=columns)
             with item.opened(database) as opened:
-                file = aligned(opened, wanted, source)
+                file = aligned(opened, wanted, source, item=item.name)
                 if previous is not None and source.extra_columns == "add" and set(file.columns) - set(wanted):
                     return collect(name, source, folder=folder, store=store, progress=progress, threads=threads)
                 columns, found = reading.take_surely(file, store, digest=digest, before=known.before(item.name))

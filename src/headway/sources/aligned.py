@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["aligned", "renaming"]
 
 
-def aligned(file: Opened, wanted: Mapping[str, str], source: Source) -> Opened:
+def aligned(file: Opened, wanted: Mapping[str, str], source: Source, *, item: str) -> Opened:
     """Return an item with the columns that are wanted, as far as the brief says how.
 
     What is missing is filled up where ``missing_columns`` or ``extra_columns`` says so; what is more is left out where
@@ -31,7 +32,17 @@ def aligned(file: Opened, wanted: Mapping[str, str], source: Source) -> Opened:
     ----------
     wanted
         Name to engine type.
+    item
+        What the item is called, for errors.
+
+    Raises
+    ------
+    SourceError
+        When a column that would be added or left out is one that is wanted but for its capitals.
     """
+    if source.missing_columns == source.extra_columns == "refuse":
+        return file
+    _refuse_other_capitals(file, wanted, item)
     fills = source.missing_columns == "fill" or source.extra_columns == "add"
     missing = {name: kind for name, kind in wanted.items() if name not in file.columns} if fills else {}
     left_out = {name for name in file.columns if name not in wanted} if source.extra_columns == "ignore" else set()
@@ -46,8 +57,22 @@ def aligned(file: Opened, wanted: Mapping[str, str], source: Source) -> Opened:
         return f"(SELECT {', '.join(texts)} FROM {file.relation(own)})"
 
     columns = {**{name: file.columns[name] for name in kept}, **missing}
-    certain = None if (surer := file.certain) is None else lambda: aligned(surer(), wanted, source)
+    certain = None if (surer := file.certain) is None else lambda: aligned(surer(), wanted, source, item=item)
     return replace(file, columns=columns, relation=relation, certain=certain)
+
+
+def _refuse_other_capitals(file: Opened, wanted: Mapping[str, str], item: str) -> None:
+    """Raise for one column under two names, of which one would be filled up and the other added or left out."""
+    known = {name.casefold(): name for name in reversed(list(wanted))}
+    for name in file.columns:
+        twin = known.get(name.casefold(), name)
+        if twin != name:
+            raise SourceError(
+                f"{item} has a column {name!r} where others have {twin!r}, which differ in small and capital letters "
+                "alone.",
+                where=item,
+                hint=f"Rename one in its file, or set rename = {{ {json.dumps(name)} = {json.dumps(twin)} }}.",
+            )
 
 
 def renaming(item: Item, source: Source, name: str) -> Item:
@@ -64,8 +89,6 @@ def _renamed(item: Item, source: Source, name: str, database: Database) -> Itera
 def _called_anew(file: Opened, item: str, source: Source, name: str) -> Opened:
     for there, here in source.rename.items():
         where = f"sources.{name}.rename.{there}"
-        if there in file.columns and here in file.columns:
-            raise SourceError(f"{item} has a column {here!r} as well as {there!r}.", where=where)
         if there not in file.columns and here not in file.columns and source.missing_columns == "refuse":
             raise SourceError(
                 f"{item} has no column {there!r}, and none that is called {here!r} already.",
@@ -73,6 +96,7 @@ def _called_anew(file: Opened, item: str, source: Source, name: str) -> Opened:
                 hint=did_you_mean(there, file.columns),
             )
     called = {column: source.rename.get(column, column) for column in file.columns}
+    _refuse_one_name(called, source, item, name)
 
     def relation(types: Mapping[str, str]) -> str:
         texts = ", ".join(f"{quote(there)} AS {quote(here)}" for there, here in called.items())
@@ -82,3 +106,20 @@ def _called_anew(file: Opened, item: str, source: Source, name: str) -> Opened:
     columns = {called[column]: kind for column, kind in file.columns.items()}
     certain = None if (surer := file.certain) is None else lambda: _called_anew(surer(), item, source, name)
     return replace(file, columns=columns, relation=relation, certain=certain)
+
+
+def _refuse_one_name(called: Mapping[str, str], source: Source, item: str, name: str) -> None:
+    """Raise for two columns that would be called the same: the engine knows no capitals, and one would be lost."""
+    first: dict[str, str] = {}
+    for there, here in called.items():
+        other = first.setdefault(here.casefold(), there)
+        if other != there:
+            renamed, twin = (there, other) if there in source.rename else (other, there)
+            said = f"which is to be called {source.rename[renamed]!r}"
+            if twin in source.rename:
+                said = f"and both are to be called {here!r}"
+            raise SourceError(
+                f"{item} has a column {twin!r} as well as {renamed!r}, {said}.",
+                where=f"sources.{name}.rename.{renamed}",
+                hint="Rename one of them otherwise.",
+            )

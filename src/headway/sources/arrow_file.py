@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headway.errors import SourceError
-from headway.sources.opened import one_line, plainly
-from headway.sources.spool import parquet_sql, spooled
+from headway.sources.opened import one_line
+from headway.sources.spool import open_parquet, spooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def opened_arrow(path: Path, database: Database) -> Iterator[Opened]:
             whole = file.read(len(_FILE)) == _FILE
             file.seek(0)
             with _batches(file, whole=whole) as stream, spooled(stream, where=str(path)) as rows:
-                yield plainly(parquet_sql(rows), database)
+                yield open_parquet(rows, database, shown=path.name, where=str(path))
     except pa.ArrowException as error:
         raise SourceError(f"{path.name} is not a whole Arrow file: {one_line(str(error))}", where=str(path)) from None
     except OSError as error:

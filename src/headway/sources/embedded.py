@@ -10,8 +10,8 @@ import duckdb
 
 from headway.errors import SourceError, did_you_mean
 from headway.query.compile import quote
-from headway.sources.opened import one_line, plainly
-from headway.sources.spool import parquet_sql, spooled
+from headway.sources.opened import one_line
+from headway.sources.spool import open_parquet, spooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def opened_sqlite(path: Path, source: Source, name: str, database: Database) -> 
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _TYPED_ROWS})
         cursor.execute(f"SELECT * FROM {quote(table)}")
         with spooled(cursor.fetch_record_batch(), where=str(path)) as rows:
-            yield plainly(parquet_sql(rows), database)
+            yield open_parquet(rows, database, shown=path.name, where=str(path))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def opened_duckdb(path: Path, source: Source, name: str, database: Database) -> 
         table = chosen(source.table, tables, shown=path.name, where=str(path), source=name)
         stream = connection.sql(f"SELECT * FROM {quote(table)}").to_arrow_reader(_ROWS)
         with spooled(stream, where=str(path)) as rows:
-            yield plainly(parquet_sql(rows), database)
+            yield open_parquet(rows, database, shown=path.name, where=str(path))
 
 
 @contextmanager

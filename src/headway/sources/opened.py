@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headway.errors import SourceError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from headway.query.database import Database
 
-__all__ = ["Opened", "described", "one_line", "plainly"]
+__all__ = ["Opened", "described", "one_line", "plainly", "refuse_twins"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,23 @@ def plainly(relation: str, database: Database, *, first_line: int = 0) -> Opened
     return Opened(
         columns=described(relation, database), relation=lambda _: relation, typed=False, first_line=first_line
     )
+
+
+def refuse_twins(names: Iterable[str], *, shown: str, where: str) -> None:
+    """Raise for two columns of one name: the engine knows no capitals, and would call the second something else.
+
+    Raises
+    ------
+    SourceError
+        Naming both.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.get(name.casefold())
+        if twin is not None:
+            same = "twice" if twin == name else f"and {twin!r}, which differ in small and capital letters alone"
+            raise SourceError(f"{shown} has the column {name!r} {same}.", where=where, hint="Rename one.")
+        seen[name.casefold()] = name
 
 
 def one_line(text: str) -> str:

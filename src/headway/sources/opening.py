@@ -16,9 +16,8 @@ from headway.sources.delimited import open_csv
 from headway.sources.embedded import opened_duckdb, opened_sqlite
 from headway.sources.formats import FORMATS, format_of
 from headway.sources.json_lines import open_json_lines
-from headway.sources.opened import plainly
 from headway.sources.packing import PACKED, unzipped
-from headway.sources.spool import parquet_sql
+from headway.sources.spool import open_parquet
 from headway.sources.workbook import open_workbook
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _open(path: Path, kind: str, source: Source, name: str, database: Database) 
         case "jsonl":
             return nullcontext(open_json_lines(path, database))
         case "parquet":
-            return nullcontext(plainly(parquet_sql(path), database))
+            return nullcontext(open_parquet(path, database, shown=path.name, where=str(path)))
         case "excel":
             return nullcontext(open_workbook(path, source, name, database))
         case "arrow":

@@ -19,8 +19,8 @@ from headway.errors import BriefError, MissingExtra, SourceError, did_you_mean
 from headway.query.compile import quote, quote_text
 from headway.sources.credentials import credentials_of
 from headway.sources.item import Held, Item
-from headway.sources.opened import one_line, plainly
-from headway.sources.spool import parquet_sql, spooled
+from headway.sources.opened import one_line
+from headway.sources.spool import open_parquet, spooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -236,7 +236,7 @@ class _Table:
         with _explained(self.place, self.shown):
             self.cursor.execute(self._select(bounds))
             with spooled(self.cursor.fetch_record_batch(), where=self.shown) as rows:
-                yield plainly(parquet_sql(rows), database)
+                yield open_parquet(rows, database, shown=self.shown, where=self.shown)
 
     def _whole_digest(self) -> str:
         """Return what tells the table's rows from others, whatever order they come in; the server computes it."""

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from headway.errors import SourceError
 from headway.query.compile import quote_text
+from headway.sources.opened import plainly, refuse_twins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-__all__ = ["parquet_sql", "spooled"]
+    from headway.query.database import Database
+    from headway.sources.opened import Opened
+
+__all__ = ["open_parquet", "spooled"]
 
 
 @contextmanager
@@ -45,6 +49,35 @@ def spooled(stream: pa.RecordBatchReader, *, where: str) -> Iterator[Path]:
         yield path
 
 
-def parquet_sql(path: Path) -> str:
-    """Return a Parquet file as the engine reads it."""
-    return f"read_parquet({quote_text(str(path))})"
+def open_parquet(path: Path, database: Database, *, shown: str, where: str) -> Opened:
+    """Return a Parquet file as the engine reads it.
+
+    Parameters
+    ----------
+    shown
+        What the rows came from, for errors.
+    where
+        Where errors point.
+
+    Raises
+    ------
+    SourceError
+        When two of its columns have one name.
+    """
+    file = quote_text(str(path))
+    opened = plainly(f"read_parquet({file})", database)
+    schema = database.rows(f"SELECT name, num_children FROM parquet_schema({file})")
+    refuse_twins(_top_columns(schema), shown=shown, where=where)
+    return opened
+
+
+def _top_columns(schema: Sequence[tuple[str, int | None]]) -> list[str]:
+    """Return the names of a file's columns; below each that is nested, its parts are listed."""
+    names, parts = [], 0
+    for name, children in schema[1:]:
+        if parts == 0:
+            names.append(name)
+            parts = children or 0
+        else:
+            parts += (children or 0) - 1
+    return names
