@@ -126,6 +126,16 @@ def test_a_file_of_names_that_differ_is_named_with_its_line_all_the_same(table) 
     assert caught.value.where.endswith("1.csv:3")
 
 
+@pytest.mark.parametrize("fields", [{"extra_columns": "ignore"}, {"extra_columns": "add", "missing_columns": "fill"}])
+def test_a_table_of_one_file_so_far_has_that_files_columns(table, fields) -> None:
+    """Nothing is known yet that a column could be more than, or less."""
+    table.put("1.csv", "a,b\n1,x\n")
+    first = table.collect(**fields)
+    assert table.rows(first) == [{"a": 1, "b": "x"}]
+    table.put("2.csv", "b,a\ny,2\n")
+    assert table.rows(table.collect(previous=first, **fields)) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
 def test_two_columns_may_change_their_names_with_each_other(table) -> None:
     """After that there are two names again, and no value is lost."""
     table.put("1.csv", "a,b\n1,x\n")

@@ -31,7 +31,7 @@ def aligned(file: Opened, wanted: Mapping[str, str], source: Source, *, item: st
     Parameters
     ----------
     wanted
-        Name to engine type.
+        Name to engine type; empty where nothing is known yet, and the item's own columns are those that are wanted.
     item
         What the item is called, for errors.
 
@@ -40,6 +40,7 @@ def aligned(file: Opened, wanted: Mapping[str, str], source: Source, *, item: st
     SourceError
         When a column that would be added or left out is one that is wanted but for its capitals.
     """
+    wanted = wanted or file.columns
     if source.missing_columns == source.extra_columns == "refuse":
         return file
     _refuse_other_capitals(file, wanted, item)
