@@ -203,6 +203,15 @@ def test_nested_json_is_kept_as_its_text(project) -> None:
     assert project.rows(project.collect("a.jsonl")) == [(1, '{"c":[1,2]}'), (2, None)]
 
 
+def test_a_json_object_may_have_any_number_of_names(project) -> None:
+    """Hundreds in every object, or in each object others: it is a row all the same, and an empty one is empty."""
+    project.put("wide.jsonl", json.dumps({f"c{i}": i for i in range(300)}) + "\n")
+    assert project.rows(project.collect("wide.jsonl")) == [tuple(range(300))]
+    project.put("sparse.jsonl", "".join(json.dumps({f"c{i}": i}) + "\n" for i in range(300)) + "{}\n")
+    rows = project.rows(project.collect("sparse.jsonl"))
+    assert [[value for value in row if value is not None] for row in rows] == [*([i] for i in range(300)), []]
+
+
 def test_the_same_rows_are_read_from_every_format(project) -> None:
     """CSV, packed CSV, JSON lines, Parquet and SQLite; they may differ in nothing that is kept."""
     rows = [{"a": 1, "b": "x", "c": 1.5}, {"a": 2, "b": None, "c": -3.25}]
@@ -352,6 +361,9 @@ BAD = {
     "never.db": (b"not a database at all", "cannot be read as SQLite", "never.db"),
     "broken.jsonl": (b'{"a": 1}\n{"a": x}\n{"a": 3}\n', "not a JSON object: JSON is malformed", "broken.jsonl:2"),
     "list.jsonl": (b"[1, 2]\n", "not a JSON object: Expected `object`", "list.jsonl:1"),
+    "unnamed.jsonl": (b'{"a": 1}\n{"": 1, "a": 2}\n', "a value has no name", "unnamed.jsonl:2"),
+    "void.jsonl": (b"{}\n{}\n", "holds no value", "void.jsonl"),
+    "void.jsonl.gz": (gzip.compress(b"\n"), "holds no value", "void.jsonl.gz"),
     "empty.jsonl": (b"\n\n", "is empty", "empty.jsonl"),
     "what.doc": (b"a,b\n", "does not say its format", "what.doc"),
 }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["open_json_lines"]
 
 _HEAD_BYTES = 1 << 20
+# However many names there are, and however few objects have them all, an object is a row and no list of pairs.
+_LOOK = "sample_size = -1, map_inference_threshold = -1, field_appearance_threshold = 0"
 
 
 def open_json_lines(path: Path, database: Database) -> Opened:
@@ -28,31 +30,41 @@ def open_json_lines(path: Path, database: Database) -> Opened:
     Raises
     ------
     SourceError
-        With the first line that is no object.
+        With the first line that is no object, or has a value without a name.
     """
     if path.suffix.lower() not in PACKED and not path.read_bytes()[:_HEAD_BYTES].strip():
         raise SourceError(f"{path.name} is empty.", where=str(path), hint="One JSON object a line is wanted.")
     file = quote_text(str(path))
     fixed = "format = 'newline_delimited', records = 'true'"
     try:
-        columns = described(f"read_json({file}, {fixed}, sample_size = -1)", database)
+        found = described(f"read_json({file}, {fixed}, {_LOOK})", database)
     except duckdb.Error:
         _refuse_broken_line(path)
         raise
-    listed = ", ".join(f"{quote_text(name)}: {quote_text(kind)}" for name, kind in columns.items())
+    if not all(name.strip() for name in found):
+        _refuse_broken_line(path)
+    listed = ", ".join(f"{quote_text(name)}: {quote_text(kind)}" for name, kind in found.items())
     text = f"read_json({file}, {fixed}, columns = {{{listed}}})"
-    return Opened(columns=columns, relation=lambda _: text, typed=False, first_line=1)
+    return Opened(columns=found, relation=lambda _: text, typed=False, first_line=1)
 
 
 def _refuse_broken_line(path: Path) -> None:
-    """Raise for the first line that is no JSON object; the engine's own count of lines is not to be relied on."""
+    """Raise for the first line that is no JSON object, or one with a value that has no name.
+
+    The engine's own count of lines is not to be relied on.
+    """
+    empty = True
     with text_of(path) as file:
         for number, line in enumerate(file, start=1):
             try:
-                if line.strip():
-                    msgspec.json.decode(line, type=dict[str, object])
+                names = msgspec.json.decode(line, type=dict[str, object]) if line.strip() else {}
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 reason = str(error).rstrip(".")
                 raise SourceError(
                     f"{path.name}: this line is not a JSON object: {reason}.", where=f"{path}:{number}"
                 ) from None
+            if not all(name.strip() for name in names):
+                raise SourceError(f"{path.name}: a value has no name.", where=f"{path}:{number}", hint="Name it.")
+            empty = empty and not names
+    if empty:
+        raise SourceError(f"{path.name} holds no value.", where=str(path), hint="One JSON object a line is wanted.")
