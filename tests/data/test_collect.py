@@ -212,6 +212,14 @@ def test_a_json_object_may_have_any_number_of_names(project) -> None:
     assert [[value for value in row if value is not None] for row in rows] == [*([i] for i in range(300)), []]
 
 
+def test_names_that_end_in_a_number_are_names_of_their_own(project) -> None:
+    """The engine calls a second ``A`` so, but nobody else is kept from it."""
+    project.put("a.jsonl", '{"a": 1, "A_1": 2}\n')
+    snapshot = project.collect("a.jsonl")
+    assert list(project.kinds(snapshot)) == ["a", "A_1"]
+    assert project.rows(snapshot) == [(1, 2)]
+
+
 def test_the_same_rows_are_read_from_every_format(project) -> None:
     """CSV, packed CSV, JSON lines, Parquet and SQLite; they may differ in nothing that is kept."""
     rows = [{"a": 1, "b": "x", "c": 1.5}, {"a": 2, "b": None, "c": -3.25}]
@@ -364,6 +372,7 @@ BAD = {
     "unnamed.jsonl": (b'{"a": 1}\n{"": 1, "a": 2}\n', "a value has no name", "unnamed.jsonl:2"),
     "void.jsonl": (b"{}\n{}\n", "holds no value", "void.jsonl"),
     "void.jsonl.gz": (gzip.compress(b"\n"), "holds no value", "void.jsonl.gz"),
+    "case.jsonl": (b'{"Day": 1}\n{"day": 2}\n', "'day' and 'Day', which differ in small and capital", "case.jsonl"),
     "empty.jsonl": (b"\n\n", "is empty", "empty.jsonl"),
     "what.doc": (b"a,b\n", "does not say its format", "what.doc"),
 }

@@ -9,10 +9,11 @@ import msgspec
 
 from headway.errors import SourceError
 from headway.query.compile import quote_text
-from headway.sources.opened import Opened, described
+from headway.sources.opened import Opened, described, refuse_twins
 from headway.sources.packing import PACKED, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from headway.query.database import Database
@@ -30,7 +31,8 @@ def open_json_lines(path: Path, database: Database) -> Opened:
     Raises
     ------
     SourceError
-        With the first line that is no object, or has a value without a name.
+        With the first line that is no object, or has a value without a name; or when two names differ in capitals
+        alone.
     """
     if path.suffix.lower() not in PACKED and not path.read_bytes()[:_HEAD_BYTES].strip():
         raise SourceError(f"{path.name} is empty.", where=str(path), hint="One JSON object a line is wanted.")
@@ -43,9 +45,21 @@ def open_json_lines(path: Path, database: Database) -> Opened:
         raise
     if not all(name.strip() for name in found):
         _refuse_broken_line(path)
+    if any(_stands_for_a_twin(name, found) for name in found):
+        names = database.rows(
+            f"SELECT DISTINCT unnest(json_keys(json)) FROM read_json_objects({file}, format = 'newline_delimited') "
+            "ORDER BY 1"
+        )
+        refuse_twins((name for (name,) in names), shown=path.name, where=str(path))
     listed = ", ".join(f"{quote_text(name)}: {quote_text(kind)}" for name, kind in found.items())
     text = f"read_json({file}, {fixed}, columns = {{{listed}}})"
     return Opened(columns=found, relation=lambda _: text, typed=False, first_line=1)
+
+
+def _stands_for_a_twin(name: str, names: Mapping[str, str]) -> bool:
+    """Whether the engine may have made up a name: of two that differ in capitals it calls the second ``A_1``."""
+    stem, _, number = name.rpartition("_")
+    return number.isdigit() and stem.casefold() in {other.casefold() for other in names}
 
 
 def _refuse_broken_line(path: Path) -> None:
