@@ -220,6 +220,26 @@ def test_names_that_end_in_a_number_are_names_of_their_own(project) -> None:
     assert project.rows(snapshot) == [(1, 2)]
 
 
+def test_a_text_in_json_is_what_stands_there(project) -> None:
+    """Without its quotes where others are numbers, and a number with all its digits where the brief wants a text."""
+    project.put("mixed.jsonl", '{"a": 1}\n{"a": "007"}\n{"a": true}\n{"a": {"b": 1}}\n{"a": null}\n')
+    assert project.rows(project.collect("mixed.jsonl")) == [("1",), ("007",), ("true",), ('{"b":1}',), (None,)]
+    ids = ["12345678901234567890123", "12345678901234567890124"]
+    project.put("ids.jsonl", "".join(f'{{"id": {number}}}\n' for number in ids))
+    assert project.rows(project.collect("ids.jsonl", types={"id": "text"})) == [(ids[0],), (ids[1],)]
+    project.put("days.jsonl", '{"d": "2013-07-01T12:30:00"}\n')
+    assert project.rows(project.collect("days.jsonl", types={"d": "text"})) == [("2013-07-01T12:30:00",)]
+
+
+def test_a_number_in_json_may_be_written_otherwise_than_its_kind(project) -> None:
+    """A value has its type by itself: 2.0 is the whole number 2, and true is 1 where the brief wants a number."""
+    project.put("1.jsonl", '{"a": 1, "b": true}\n')
+    first = project.collect("*.jsonl", types={"b": "int"})
+    project.put("2.jsonl", '{"a": 2.0, "b": false}\n')
+    second = project.collect("*.jsonl", types={"b": "int"}, previous=first)
+    assert project.rows(second) == [(1, 1), (2, 0)]
+
+
 def test_the_same_rows_are_read_from_every_format(project) -> None:
     """CSV, packed CSV, JSON lines, Parquet and SQLite; they may differ in nothing that is kept."""
     rows = [{"a": 1, "b": "x", "c": 1.5}, {"a": 2, "b": None, "c": -3.25}]
@@ -373,6 +393,11 @@ BAD = {
     "void.jsonl": (b"{}\n{}\n", "holds no value", "void.jsonl"),
     "void.jsonl.gz": (gzip.compress(b"\n"), "holds no value", "void.jsonl.gz"),
     "case.jsonl": (b'{"Day": 1}\n{"day": 2}\n', "'day' and 'Day', which differ in small and capital", "case.jsonl"),
+    "huge.jsonl": (
+        b'{"id": 1}\n{"id": 12345678901234567890123}\n',
+        "in row 2, which is not a whole number of 64 bits",
+        "huge.jsonl:2",
+    ),
     "empty.jsonl": (b"\n\n", "is empty", "empty.jsonl"),
     "what.doc": (b"a,b\n", "does not say its format", "what.doc"),
 }

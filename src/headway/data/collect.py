@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 # Part of how a file is read: another number here, and every file is read anew.
-_READING = "2"
+_READING = "3"
 
 
 def collect(
@@ -298,7 +298,7 @@ class _Reading:
         other = [
             name
             for name, kind in kinds.items()
-            if kind == "text" or (looks[name] != kind and (looks[name], kind) not in fits)
+            if kind == "text" or (not file.own_types and looks[name] != kind and (looks[name], kind) not in fits)
         ]
         return dict.fromkeys(other, "VARCHAR")
 

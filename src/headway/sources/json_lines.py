@@ -1,4 +1,8 @@
-"""JSON lines: one object a line."""
+"""JSON lines: one object a line.
+
+Values bring types of their own. A column in which all agree has their type; of any other the values are kept as texts:
+a string without its quotes, a number with all its digits, what is nested as it is written.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["open_json_lines"]
 
 _HEAD_BYTES = 1 << 20
+_TYPES = ("BOOLEAN", "BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE", "DATE", "TIMESTAMP")
 # However many names there are, and however few objects have them all, an object is a row and no list of pairs.
 _LOOK = "sample_size = -1, map_inference_threshold = -1, field_appearance_threshold = 0"
 
@@ -51,9 +56,13 @@ def open_json_lines(path: Path, database: Database) -> Opened:
             "ORDER BY 1"
         )
         refuse_twins((name for (name,) in names), shown=path.name, where=str(path))
-    listed = ", ".join(f"{quote_text(name)}: {quote_text(kind)}" for name, kind in found.items())
-    text = f"read_json({file}, {fixed}, columns = {{{listed}}})"
-    return Opened(columns=found, relation=lambda _: text, typed=False, first_line=1)
+    columns = {name: kind if kind.startswith(_TYPES) and kind[-1] != "]" else "VARCHAR" for name, kind in found.items()}
+
+    def relation(types: Mapping[str, str]) -> str:
+        listed = ", ".join(f"{quote_text(name)}: {quote_text(types.get(name, kind))}" for name, kind in columns.items())
+        return f"read_json({file}, {fixed}, columns = {{{listed}}})"
+
+    return Opened(columns=columns, relation=relation, typed=True, own_types=True, first_line=1)
 
 
 def _stands_for_a_twin(name: str, names: Mapping[str, str]) -> bool:

@@ -28,6 +28,9 @@ class Opened:
         Given types to read columns by instead (text formats alone can), returns the relation's text.
     typed
         Whether ``relation`` heeds the types.
+    own_types
+        Whether values bring types of their own all the same, as JSON's do: only what is wanted as text is then read
+        otherwise than it was found.
     first_line
         The line on which the first row stands; 0 where rows have no lines.
     certain
@@ -39,6 +42,7 @@ class Opened:
     relation: Callable[[Mapping[str, str]], str]
     typed: bool
     first_line: int
+    own_types: bool = False
     certain: Callable[[], Opened] | None = None
 
 
