@@ -203,6 +203,25 @@ def test_nested_json_is_kept_as_its_text(project) -> None:
     assert project.rows(project.collect("a.jsonl")) == [(1, '{"c":[1,2]}'), (2, None)]
 
 
+def test_a_name_with_brackets_is_found_as_it_stands(tmp_path) -> None:
+    """Of the project's folder, of a folder, and of a file; what is there by that very name is no pattern."""
+    project = Project(tmp_path / "proj [v2]")
+    project.put("d/1.csv", "a\n1\n")
+    project.put("d/2.csv", "a\n2\n")
+    project.put("[x]/x.csv", "a\n3\n")
+    project.put("[1].csv", "a\n4\n")
+    project.put("1.csv", "a\n5\n")
+    for path, rows in {
+        "d/*.csv": [1, 2],
+        "d/[2-9].csv": [2],
+        "[x]/*.csv": [3],
+        "[1].csv": [4],
+        "[0-9].csv": [5],
+    }.items():
+        assert project.rows(project.collect(path)) == [(row,) for row in rows]
+        assert project.rows(project.collect(str(project.folder / path))) == [(row,) for row in rows]
+
+
 def test_a_json_object_may_have_any_number_of_names(project) -> None:
     """Hundreds in every object, or in each object others: it is a row all the same, and an empty one is empty."""
     project.put("wide.jsonl", json.dumps({f"c{i}": i for i in range(300)}) + "\n")

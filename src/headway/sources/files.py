@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["file_item", "file_items", "find_files"]
 
+_WILD = frozenset("*?[")
+
 
 def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> list[Path]:
     """Return the files that a path names, sorted: a file, a pattern, or all files of a folder that can be read.
@@ -45,13 +47,13 @@ def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> 
     try:
         pattern = Path(path).expanduser()
         absolute = pattern if pattern.is_absolute() else folder / pattern
-        if any(letter in path for letter in "*?["):
-            anchor = Path(absolute.anchor)
-            found = sorted(each for each in anchor.glob(str(absolute.relative_to(anchor))) if each.is_file())
-        elif absolute.is_dir():
+        base, rest = _there(absolute)
+        if absolute.is_dir():
             found = sorted(each for each in absolute.iterdir() if each.is_file() and format_of(each, given))
+        elif absolute.is_file():  # whatever its name looks like
+            found = [absolute]
         else:
-            found = [absolute] if absolute.is_file() else []
+            found = sorted(each for each in base.glob(str(Path(*rest))) if each.is_file()) if _WILD & set(path) else []
         near = [each.name for each in absolute.parent.iterdir()] if absolute.parent.is_dir() else []
     except (ValueError, RuntimeError) as error:  # no pattern, no such home, a nought in the name
         raise SourceError(f"{path!r} is no path: {error}.", where=where) from None
@@ -63,6 +65,17 @@ def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> 
             hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}."
         raise SourceError(f"There is no file {path!r}.", where=where, hint=hint)
     return found
+
+
+def _there(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the folders of a path that are there by these very names, and what follows: it alone is a pattern."""
+    base = Path(path.anchor)
+    parts = path.relative_to(base).parts
+    for position, part in enumerate(parts):
+        if not (base / part).is_dir():
+            return base, parts[position:]
+        base /= part
+    return base, ()
 
 
 def file_items(name: str, source: Source, path: str, *, folder: Path) -> list[Item]:
