@@ -515,7 +515,11 @@ def test_a_database_without_one_table_asks_which(project, tables) -> None:
     [
         ("flihgts.csv", "Did you mean 'flights.csv'?"),
         ("nowhere/a.csv", "There is no folder"),
+        ("nowhere/deeper/*.csv", "nowhere either."),
         ("hollow", "The folder holds no file whose name ends in"),
+        ("hollow/a.csv", "hollow is empty."),
+        ("hollow/*.csv", "hollow is empty."),
+        ("*s/a.csv", "Known: flights.csv, hollow."),
         ("**x/*.csv", ""),
         ("a\0b", ""),
         ("~nobody_of_that_name/a.csv", ""),

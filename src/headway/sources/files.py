@@ -54,15 +54,18 @@ def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> 
             found = [absolute]
         else:
             found = sorted(each for each in base.glob(str(Path(*rest))) if each.is_file()) if _WILD & set(path) else []
-        near = [each.name for each in absolute.parent.iterdir()] if absolute.parent.is_dir() else []
+        near = [] if found else [each.name for each in base.iterdir()]
     except (ValueError, RuntimeError) as error:  # no pattern, no such home, a nought in the name
         raise SourceError(f"{path!r} is no path: {error}.", where=where) from None
     except OSError as error:
         raise SourceError(f"{path!r} cannot be looked into: {error.strerror}.", where=where) from None
     if not found:
-        hint = did_you_mean(absolute.name, near) if near else f"There is no folder {absolute.parent} either."
-        if absolute.is_dir():
+        if not rest:
             hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}."
+        elif len(rest) > 1 and not _WILD & set(rest[0]):
+            hint = f"There is no folder {base / rest[0]} either."
+        else:
+            hint = did_you_mean(rest[0], near) if near else f"The folder {base} is empty."
         raise SourceError(f"There is no file {path!r}.", where=where, hint=hint)
     return found
 
