@@ -71,6 +71,17 @@ def test_sources_of_several_kinds_are_one_table_and_each_row_knows_its_own(table
     assert len(table.read) == 3
 
 
+def test_a_file_that_several_paths_name_counts_once(table) -> None:
+    """Written otherwise, in a pattern, or by a link: its rows are there once, where the first path puts them."""
+    table.put("d/1.csv", "a\n1\n")
+    table.put("d/2.csv", "a\n2\n")
+    (table.folder / "latest.csv").symlink_to(table.folder / "d" / "2.csv")
+    also = ("d/2.csv", "./d/2.csv", "d", "d/../d/*.csv", str(table.folder / "d" / "1.csv"), "latest.csv")
+    snapshot = table.collect("d/2.csv", also=also)
+    assert table.rows(snapshot) == [{"a": 2}, {"a": 1}]
+    assert [segment.file for segment in snapshot.segments] == ["d/2.csv", "d/1.csv"]
+
+
 def test_a_column_that_a_file_lacks_is_filled_up_where_the_brief_says_so(table) -> None:
     """Missing in the whole file; the kind is that of the other files. Without a word in the brief it is refused."""
     table.put("1.csv", "a,b\n1,1.5\n")

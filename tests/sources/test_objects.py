@@ -80,6 +80,12 @@ def test_an_object_a_pattern_and_a_folder_are_read(lake, path, ids) -> None:
     assert all(segment.file.startswith(f"s3://{lake.bucket.name}/sales/2013/0") for segment in snapshot.segments)
 
 
+def test_an_object_that_several_paths_name_counts_once(lake) -> None:
+    """As a file does."""
+    also = tuple(f"s3://{lake.bucket.name}/sales/2013/07{more}" for more in ("", "/", "/*.csv", "/01.csv"))
+    assert [row[0] for row in lake.rows(lake.collect("sales/2013/07/02.csv.gz", also=also))] == [3, 1, 2]
+
+
 def test_only_new_objects_are_fetched(lake, monkeypatch) -> None:
     """By their tags: nothing of an unchanged object goes over the wire."""
     fetched: list[str] = []

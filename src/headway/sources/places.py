@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _SCHEMES = (*postgres.SCHEMES, *objects.SCHEMES)
 def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = ()) -> Iterator[list[Item]]:
     """Yield the items of source ``name``, in order; what they need (a connection, fetched bytes) lasts as long.
 
+    What several paths lead to is one item, and stands where the first of them puts it.
+
     Parameters
     ----------
     folder
@@ -39,8 +42,8 @@ def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = 
         When there is nothing, or it cannot be got at.
     """
     with ExitStack() as open_as_long:
-        found: list[Item] = []
-        for path in (source.path, *source.also):
+        found: dict[str, Item] = {}
+        for path in dict.fromkeys((source.path, *source.also)):
             scheme, marked, _ = path.partition("://")
             if marked and scheme not in _SCHEMES:
                 raise BriefError(
@@ -50,12 +53,15 @@ def items_of(name: str, source: Source, *, folder: Path, held: Sequence[Held] = 
                 )
             _refuse_what_is_not_for(scheme if marked else "", source, name)
             if not marked:
-                found += file_items(name, source, path, folder=folder)
+                for item in file_items(name, source, path, folder=folder):
+                    found.setdefault(os.path.realpath(item.where), item)
             elif scheme in postgres.SCHEMES:
-                found += open_as_long.enter_context(postgres.tables_items(name, source, path, held=held))
+                for item in open_as_long.enter_context(postgres.tables_items(name, source, path, held=held)):
+                    found[f"{path} {len(found)}"] = item  # a table gives each row once
             else:
-                found += open_as_long.enter_context(objects.object_items(name, source, path))
-        yield [renaming(item, source, name) for item in found]
+                for item in open_as_long.enter_context(objects.object_items(name, source, path)):
+                    found.setdefault(item.name, item)
+        yield [renaming(item, source, name) for item in found.values()]
 
 
 def _refuse_what_is_not_for(scheme: str, source: Source, name: str) -> None:
