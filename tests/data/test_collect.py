@@ -222,6 +222,17 @@ def test_a_name_with_brackets_is_found_as_it_stands(tmp_path) -> None:
         assert project.rows(project.collect(str(project.folder / path))) == [(row,) for row in rows]
 
 
+def test_hidden_files_are_read_only_by_who_names_them(project) -> None:
+    """What Excel or an editor leaves in a folder for the while is no data."""
+    project.put("d/b.csv", "a\n1\n")
+    project.put("d/.b.csv", "a\n2\n")
+    project.put("d/~$b.xlsx", "who has it open")
+    for path in ("d", "d/*", "*/*", "d/*b.csv"):
+        assert project.rows(project.collect(path)) == [(1,)]
+    for path in ("d/.b.csv", "d/.*"):
+        assert project.rows(project.collect(path)) == [(2,)]
+
+
 def test_a_json_object_may_have_any_number_of_names(project) -> None:
     """Hundreds in every object, or in each object others: it is a row all the same, and an empty one is empty."""
     project.put("wide.jsonl", json.dumps({f"c{i}": i for i in range(300)}) + "\n")

@@ -59,6 +59,7 @@ def lake(tmp_path, bucket):
     pq.write_table(pa.table({"id": [4], "price": [4.5]}), sink)
     bucket.put("sales/2013/08/01.parquet", sink.getvalue().to_pybytes())
     bucket.put("sales/readme.md", "nothing to read")
+    bucket.put("sales/2013/07/.03.csv", "id,price\n9,9.5\n")
     return Lake(tmp_path, bucket)
 
 
@@ -71,6 +72,8 @@ def lake(tmp_path, bucket):
         ("sales/2013/*/01.*", [1, 2, 4]),
         ("sales/**/0[12].*", [1, 2, 3, 4]),
         ("sales/2013/0?/02.csv.gz", [3]),
+        ("sales/2013/07/.03.csv", [9]),
+        ("sales/2013/07/.*", [9]),
     ],
 )
 def test_an_object_a_pattern_and_a_folder_are_read(lake, path, ids) -> None:

@@ -12,7 +12,7 @@ import blake3
 
 from headway.errors import SourceError, did_you_mean
 from headway.sources.complaints import explained
-from headway.sources.formats import FORMATS, format_of
+from headway.sources.formats import FORMATS, format_of, is_hidden
 from headway.sources.item import Item
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _WILD = frozenset("*?[")
 
 def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> list[Path]:
     """Return the files that a path names, sorted: a file, a pattern, or all files of a folder that can be read.
+
+    Hidden files are found only by who names them, or gives a pattern that begins as their names do.
 
     Parameters
     ----------
@@ -49,11 +51,14 @@ def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> 
         absolute = pattern if pattern.is_absolute() else folder / pattern
         base, rest = _there(absolute)
         if absolute.is_dir():
-            found = sorted(each for each in absolute.iterdir() if each.is_file() and format_of(each, given))
+            seen = (each for each in absolute.iterdir() if each.is_file() and not is_hidden(each.name))
+            found = sorted(each for each in seen if format_of(each, given))
         elif absolute.is_file():  # whatever its name looks like
             found = [absolute]
         else:
-            found = sorted(each for each in base.glob(str(Path(*rest))) if each.is_file()) if _WILD & set(path) else []
+            matching = base.glob(str(Path(*rest))) if _WILD & set(path) else ()
+            meant = is_hidden(rest[-1])
+            found = sorted(each for each in matching if each.is_file() and (meant or not is_hidden(each.name)))
         near = [] if found else [each.name for each in base.iterdir()]
     except (ValueError, RuntimeError) as error:  # no pattern, no such home, a nought in the name
         raise SourceError(f"{path!r} is no path: {error}.", where=where) from None
@@ -61,7 +66,7 @@ def find_files(path: str, folder: Path, *, given: str = "", where: str = "") -> 
         raise SourceError(f"{path!r} cannot be looked into: {error.strerror}.", where=where) from None
     if not found:
         if not rest:
-            hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}."
+            hint = f"The folder holds no file whose name ends in {', '.join(FORMATS)}, hidden ones aside."
         elif len(rest) > 1 and not _WILD & set(rest[0]):
             hint = f"There is no folder {base / rest[0]} either."
         else:

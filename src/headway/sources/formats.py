@@ -9,7 +9,7 @@ from headway.sources.packing import PACKED
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FORMATS", "format_of"]
+__all__ = ["FORMATS", "format_of", "is_hidden"]
 
 FORMATS = {
     ".csv": "csv",
@@ -33,6 +33,17 @@ FORMATS = {
     ".sqlite3": "sqlite",
     ".db": "sqlite",
 }
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is not meant to be seen, by its name: what Excel has open is locked by such a one.
+
+    Examples
+    --------
+    >>> is_hidden(".b.csv"), is_hidden("~$b.xlsx"), is_hidden("b.csv")
+    (True, True, False)
+    """
+    return name.startswith((".", "~$"))
 
 
 def format_of(path: Path, given: str = "") -> str:

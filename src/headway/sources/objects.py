@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from headway.errors import HeadwayError, MissingExtra, SourceError, did_you_mean
 from headway.sources.complaints import explained
 from headway.sources.credentials import credentials_of
-from headway.sources.formats import format_of
+from headway.sources.formats import format_of, is_hidden
 from headway.sources.item import Item
 from headway.sources.opened import one_line
 
@@ -112,13 +112,17 @@ class _Place:
         folder = fixed.rpartition("/")[0] if wild else fixed.rstrip("/")
         listed = [meta for batch in self.library.list(self.store, prefix=folder or None) for meta in batch]
         if wild:
-            return _sorted([meta for meta in listed if matches(meta["path"], wanted)])
+            meant = is_hidden(PurePosixPath(wanted).name)
+            seen = [meta for meta in listed if meant or not is_hidden(PurePosixPath(meta["path"]).name)]
+            return _sorted([meta for meta in seen if matches(meta["path"], wanted)])
         alone = [] if wanted.endswith("/") else self._one(wanted)
         return alone or _sorted(
             [
                 meta
                 for meta in listed
-                if meta["path"].rpartition("/")[0] == folder and format_of(Path(meta["path"]), self.source.format)
+                if meta["path"].rpartition("/")[0] == folder
+                and not is_hidden(PurePosixPath(meta["path"]).name)
+                and format_of(Path(meta["path"]), self.source.format)
             ]
         )
 
