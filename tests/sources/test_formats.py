@@ -212,6 +212,16 @@ def test_a_view_in_a_duckdb_file_reads_no_other_file(tmp_path) -> None:
         read(tmp_path, "a.duckdb")
 
 
+@pytest.mark.parametrize(
+    "name", ["f.csv", "f.tsv", "f.csv.gz", "f.xlsx", "f.jsonl", "f.parquet", "f.arrow", "f.duckdb"]
+)
+def test_the_texts_that_mean_missing_are_for_formats_that_cannot_say_so_themselves(tmp_path, name) -> None:
+    """A CSV and a workbook have no other way; where there is a null, a text is a text, as the documentation says."""
+    MADE[name](tmp_path / name)
+    heeded = name.startswith(("f.csv", "f.tsv", "f.xlsx"))
+    assert [row["name"] for row in read(tmp_path, name, nulls=("", "z"))] == ["x", None, None if heeded else "z"]
+
+
 # -- what is broken
 
 
