@@ -155,6 +155,22 @@ def test_conditions_days_and_times_of_day_have_their_kinds(project) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (("99/12/31", "24/01/02"), ("1999-12-31", "2024-01-02")),
+        (("31/12/99", "01/02/24"), ("1999-12-31", "2024-02-01")),
+        (("12/31/24", "01/02/24"), ("2024-12-31", "2024-01-02")),
+        (("12/31/24 10:00:00 AM", "01/02/24 10:00:00 AM"), ("2024-12-31", "2024-01-02")),
+        (("2024/12/11", "2024/01/02"), ("2024-12-11", "2024-01-02")),
+    ],
+)
+def test_days_are_read_in_the_only_order_that_all_of_them_allow(project, written, meant) -> None:
+    """A year of two digits may stand first or last; one day that fits a single order tells it of all."""
+    project.put("a.csv", "d\n" + "".join(f"{day}\n" for day in written))
+    assert tuple(str(row[0].date()) for row in project.rows(project.collect())) == meant
+
+
+@pytest.mark.parametrize(
     "values",
     [
         *(
@@ -409,6 +425,16 @@ BAD = {
     "case.csv": (b"Day,day\n1,2\n", "'day' and 'Day', which differ in small and capital letters", "case.csv:1"),
     "unnamed.csv": (b"a,,b\n1,2,3\n", "Column 2 of unnamed.csv has no name", "unnamed.csv:1"),
     "days.csv": (b"d\n01/02/2013\n03/04/2013\n", "day first and month first", "days.csv"),
+    "years.csv": (b"d\n25/12/24\n26/11/24\n", "'d' of years.csv can be read year first and day first", "years.csv"),
+    "dots.csv": (b"d\n31.12.24\n", "year first and day first", "dots.csv"),
+    "dashes.csv": (b"d\n31-12-24\n30-11-24\n", "year first and day first", "dashes.csv"),
+    "clocks.csv": (b"d\n31/12/24 10:00:00\n", "year first and day first", "clocks.csv"),
+    "minutes.csv": (
+        b"d\n2024-12-31 10:00\n31/12/24 10:00\n",
+        "in column 'd' of minutes.csv has no four digits",
+        "minutes.csv",
+    ),
+    "offset.csv": (b"d\n24-12-31T10:00:00Z\n", "A year in column 'd' of offset.csv has no four digits", "offset.csv"),
     "huge.csv": (b"id\n1\n12345678901234567890\n", "in row 2, which is not a whole number of 64 bits", "huge.csv:3"),
     "huger.csv": (b"id\n" + b"9" * 40 + b"\n", "in row 1, which is not a whole number of 64 bits", "huger.csv:2"),
     "gone.csv.gz": (gzip.compress(b"a\n1\n" * 999)[:-20], "not a whole gzip file", "gone.csv.gz"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -50,6 +51,9 @@ _STRICTLY = {
 _UNFIT = "CAST(error('of another type than at the beginning') AS BOOLEAN)"
 _EXACT = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 """Read as these, a value is either what a look at all would have found, or an error."""
+
+_DAY = re.compile(r"%([dmyY])(.?)%([dmyY])(.?)%([dmyY])")
+_FIRST = {"d": "day first", "m": "month first", "y": "year first"}
 
 _DELIMITERS = ",;\t|"
 
@@ -155,10 +159,14 @@ class _Text:
         kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
         columns = dict(zip(names, kinds, strict=True))
         forms = {"dateformat": days, "timestampformat": moments}
-        for kind, form in (("DATE", days), ("TIMESTAMP", moments)):
+        texts = self.read(dict.fromkeys(columns, "VARCHAR"))
+        for kind, form in (("DATE", days), ("TIMESTAMP", moments), ("TIMESTAMP WITH TIME ZONE", None)):
             named = [column for column, found_kind in columns.items() if found_kind == kind]
-            texts = self.read(dict.fromkeys(columns, "VARCHAR"))
-            _refuse_ambiguous(named, form or "", texts, path=self.path, database=database)
+            if form:
+                _refuse_ambiguous(named, form, texts, path=self.path, database=database)
+            else:
+                some = f"(SELECT * FROM {texts} LIMIT {rows})" if rows > 0 else texts
+                _refuse_short_years(named, some, path=self.path, database=database)
         return columns, "".join(f", {option} = {quote_text(form)}" for option, form in forms.items() if form)
 
 
@@ -194,16 +202,42 @@ def _header(path: Path) -> tuple[list[str], str]:
 
 
 def _refuse_ambiguous(names: list[str], form: str, relation: str, *, path: Path, database: Database) -> None:
-    """Raise when all days of a file can be read day first as well as month first: a guess might be silently wrong."""
-    if "%d" not in form or "%m" not in form or form.startswith("%Y"):
+    """Raise when all days of a file can be read in another order too: a guess might be silently wrong."""
+    chosen = _DAY.search(form)
+    if chosen is None or form.startswith("%Y"):
         return
-    other = form.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+    order, marks = chosen.group(1, 3, 5), chosen.group(2, 4)
+    # A year of four digits shows where it stands; one of two looks like any day of a month.
+    orders = ("dmy", "mdy", "ymd") if "y" in order else ("dmY", "mdY")
+    others = {other: f"%{other[0]}{marks[0]}%{other[1]}{marks[1]}%{other[2]}" for other in orders}
+    others = {
+        _FIRST[other[0]]: form.replace(chosen[0], day) for other, day in others.items() if other != "".join(order)
+    }
     for name in names:
-        misread = f"{quote(name)} IS NOT NULL AND try_strptime({quote(name)}, {quote_text(other)}) IS NULL"
-        ((telling,),) = database.rows(f"SELECT count(*) FROM {relation} WHERE {misread}")
-        if telling == 0:
+        misread = ", ".join(
+            f"count(*) FILTER ({quote(name)} IS NOT NULL AND try_strptime({quote(name)}, {quote_text(other)}) IS NULL)"
+            for other in others.values()
+        )
+        (telling,) = database.rows(f"SELECT {misread} FROM {relation}")
+        for also, count in zip(others, telling, strict=True):
+            if count == 0:
+                raise SourceError(
+                    f"The days in column {name!r} of {path.name} can be read {_FIRST[order[0]]} and {also}.",
+                    where=str(path),
+                    hint="Write days as 2013-12-31.",
+                )
+
+
+def _refuse_short_years(names: list[str], relation: str, *, path: Path, database: Database) -> None:
+    """Raise when moments do not begin with a whole year: the engine would take 24-12-31 10:00 for the year 24."""
+    shorts = ", ".join(
+        f"first({quote(name)}) FILTER (regexp_matches({quote(name)}, '^\\s*[0-9]{{1,3}}[^0-9]'))" for name in names
+    )
+    (found,) = database.rows(f"SELECT {shorts} FROM {relation}") if names else [()]
+    for name, short in zip(names, found, strict=True):
+        if short is not None:
             raise SourceError(
-                f"The days in column {name!r} of {path.name} can be read day first and month first.",
+                f"A year in column {name!r} of {path.name} has no four digits: {short!r}.",
                 where=str(path),
-                hint="Write days as 2013-12-31.",
+                hint="Write moments as 2013-12-31 10:00:00.",
             )
