@@ -170,6 +170,22 @@ def test_days_are_read_in_the_only_order_that_all_of_them_allow(project, written
     assert tuple(str(row[0].date()) for row in project.rows(project.collect())) == meant
 
 
+@pytest.mark.parametrize("large", [1 << 30, 0])
+@pytest.mark.parametrize("value", ["03/04/2025", "25/12/24", "03/04/2025 10:00:00", "24-12-25T10:00:00Z"])
+def test_days_that_could_be_others_are_taken_as_they_stand_where_the_brief_says_text(
+    project, monkeypatch, value, large
+) -> None:
+    """By the name that the brief gives the column; another column of such days is refused still."""
+    monkeypatch.setattr(delimited, "_LARGE_BYTES", large)
+    project.put("a.csv", f"Day of sale,n\n{value},1\n")
+    snapshot = project.collect(rename={"Day of sale": "day"}, types={"day": "text"})
+    assert project.rows(snapshot) == [(value, 1)]
+    project.put("a.csv", f"day,other\n{value},{value}\n")
+    with pytest.raises(SourceError, match="'other'") as caught:
+        project.collect(types={"day": "text"})
+    assert "say under types that the column is a text" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "values",
     [

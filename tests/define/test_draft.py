@@ -160,6 +160,33 @@ def test_a_file_from_an_office_needs_no_edit_but_about_decision_and_money(tmp_pa
     assert name == "Faelle_2024"
 
 
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d/%m/%y", "%y-%m-%d 10:00:00"])
+def test_days_that_could_be_other_days_are_declared_as_text_until_the_brief_says_how_they_are_written(
+    tmp_path, begin, form
+):
+    """In one of two files alone, too; the comment names the column, and clean reads a year of four digits."""
+    (tmp_path / "t").mkdir()
+    for part, last in enumerate((28, 9)):
+        days = [date(2024, 1 + n // 100, 1 + n % last) for n in range(600)]
+        lines = [f"{part}{n},{d}T08:00:00Z,{d:{form}},{n % 7},{int(n % 6 == 0)}" for n, d in enumerate(days)]
+        (tmp_path / f"t/{part}.csv").write_text("id,created_at,Paid on,size,churned\n" + "\n".join(lines) + "\n")
+    begun = begin(tmp_path, tmp_path / "t")
+    assert begun.brief.sources["t"].types == {"paid_on": "text"}
+    assert begun.snapshots["t"].rows == 1_200
+    assert "Days that could be two days stay text: paid_on." in " ".join(begun.text.replace("#", "").split())
+
+
+def test_days_declared_as_text_are_read_as_clean_says(tmp_path, begin):
+    """What the comment of the drafted brief tells a person to add is all that is missing."""
+    days = [date(2024, 1 + n // 100, 1 + n % 9) for n in range(600)]
+    lines = [f"{n},{day}T08:00:00Z,{day:%d/%m/%Y},{int(n % 6 == 0)}" for n, day in enumerate(days)]
+    (tmp_path / "t.csv").write_text("id,created_at,paid,churned\n" + "\n".join(lines) + "\n")
+    table = '[sources.t.clean]\npaid_at = { of = "paid", parse = "moment", format = "%d/%m/%Y", zone = "UTC" }\n'
+    begun = begin(tmp_path, tmp_path / "t.csv", change=lambda text: f"{text}\n{table}")
+    assert begun.brief.sources["t"].types == {"paid": "text"}
+    assert begun.facts().labelled == 600
+
+
 def test_a_time_of_day_is_declared_as_text(tmp_path, begin):
     """A column of clock readings has no place in a table of plain values; the brief reads it as text."""
     lines = [f"{n},2024-0{1 + n // 100}-{1 + n % 28:02d},1{n % 3}:30:00,{int(n % 6 == 0)}" for n in range(600)]

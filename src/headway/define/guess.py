@@ -271,6 +271,13 @@ def _source_notes(look: Look, joins: Iterable[JoinLook]) -> tuple[str, ...]:
     ]
     if others:
         notes.append(f"Other moments: {', '.join(others)}.")
+    # What the file holds as text need not be declared to be one, unless it could be taken for days.
+    unclear = [column.name for column in look.columns if column.read_as == "text" and column.engine_type == "VARCHAR"]
+    if unclear:
+        notes.append(
+            f"Days that could be two days stay text: {', '.join(unclear)}. Write them as 2013-12-31; or say under "
+            "clean how they are written."
+        )
     odd = [column for column in look.columns if column.kind == "other" and column.name not in _types(look)]
     if odd:
         notes.append(f"Cannot be read, flatten or leave out: {', '.join(f'{c.name} ({c.engine_type})' for c in odd)}.")

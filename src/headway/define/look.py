@@ -98,7 +98,7 @@ class _Sampled:
             f"SELECT {', '.join(quote(name) for name, _ in described)} FROM {source.relation} LIMIT {rows}",
             prefix="raw",
         )
-        forms = _forms(described, table, database, reader=source.reader)
+        forms = _forms(described, table, database, source=source)
         texts = ", ".join(f"{form.sql} AS {quote(name)}" for name, form in forms.items())
         raw, table = table, database.create(f"SELECT {texts} FROM {table}", prefix="look")
         database.drop(raw)
@@ -160,13 +160,15 @@ class _Form:
     clean: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
-def _forms(described: Sequence[tuple[str, str]], table: str, database: Database, *, reader: str) -> dict[str, _Form]:
+def _forms(described: Sequence[tuple[str, str]], table: str, database: Database, *, source: Opened) -> dict[str, _Form]:
     """Return the form of each column, by what the brief will call it."""
     written = written_names(name for name, _ in described)
     taken = {*written.values(), *(name for name, _ in described)}
     found: dict[str, _Form] = {}
     for name, engine_type in described:
-        form, here = _form(name, engine_type, reader), written.get(name, name)
+        form, here = _form(name, engine_type, source.reader), written.get(name, name)
+        if name in source.unclear:
+            form = replace(form, read_as="text")
         if form.kind == "text" and not form.read_as:
             if _holds_moments(name, table, database):
                 form = replace(form, kind="time", sql=f"CAST({quote(name)} AS TIMESTAMP)", read_as="time")

@@ -48,7 +48,7 @@ class ColumnLook(msgspec.Struct, frozen=True, kw_only=True):
         The least and the greatest, as text; moments as ISO 8601 in UTC.
     read_as
         The kind that the brief must declare, where the file's reader makes something else of it: moments that a file
-        holds as text, times of day.
+        holds as text, times of day, days that could be other days.
     there
         What the file calls it, where that is another name.
     clean

@@ -19,13 +19,14 @@ from headway.errors import SourceError, did_you_mean
 from headway.nouns.brief import Source
 from headway.query.compile import quote
 from headway.sources.complaints import explained
+from headway.sources.delimited import UnclearDays
 from headway.sources.embedded import tables_of
 from headway.sources.formats import FORMATS, format_of
 from headway.sources.opening import opened as opened_file
 from headway.sources.packing import PACKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from headway.query.database import Database
     from headway.sources.opened import Opened as OpenedFile
@@ -37,7 +38,10 @@ _TABLES = {"sqlite", "duckdb"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """One source that can be read: its place in a brief, and the engine's text of its rows."""
+    """One source that can be read: its place in a brief, and the engine's text of its rows.
+
+    In the columns ``unclear`` stand days that could be other days; they are read as text, and the brief must say so.
+    """
 
     name: str
     path: str
@@ -45,6 +49,7 @@ class Opened:
     files: int
     reader: str
     relation: str
+    unclear: frozenset[str] = frozenset()
 
 
 @contextlib.contextmanager
@@ -74,6 +79,7 @@ class _Reader:
     def __init__(self, as_long: contextlib.ExitStack, database: Database) -> None:
         self._as_long, self._database = as_long, database
         self._open: dict[tuple[Path, str], OpenedFile] = {}
+        self._unclear: dict[Path, set[str]] = {}
 
     def file(self, path: Path, table: str = "") -> OpenedFile:
         """Return a file, opened once."""
@@ -82,18 +88,26 @@ class _Reader:
                 raise SourceError(
                     f"{path.name} is empty.", where=str(path), hint="A header and at least one row are wanted."
                 )
-            source = Source(path=str(path), table=table)
-            with explained(path, path.name):
-                entered = opened_file(path, source, _name(_stem(path)), database=self._database)
-                self._open[path, table] = self._as_long.enter_context(entered)
+            try:
+                source = Source(path=str(path), table=table, types=dict.fromkeys(self.unclear([path]), "text"))
+                with explained(path, path.name):
+                    entered = opened_file(path, source, _name(_stem(path)), database=self._database)
+                    self._open[path, table] = self._as_long.enter_context(entered)
+            except UnclearDays as error:
+                self._unclear.setdefault(path, set()).add(error.column)
+                return self.file(path, table)
         return self._open[path, table]
+
+    def unclear(self, files: Iterable[Path]) -> frozenset[str]:
+        """Return the columns that are read as text, because in one of the files their days could be other days."""
+        return frozenset(column for path in files for column in self._unclear.get(path, ()))
 
     def whole(self, files: Sequence[Path]) -> str:
         """Return all files as one relation; later ones are read as the first, numbers wide enough for all."""
         parts = [self.file(path) for path in files]
         if len(parts) == 1:
             return parts[0].relation({})
-        types = dict(parts[0].columns)
+        types = {**parts[0].columns, **dict.fromkeys(self.unclear(files), "VARCHAR")}
         for path, part in zip(files[1:], parts[1:], strict=True):
             for column in set(types) ^ set(part.columns):
                 raise SourceError(
@@ -187,6 +201,7 @@ def _one(files: list[Path], place: str, folder: Path, reader: _Reader) -> Opened
         files=len(files),
         reader=_format(first),
         relation=relation,
+        unclear=reader.unclear(files),
     )
 
 

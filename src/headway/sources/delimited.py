@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Source
     from headway.query.database import Database
 
-__all__ = ["open_csv"]
+__all__ = ["UnclearDays", "open_csv"]
 
 _HEAD_BYTES = 1 << 20
 _LARGE_BYTES = 1 << 23
@@ -58,6 +58,21 @@ _FIRST = {"d": "day first", "m": "month first", "y": "year first"}
 _DELIMITERS = ",;\t|"
 
 
+class UnclearDays(SourceError):
+    """Days that could be other days: whoever reads their column, ``column``, as text gets round it."""
+
+    column = ""
+
+    @classmethod
+    def of(cls, column: str, what: str, *, path: Path, clean: bool) -> Self:
+        """Return the error about a column; ``clean`` where the brief can say how its days are written."""
+        then = ", and say under clean how they are written" if clean else ""
+        hint = f"Write days as 2013-12-31; or say under types that the column is a text{then}."
+        error = cls(what, where=str(path), hint=hint)
+        error.column = column
+        return error
+
+
 def open_csv(path: Path, source: Source, database: Database) -> Opened:
     """Return a file of delimited text, its columns' types those that all their values have.
 
@@ -74,11 +89,12 @@ def open_csv(path: Path, source: Source, database: Database) -> Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """A file whose dialect is known; ``dialect`` is the engine's text of it."""
+    """A file whose dialect is known; ``dialect`` is the engine's text of it, ``texts`` what the brief says is text."""
 
     path: Path
     header: list[str]
     dialect: str
+    texts: frozenset[str]
 
     @classmethod
     def of(cls, path: Path, source: Source) -> Self:
@@ -90,7 +106,8 @@ class _Text:
         )
         if delimiter:
             dialect += f", delim = {quote_text(delimiter)}"
-        return cls(path=path, header=header, dialect=dialect)
+        texts = frozenset(there for there in header if source.types.get(source.rename.get(there, there)) == "text")
+        return cls(path=path, header=header, dialect=dialect, texts=texts)
 
     def read(self, types: Mapping[str, str], more: str = "") -> str:
         """Return the engine's text for reading the file's columns as given types."""
@@ -141,7 +158,7 @@ class _Text:
 
         Raises
         ------
-        SourceError
+        UnclearDays
             When days can be read in two ways.
         """
         file = quote_text(str(self.path))
@@ -157,7 +174,7 @@ class _Text:
         names = self.header or [column["name"] for column in found]
         # DuckDB 2.0 dies of a BIGNUM that does not fit elsewhere; as doubles such numbers are seen and refused.
         kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
-        columns = dict(zip(names, kinds, strict=True))
+        columns = {**dict(zip(names, kinds, strict=True)), **dict.fromkeys(self.texts, "VARCHAR")}
         forms = {"dateformat": days, "timestampformat": moments}
         texts = self.read(dict.fromkeys(columns, "VARCHAR"))
         for kind, form in (("DATE", days), ("TIMESTAMP", moments), ("TIMESTAMP WITH TIME ZONE", None)):
@@ -221,11 +238,8 @@ def _refuse_ambiguous(names: list[str], form: str, relation: str, *, path: Path,
         (telling,) = database.rows(f"SELECT {misread} FROM {relation}")
         for also, count in zip(others, telling, strict=True):
             if count == 0:
-                raise SourceError(
-                    f"The days in column {name!r} of {path.name} can be read {_FIRST[order[0]]} and {also}.",
-                    where=str(path),
-                    hint="Write days as 2013-12-31.",
-                )
+                what = f"The days in column {name!r} of {path.name} can be read {_FIRST[order[0]]} and {also}."
+                raise UnclearDays.of(name, what, path=path, clean="Y" in order)
 
 
 def _refuse_short_years(names: list[str], relation: str, *, path: Path, database: Database) -> None:
@@ -236,8 +250,5 @@ def _refuse_short_years(names: list[str], relation: str, *, path: Path, database
     (found,) = database.rows(f"SELECT {shorts} FROM {relation}") if names else [()]
     for name, short in zip(names, found, strict=True):
         if short is not None:
-            raise SourceError(
-                f"A year in column {name!r} of {path.name} has no four digits: {short!r}.",
-                where=str(path),
-                hint="Write moments as 2013-12-31 10:00:00.",
-            )
+            what = f"A year in column {name!r} of {path.name} has no four digits: {short!r}."
+            raise UnclearDays.of(name, what, path=path, clean=False)
