@@ -115,6 +115,32 @@ def test_naive_times_are_read_in_the_zone_of_the_source_and_others_in_their_own(
     ]
 
 
+@pytest.mark.parametrize("large", [1 << 30, 0])
+def test_of_moments_some_of_which_carry_an_offset_the_others_are_read_in_the_zone_of_the_source(
+    project, monkeypatch, large
+) -> None:
+    """However the offset is written; a moment that never comes is missing, and in UTC nothing is asked of a text."""
+    monkeypatch.setattr(delimited, "_LARGE_BYTES", large)
+    project.put(
+        "a.csv",
+        "at\n2024-03-10T12:30:00Z\n2024-07-01T12:00:00\n2024-07-01 12:00:00+02\n2024-07-01 12:00:00 UTC\n"
+        "2024-07-01 12:00:00 Europe/Berlin\n2024-07-01\ninfinity\nNA\n",
+    )
+    for zone, hours in (("America/New_York", (12, 16, 10, 12, 10, 4)), ("UTC", (12, 12, 10, 12, 10, 0))):
+        rows = [at for (at,) in project.rows(project.collect(zone=zone))]
+        assert [at and at.hour for at in rows] == [*hours, None, None]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_word_far_down_among_moments_with_an_offset_makes_a_text_of_them(project, monkeypatch, zone) -> None:
+    """Whether a file is large, and whichever zone the others are read in."""
+    project.put("a.csv", "at\n" + "2024-03-10T12:30:00Z\n" * 5_000 + "later\n")
+    monkeypatch.setattr(delimited, "_SAMPLE_ROWS", 2_048)
+    for large in (1 << 30, 0):
+        monkeypatch.setattr(delimited, "_LARGE_BYTES", large)
+        assert project.rows(project.collect(zone=zone))[-1] == ("later",)
+
+
 def test_a_text_declared_to_be_a_moment_is_one_in_every_format(project) -> None:
     """SQLite has no type for moments; the brief says that it is one."""
     with sqlite3.connect(project.folder / "a.db") as database:

@@ -290,15 +290,21 @@ class _Reading:
             )
 
     def _read_as_text(self, file: Opened, kinds: Mapping[str, str]) -> dict[str, str]:
-        """Return which columns of a text file are read as they stand: 007 is no 7 to whoever wants a text."""
+        """Return which columns of a text file are read as they stand: 007 is no 7 to whoever wants a text.
+
+        Where some moments carry an offset, the engine takes those that carry none for moments in UTC.
+        """
         if not file.typed:
             return {}
+        zoned = "TIMESTAMP WITH TIME ZONE" if self.source.zone != "UTC" else ""
         looks = {name: kind_of(engine_type) for name, engine_type in file.columns.items()}
         fits = {("int", "float")}
         other = [
             name
             for name, kind in kinds.items()
-            if kind == "text" or (not file.own_types and looks[name] != kind and (looks[name], kind) not in fits)
+            if kind == "text"
+            or (not file.own_types and looks[name] != kind and (looks[name], kind) not in fits)
+            or file.columns[name] == zoned
         ]
         return dict.fromkeys(other, "VARCHAR")
 
@@ -310,6 +316,8 @@ class _Reading:
             unfit[name] = f"{column} IS NOT NULL AND {sql} IS NULL"
             if kinds[name] == "float":  # what is written as no number is one that is missing
                 unfit[name] += f" AND TRY_CAST({column} AS DOUBLE) IS NULL"
+            elif kinds[name] == "time":  # and so is a moment that never comes
+                unfit[name] += f" AND coalesce(isfinite(TRY_CAST({column} AS TIMESTAMP)), true)"
         counts = ", ".join(f"count(*) FILTER ({condition})" for condition in unfit.values())
         found = self.database.rows(f"SELECT {counts} FROM {relation}")[0] if unfit else ()
         for name, count in zip(unfit, found, strict=True):

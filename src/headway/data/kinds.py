@@ -25,7 +25,7 @@ _KINDS = {
 }
 _WIDE = {"UBIGINT", "HUGEINT", "UHUGEINT"}
 _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\]$")
-_OFFSET = r".{11,}(Z|z|[+-]\d\d(:?\d\d)?)"
+_OFFSET = r".{11,}(Z|z|[+-]\d\d(:?\d\d){0,2}| [A-Za-z][\w/+-]*)\s*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

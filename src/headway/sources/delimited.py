@@ -95,6 +95,7 @@ class _Text:
     header: list[str]
     dialect: str
     texts: frozenset[str]
+    zone: str
 
     @classmethod
     def of(cls, path: Path, source: Source) -> Self:
@@ -107,7 +108,7 @@ class _Text:
         if delimiter:
             dialect += f", delim = {quote_text(delimiter)}"
         texts = frozenset(there for there in header if source.types.get(source.rename.get(there, there)) == "text")
-        return cls(path=path, header=header, dialect=dialect, texts=texts)
+        return cls(path=path, header=header, dialect=dialect, texts=texts, zone=source.zone)
 
     def read(self, types: Mapping[str, str], more: str = "") -> str:
         """Return the engine's text for reading the file's columns as given types."""
@@ -127,6 +128,9 @@ class _Text:
         columns, formats = self._look(database, rows=_SAMPLE_ROWS)
         kinds = set(columns.values())
         if not kinds <= _STRICTLY.keys() | _EXACT or ("DATE" in kinds and "dateformat" not in formats):
+            return None
+        # Moments that need not carry an offset are read as text, and then nothing shows that another value is none.
+        if "TIMESTAMP WITH TIME ZONE" in kinds and self.zone != "UTC":
             return None
 
         def relation(types: Mapping[str, str]) -> str:
