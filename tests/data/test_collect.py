@@ -141,6 +141,19 @@ def test_a_word_far_down_among_moments_with_an_offset_makes_a_text_of_them(proje
         assert project.rows(project.collect(zone=zone))[-1] == ("later",)
 
 
+@pytest.mark.parametrize("day", ["13/03/2024", "2024-03-13", "2024-03-13 00:00:00", "03/13/2024 12:00:00 AM"])
+@pytest.mark.parametrize("large", [1 << 30, 0])
+def test_a_day_that_never_comes_is_missing_and_the_first_of_1900_is_a_day(project, monkeypatch, day, large) -> None:
+    """In whatever form days are written, and however far down the word stands."""
+    monkeypatch.setattr(delimited, "_LARGE_BYTES", large)
+    monkeypatch.setattr(delimited, "_SAMPLE_ROWS", 2_048)
+    first = day.replace("2024", "1900").replace("13", "01").replace("03", "01")
+    words = ["infinity", "-Infinity", "epoch", first, ""]
+    project.put("a.csv", "d,n\n" + f"{day},1\n" * 5_000 + "".join(f"{word},2\n" for word in words))
+    rows = [row[0] and _us(row[0])[:10] for row in project.rows(project.collect())]
+    assert rows == ["2024-03-13"] * 5_000 + [None, None, "1970-01-01", "1900-01-01", None]
+
+
 def test_a_text_declared_to_be_a_moment_is_one_in_every_format(project) -> None:
     """SQLite has no type for moments; the brief says that it is one."""
     with sqlite3.connect(project.folder / "a.db") as database:

@@ -52,6 +52,9 @@ _UNFIT = "CAST(error('of another type than at the beginning') AS BOOLEAN)"
 _EXACT = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 """Read as these, a value is either what a look at all would have found, or an error."""
 
+_WORDS = "('infinity', '-infinity', 'epoch')"
+"""What the engine takes for days in any form, and then reads by that form: as the first day of 1900."""
+
 _DAY = re.compile(r"%([dmyY])(.?)%([dmyY])(.?)%([dmyY])")
 _FIRST = {"d": "day first", "m": "month first", "y": "year first"}
 
@@ -118,16 +121,28 @@ class _Text:
 
     def looked_through(self, database: Database) -> Opened:
         """Return the file with the types that follow from all its values."""
-        columns, formats = self._look(database, rows=-1)
-        return Opened(
-            columns=columns, relation=lambda types: self.read({**columns, **types}, formats), typed=True, first_line=2
-        )
+        columns, forms = self._look(database, rows=-1)
+        formed = {name: (kind, forms[kind]) for name, kind in columns.items() if kind in forms}
+        words = ", ".join(f"count(*) FILTER (lower(trim({quote(name)})) IN {_WORDS})" for name in formed)
+        texts = self.read(dict.fromkeys(columns, "VARCHAR"))
+        (counts,) = database.rows(f"SELECT {words} FROM {texts}") if formed else [()]
+        worded = {name: form for (name, form), count in zip(formed.items(), counts, strict=True) if count}
+
+        def relation(types: Mapping[str, str]) -> str:
+            here = {name: form for name, form in worded.items() if name not in types}
+            read = self.read({**columns, **dict.fromkeys(here, "VARCHAR"), **types}, _options(forms))
+            if not here:
+                return read
+            said = ", ".join(f"{_by_form(name, *form)} AS {quote(name)}" for name, form in here.items())
+            return f"(SELECT * REPLACE ({said}) FROM {read})"
+
+        return Opened(columns=columns, relation=relation, typed=True, first_line=2)
 
     def sampled(self, database: Database) -> Opened | None:
         """Return the file with the types that follow from its beginning; None where that says too little."""
-        columns, formats = self._look(database, rows=_SAMPLE_ROWS)
+        columns, forms = self._look(database, rows=_SAMPLE_ROWS)
         kinds = set(columns.values())
-        if not kinds <= _STRICTLY.keys() | _EXACT or ("DATE" in kinds and "dateformat" not in formats):
+        if not kinds <= _STRICTLY.keys() | _EXACT or ("DATE" in kinds and "DATE" not in forms):
             return None
         # Moments that need not carry an offset are read as text, and then nothing shows that another value is none.
         if "TIMESTAMP WITH TIME ZONE" in kinds and self.zone != "UTC":
@@ -135,12 +150,19 @@ class _Text:
 
         def relation(types: Mapping[str, str]) -> str:
             strict = {name: kind for name, kind in columns.items() if kind in _STRICTLY and name not in types}
-            read = self.read({**columns, **dict.fromkeys(strict, "VARCHAR"), **types}, formats)
-            if not strict:
+            read = self.read({**columns, **dict.fromkeys(strict, "VARCHAR"), **types}, _options(forms))
+            fits = [_STRICTLY[kind].format(quote(name)) for name, kind in strict.items()]
+            # It may have been a word.
+            fits += [
+                f"{quote(name)} <> {kind} '1900-01-01'"
+                for name, kind in columns.items()
+                if kind in forms and name not in types
+            ]
+            if not fits:
                 return read
             casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in strict.items())
-            fit = " AND ".join(_STRICTLY[kind].format(quote(name)) for name, kind in strict.items())
-            return f"(SELECT * REPLACE ({casts}) FROM {read} WHERE CASE WHEN NOT ({fit}) THEN {_UNFIT} ELSE true END)"
+            cast = f"* REPLACE ({casts})" if strict else "*"
+            return f"(SELECT {cast} FROM {read} WHERE CASE WHEN NOT ({' AND '.join(fits)}) THEN {_UNFIT} ELSE true END)"
 
         counts = ", ".join(f"count({quote(column)})" for column in columns)
         try:
@@ -157,7 +179,7 @@ class _Text:
             certain=lambda: self.looked_through(database),
         )
 
-    def _look(self, database: Database, *, rows: int) -> tuple[dict[str, str], str]:
+    def _look(self, database: Database, *, rows: int) -> tuple[dict[str, str], dict[str, str]]:
         """Return the columns with the types that so many rows have, -1 for all, and how days and moments are written.
 
         Raises
@@ -179,16 +201,31 @@ class _Text:
         # DuckDB 2.0 dies of a BIGNUM that does not fit elsewhere; as doubles such numbers are seen and refused.
         kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
         columns = {**dict(zip(names, kinds, strict=True)), **dict.fromkeys(self.texts, "VARCHAR")}
-        forms = {"dateformat": days, "timestampformat": moments}
+        forms = {kind: form for kind, form in (("DATE", days), ("TIMESTAMP", moments)) if form}
         texts = self.read(dict.fromkeys(columns, "VARCHAR"))
-        for kind, form in (("DATE", days), ("TIMESTAMP", moments), ("TIMESTAMP WITH TIME ZONE", None)):
+        for kind in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
             named = [column for column, found_kind in columns.items() if found_kind == kind]
-            if form:
-                _refuse_ambiguous(named, form, texts, path=self.path, database=database)
+            if kind in forms:
+                _refuse_ambiguous(named, forms[kind], texts, path=self.path, database=database)
             else:
                 some = f"(SELECT * FROM {texts} LIMIT {rows})" if rows > 0 else texts
                 _refuse_short_years(named, some, path=self.path, database=database)
-        return columns, "".join(f", {option} = {quote_text(form)}" for option, form in forms.items() if form)
+        return columns, forms
+
+
+def _options(forms: Mapping[str, str]) -> str:
+    """Return the engine's text of how a file's days and moments are written."""
+    options = {"DATE": "dateformat", "TIMESTAMP": "timestampformat"}
+    return "".join(f", {options[kind]} = {quote_text(form)}" for kind, form in forms.items())
+
+
+def _by_form(name: str, kind: str, form: str) -> str:
+    """Return the engine's text of what a text column says in a form, or in a word: infinity is missing."""
+    text = f"trim({quote(name)})"
+    word = f"CASE WHEN lower({text}) = 'epoch' THEN TIMESTAMP '1970-01-01' END"
+    return (
+        f"CAST(CASE WHEN lower({text}) IN {_WORDS} THEN {word} ELSE strptime({text}, {quote_text(form)}) END AS {kind})"
+    )
 
 
 def _header(path: Path) -> tuple[list[str], str]:
