@@ -12,6 +12,7 @@ import pytest
 
 from headway.define.look import look
 from headway.errors import SourceError
+from headway.sources import delimited
 
 
 def test_the_orders_are_seen_for_what_they_are(shop):
@@ -55,6 +56,18 @@ def test_what_is_missing_where_an_outcome_is_missing_is_an_outcome_too(tmp_path)
     (tmp_path / "t.csv").write_text(f"id,created_at,size,arr_delay,minutes\n{rows}\n")
     (seen,) = look([tmp_path / "t.csv"], folder=tmp_path).sources
     assert set(seen.outcomes) == {"arr_delay", "minutes"}
+
+
+@pytest.mark.parametrize(("first", "late", "kind"), [("1", "3.7", "float"), ("13/02/2013", "01/01/1900", "time")])
+def test_a_large_file_whose_late_values_say_more_than_its_first_is_looked_at_all_the_same(
+    tmp_path, monkeypatch, first, late, kind
+):
+    """The column is what all of its values say, as in the Data stage."""
+    monkeypatch.setattr(delimited, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(delimited, "_SAMPLE_ROWS", 2_048)
+    (tmp_path / "t.csv").write_text("v,n\n" + f"{first},1\n" * 5_000 + f"{late},2\n")
+    (seen,) = look([tmp_path / "t.csv"], folder=tmp_path).sources
+    assert (seen.column("v").kind, seen.column("v").distinct, seen.rows) == (kind, 2, 5_001)
 
 
 @pytest.mark.parametrize(

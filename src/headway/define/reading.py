@@ -92,7 +92,9 @@ class _Reader:
                 source = Source(path=str(path), table=table, types=dict.fromkeys(self.unclear([path]), "text"))
                 with explained(path, path.name):
                     entered = opened_file(path, source, _name(_stem(path)), database=self._database)
-                    self._open[path, table] = self._as_long.enter_context(entered)
+                    file = self._as_long.enter_context(entered)
+                    # The rows are read many ways: what a sample says of the types would end some of them midway.
+                    self._open[path, table] = file if file.certain is None else file.certain()
             except UnclearDays as error:
                 self._unclear.setdefault(path, set()).add(error.column)
                 return self.file(path, table)
