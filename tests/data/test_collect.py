@@ -470,6 +470,8 @@ BAD = {
     # name of the file: its bytes, what is said, where
     "empty.csv": (b"", "empty.csv is empty", "empty.csv"),
     "blank.csv": (b"\n \n", "is empty", "blank.csv"),
+    "late.csv": (b"\nname,b\nx,y\n", "late.csv begins with a blank line", "late.csv:1"),
+    "marked.csv": (b"\xef\xbb\xbf\r\nname,b\r\nx,y\r\n", "begins with a blank line", "marked.csv:1"),
     "header.csv": (b"a,b\n", "has a header and no row", "header.csv"),
     "short.csv": (b"a,b\n1,2\n3\n4,5\n", "ragged: this line has 1 fields, and the header has 2", "short.csv:3"),
     "long.csv": (b"a,b\n1,2\n3,4\n5,6,7\n", "ragged: this line has 3 fields, and the header has 2", "long.csv:4"),

@@ -197,10 +197,9 @@ class _Text:
             # The sniffer only says that nothing fits; a plain reading says on which line.
             database.rows(f"SELECT count(*) FROM {self.read(dict.fromkeys(self.header, 'VARCHAR'))}")
             raise
-        names = self.header or [column["name"] for column in found]
         # DuckDB 2.0 dies of a BIGNUM that does not fit elsewhere; as doubles such numbers are seen and refused.
         kinds = ("DOUBLE" if column["type"] == "BIGNUM" else column["type"] for column in found)
-        columns = {**dict(zip(names, kinds, strict=True)), **dict.fromkeys(self.texts, "VARCHAR")}
+        columns = {**dict(zip(self.header, kinds, strict=True)), **dict.fromkeys(self.texts, "VARCHAR")}
         forms = {kind: form for kind, form in (("DATE", days), ("TIMESTAMP", moments)) if form}
         texts = self.read(dict.fromkeys(columns, "VARCHAR"))
         for kind in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
@@ -247,6 +246,12 @@ def _header(path: Path) -> tuple[list[str], str]:
     records = {mark: next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), []) for mark in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda mark: len(records[mark]))
     names = records[delimiter]
+    if not names:
+        raise SourceError(
+            f"{path.name} begins with a blank line, and its first line must name the columns.",
+            where=f"{path}:1",
+            hint="Take out what stands above the header.",
+        )
     for position, column in enumerate(names):
         twins = [other for other in names[:position] if other.casefold() == column.casefold()]
         if twins:
