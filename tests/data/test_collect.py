@@ -104,6 +104,14 @@ def test_an_empty_field_is_missing_unless_the_brief_says_otherwise(project) -> N
     assert project.rows(project.collect(nulls=("-",))) == [("1", ""), ("", "NA"), ("3", None)]
 
 
+def test_a_blank_line_is_a_missing_value_where_there_is_one_column_and_else_nothing(project) -> None:
+    """In a file of one column the two are written alike, wherever they stand."""
+    project.put("a.csv", "a\nx\n\ny\n\n\n")
+    assert project.rows(project.collect()) == [("x",), (None,), ("y",), (None,), (None,)]
+    project.put("a.csv", "a,b\nx,1\n\ny,2\n\n\n")
+    assert project.rows(project.collect()) == [("x", 1), ("y", 2)]
+
+
 def test_naive_times_are_read_in_the_zone_of_the_source_and_others_in_their_own(project) -> None:
     """A day is its local midnight; an offset or a Z is heeded wherever it stands."""
     project.put("a.csv", "n,d,z\n2013-07-01 12:00:00,2013-07-01,2013-07-01T12:00:00Z\n")
