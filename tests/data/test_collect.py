@@ -699,3 +699,36 @@ def test_a_disk_that_is_full_is_no_fault_of_the_file(project, packed) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert project.collect(packed).rows == 20_000
+
+
+@pytest.mark.parametrize("column", ["@part", "@origin", "@row", "@anything", "file_row_number", "FILENAME"])
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_column_with_a_name_that_is_needed_is_refused_until_it_is_called_otherwise(project, column, name) -> None:
+    """Versions could not be read with it; the refusal says what to write, and with that the file is read."""
+    table = pa.table({"a": [1, 2], column: ["x", "y"]})
+    if name == "a.csv":
+        project.put(name, f"a,{column}\n1,x\n2,y\n")
+    else:
+        pq.write_table(table, project.folder / name)
+    with pytest.raises(SourceError, match=f"Column '{column}' of source 's' has a name that") as caught:
+        project.collect(name)
+    assert "sources.s.rename = {" in caught.value.hint
+    assert f'"{column}" = ' in caught.value.hint
+    snapshot = project.collect(name, rename={column: "row"})
+    assert project.kinds(snapshot) == {"a": "int", "row": "text"}
+    assert project.rows(snapshot) == [(1, "x"), (2, "y")]
+
+
+def test_the_columns_of_an_only_file_are_not_taken_for_ones_to_leave_out(project) -> None:
+    """What is more than the table has is told by a second file: the first one says what the table has."""
+    project.put("a.csv", "a,b\n1,2\n")
+    assert project.rows(project.collect(extra_columns="ignore")) == [(1, 2)]
+
+
+def test_a_column_with_a_name_that_is_needed_may_be_left_out(project) -> None:
+    """Columns that come later and are not wanted are in nobody's way."""
+    project.put("a.csv", "a\n1\n")
+    first = project.collect(extra_columns="ignore")
+    project.put("b.csv", "a,@row\n2,x\n")
+    snapshot = project.collect(previous=first, extra_columns="ignore")
+    assert project.rows(snapshot) == [(1,), (2,)]

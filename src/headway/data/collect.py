@@ -9,6 +9,7 @@ is named, never bent.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ from headway.nouns.snapshot import Snapshot, SourceColumn
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database, EngineError
 from headway.query.functions import SQL_TYPES
+from headway.query.parts import is_reserved
 from headway.sources.aligned import aligned
 from headway.sources.item import Held
 from headway.sources.places import items_of
@@ -257,6 +259,7 @@ class _Reading:
                     where=f"sources.{self.name}.types.{column}",
                     hint=did_you_mean(column, file.columns),
                 )
+        self._refuse_reserved(list(file.columns))
         if self.columns is not None:
             self._compare(list(file.columns))
             return {column.name: column.kind for column in self.columns}
@@ -271,6 +274,17 @@ class _Reading:
                 )
             kinds[name] = declared.get(name, kind)
         return kinds
+
+    def _refuse_reserved(self, found: list[str]) -> None:
+        """Raise for the first column that could be read today, and would fail whatever reads its version later."""
+        for column in filter(is_reserved, found):
+            called = column.lstrip("@") if column.startswith("@") else f"{column}_"
+            raise SourceError(
+                f"Column {column!r} of source {self.name!r} has a name that Headway needs for itself.",
+                where=self.item.name,
+                hint=f"Call it otherwise: sources.{self.name}.rename = {{{json.dumps(column, ensure_ascii=False)} = "
+                f"{json.dumps(called or 'column', ensure_ascii=False)}}}.",
+            )
 
     def _compare(self, found: list[str]) -> None:
         wanted = [column.name for column in self.columns or ()]

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from headway.nouns.snapshot import Segment, Snapshot
 
-__all__ = ["DELETED", "ORIGIN", "ROW", "Part", "part_of", "parts_of", "parts_sql", "placed_sql", "stretch_sql"]
+__all__ = [
+    "DELETED",
+    "ORIGIN",
+    "ROW",
+    "Part",
+    "is_reserved",
+    "part_of",
+    "parts_of",
+    "parts_sql",
+    "placed_sql",
+    "stretch_sql",
+]
 
 ORIGIN = "@origin"
 """In a numbered file: which of the segment's origins the row came from, by its place among them."""
@@ -29,6 +40,22 @@ ROW = "@row"
 
 DELETED = "row"
 """The one column of a file of deleted positions, which count from 0."""
+
+_RESERVED = {"file_row_number", "filename"}
+
+
+def is_reserved(column: str) -> bool:
+    """Return whether a column of this name would stand in the way of one that is made while rows are read.
+
+    The engine has names of its own for the place of a row and for its file, and takes them in any case; what is made
+    here begins with ``@``.
+
+    Examples
+    --------
+    >>> is_reserved("@row"), is_reserved("File_Row_Number"), is_reserved("row")
+    (True, True, False)
+    """
+    return column.startswith("@") or column.lower() in _RESERVED
 
 
 class _Blobs(Protocol):
