@@ -329,6 +329,14 @@ def test_what_names_nobody_is_refused_in_words(shop: Project) -> None:
         shop.data.erase(ENTITY)
 
 
+def test_a_column_that_is_named_twice_is_refused(shop: Project) -> None:
+    """Only the second of two persons would be erased, and nobody would know; whoever asked is told, nothing is."""
+    with pytest.raises(DataError, match="names the column 'delivery' twice") as caught:
+        shop.data.erase("deliveries delivery=3 delivery=4", by="Privacy desk", why="requests 12 and 13")
+    assert "one entity at a time" in caught.value.hint
+    assert shop.data.erasures() == []
+
+
 def _predictions(project: Project, *, not_of: str) -> list[str]:
     from headway.predictions.reader import Reader
 

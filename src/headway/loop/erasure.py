@@ -192,6 +192,12 @@ class _Work:
             column, _, text = pair.partition("=")
             if column not in kinds:
                 raise NotFound(f"Source {source!r} has no column {column!r}.", hint=did_you_mean(column, kinds))
+            if column in wanted:
+                raise DataError(
+                    f"{entity!r} names the column {column!r} twice, and a row has one value there.",
+                    where=f"{source}.{column}",
+                    hint="Ask for one entity at a time.",
+                )
             wanted[column] = _value(text, kinds[column], where=f"{source}.{column}")
         return source, wanted
 
