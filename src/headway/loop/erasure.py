@@ -69,7 +69,8 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     snapshots
         The versions that hold fewer rows now than their name says.
     datasets, models
-        Those that were built on rows of the entity. A model keeps what it has learned until another one is trained.
+        Those that were built on rows of the entity; the models of the runs, and those that their releases serve. A
+        model keeps what it has learned until another one is trained.
     left
         Files of the store in which a value still stands, such as a model whose categories name it.
     in_sources
@@ -458,9 +459,12 @@ class _Work:
         fill_online(self.store, material_of(self.store, self.brief, snapshots, as_of_us=self.store.now_us()))
 
     def _models(self, datasets: set[str]) -> tuple[str, ...]:
-        """Return the models of runs on any of these datasets, by their digest as blobs."""
-        runs = self.store.ledger.runs()
-        return tuple(sorted({run.model for run in runs if run.model and run.dataset in datasets}))
+        """Return the models of runs on any of these datasets, and of their releases, by their digest as blobs."""
+        runs = [run for run in self.store.ledger.runs() if run.dataset in datasets]
+        names = {run.run for run in runs}
+        # What a release serves may have learned once more, from all rows: it is another model than that of its run.
+        served = {each.model for each in self.store.ledger.releases() if each.run in names}
+        return tuple(sorted({run.model for run in runs if run.model} | served))
 
     def _left(self) -> tuple[str, ...]:
         """Return the files of the store in which a value of the entity still stands; those that are too short apart."""
