@@ -109,6 +109,7 @@ def test_what_nobody_needs_is_let_go_and_what_is_held_stays(ask: Any) -> None:
     assert "Nothing to merge" in ask("data", "compact")
     assert ask("data", "compact", "--json") == []
     assert "No hold" in ask("data", "hold", "list")
+    assert "name and a reason" in ask("data", "hold", "add", "customers", "--by", "", "--why", "", fails=2)
     assert "h1" in ask("data", "hold", "add", "customers", "--by", "Counsel", "--why", "case 7")
     assert ask("data", "hold", "list", "--json")[0]["by"] == "Counsel"
     assert ask("data", "gc", "--dry-run", "--json")["dry_run"] is True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
-from headway.errors import GateClosed, NotFound, SourceError, StoreError
+from headway.errors import DataError, NotFound, SourceError, StoreError
 from headway.loop.needs import Needs
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_a_hold_keeps_a_version_until_it_is_over(shop: Project) -> None:
         _edit(shop, tier=tier)
         shop.material()
     held = shop.data.versions("customers")[1].version
-    with pytest.raises(GateClosed, match="name and a reason"):
+    with pytest.raises(DataError, match="name and a reason"):
         shop.data.hold(held, by="", why="case 7")
     placed = shop.data.hold("customers~1", by="Counsel", why="case 7")
     assert (placed.subject, placed.by, placed.why) == (held, "Counsel", "case 7")

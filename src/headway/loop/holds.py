@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headway.errors import GateClosed, NotFound, did_you_mean
+from headway.errors import DataError, NotFound, did_you_mean
 from headway.loop.naming import version_called
 from headway.nouns.clock import format_moment
 from headway.nouns.event import HoldPlaced, HoldReleased
@@ -44,7 +44,7 @@ def place_hold(store: Store, subject: str, *, by: str, why: str) -> Hold:
 
     Raises
     ------
-    GateClosed
+    DataError
         When nobody says who, or why.
     NotFound
         When there is no such source or version.
@@ -63,7 +63,7 @@ def release_hold(store: Store, hold: str, *, by: str, why: str) -> None:
 
     Raises
     ------
-    GateClosed
+    DataError
         When nobody says who, or why.
     NotFound
         When no such hold stands.
@@ -77,4 +77,4 @@ def release_hold(store: Store, hold: str, *, by: str, why: str) -> None:
 
 def _signed(by: str, why: str) -> None:
     if not by.strip() or not why.strip():
-        raise GateClosed("This needs a name and a reason.", hint="Say who (--by) and why (--why).")
+        raise DataError("This needs a name and a reason.", hint="Say who (--by) and why (--why).")
