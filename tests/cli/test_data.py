@@ -87,6 +87,8 @@ def test_versions_are_listed_compared_and_written_out(ask: Any, tmp_path: Path) 
     assert "Bob Bobson,plain" in (tmp_path / "old.csv").read_text()
     assert ask("data", "checkout", "customers", str(tmp_path / "new.parquet"), "--json")["rows"] == 2
     assert "already" in ask("data", "checkout", "customers", str(tmp_path / "old.csv"), fails=2)
+    said = ask("data", "checkout", "customers", "/proc/new.csv", fails=2)
+    assert "/proc/new.csv: The rows cannot be written: No such file or directory." in said
     assert "no version" in ask("data", "diff", "customer", "customers", fails=2)
 
 

@@ -16,7 +16,7 @@ import msgspec
 from headway.data.difference import Difference, difference
 from headway.data.fingerprints import mark_of
 from headway.data.segments import compacted, live_marks
-from headway.errors import NotFound, SourceError, StoreError
+from headway.errors import NO_ROOM, NotFound, SourceError, StoreError, StoreFull
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.loop.naming import version_called
 from headway.loop.needs import Needs
@@ -255,6 +255,13 @@ def check_out(store: Store, version: str, path: str | os.PathLike[str]) -> Check
     parts = parts_of(snapshot, store.blobs)
     files = [segment.file for segment in snapshot.segments]
     draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.touch()  # the engine would tell a place that takes no files in words of its own
+    except OSError as error:
+        kind = StoreFull if error.errno in NO_ROOM else StoreError
+        reason = error.strerror or error
+        hint = "Name a file in a folder that may be written to."
+        raise kind(f"The rows cannot be written: {reason}.", where=str(target), hint=hint) from error
     with Database() as database:
         order = "CASE " + "".join(
             f'WHEN "@part" = {quote_text(part.name)} THEN {files.index(file)} '
