@@ -41,6 +41,7 @@ _KEPT = {
     "run": "Finished steps and trials are kept: headway run goes on where this one stopped.",
     "demo": "What has been done is kept.",
     "tend": "Days that were closed are kept: headway tend goes on with the next.",
+    "erase": "The erasure is not finished: ask for it again, with the same words. See: headway data erasures.",
 }
 
 

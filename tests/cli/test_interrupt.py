@@ -43,6 +43,22 @@ sys.argv = ["headway", "run", "--as-of", "2024-04-20", "--json"]
 main()
 """
 
+# Erases, and stops where outcomes and predictions are gone and the versions of the sources are not.
+ERASING = """
+import sys
+import time
+from headway.cli import main
+from headway.loop import erasure
+
+def stop(*_):
+    print("half done", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+erasure._Work._rewrite_snapshots = stop
+sys.argv = ["headway", "data", "erase", *{words}]
+main()
+"""
+
 
 def _model(folder: Path) -> str:
     ran = subprocess.run(RUN, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
@@ -82,6 +98,25 @@ def test_ctrl_c_in_every_stage_leaves_a_store_that_comes_to_the_same_model(shop:
             assert project.store.blobs.verify().bad == ()
             assert {run.state for run in project.store.ledger.runs()} == {"failed"}
     assert _model(shop) == _model(deployed)
+
+
+def test_ctrl_c_in_an_erasure_says_that_it_is_not_finished(live: Path, headway: Any) -> None:
+    """Rows of the person may be left, so it has to be asked for again; that is said, and the same words finish it."""
+    words = ["--entity", "orders order=3", "--by", "Desk", "--why", "request 12", "--json"]
+    code = ERASING.format(words=words)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=live, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        _await(process, "half done")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    hint = json.loads(out)["hint"]
+    assert "is not finished: ask for it again" in hint
+    assert "half done" not in hint
+    (begun,) = json.loads(headway("data", "erasures", "--json", folder=live).stdout)
+    assert begun["finished"] is False
+    assert headway("data", "erase", *words, folder=live).returncode == 0
 
 
 def test_a_second_run_is_refused_by_name_and_others_go_on(shop: Path, headway: Any) -> None:
