@@ -117,6 +117,25 @@ def test_a_part_that_breaks_its_contract_is_taken_only_where_the_brief_lets_it(b
         assert "Source deliveries breaks its contract since" in " ".join(screen.getvalue().split())
 
 
+def test_what_came_before_ends_the_broken_contract_when_it_comes_again(begun):
+    """The version in force is the newest that came then; the same broken part, come once more, is told once more."""
+    brief = begun.folder / "headway.toml"
+    brief.write_text(brief.read_text().replace(f"[sources.{SOURCE}]\n", f'[sources.{SOURCE}]\ncontract = "block"\n'))
+    last = _file(begun)
+    before = begun.material().snapshots[SOURCE]
+    good, bad = last.read_text(), _broken(last.read_text(), before)
+    for times in (1, 2):
+        last.write_text(bad)
+        for _ in range(2):
+            begun.material()
+            assert begun.status()["contracts"]
+        assert len([line for line in begun.history() if line["kind"] == "ContractBroken"]) == times
+        last.write_text(good)
+        assert begun.material().snapshots[SOURCE].digest == before.digest
+        assert "contracts" not in begun.status()
+    assert len(begun.data.versions(SOURCE)) == 1
+
+
 def test_a_mended_part_ends_the_broken_contract_in_the_status(begun):
     """As soon as a version is taken that keeps the contract, only the history speaks of the one that did not."""
     brief = begun.folder / "headway.toml"

@@ -26,6 +26,7 @@ from headway.query.database import Database
 from headway.query.parts import parts_of, parts_sql, placed_sql
 
 if TYPE_CHECKING:
+    from headway.ledger import Entry
     from headway.loop.store import Store
     from headway.nouns.brief import Brief, Source
     from headway.nouns.profile import Reference
@@ -37,6 +38,7 @@ __all__ = [
     "broken_contracts",
     "check_contract",
     "infer_contract",
+    "keep_mended",
     "keeps_contract",
     "read_contract",
 ]
@@ -172,23 +174,25 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
                 database, placed, part, contract=contract, reference=reference, now_us=now_us, row=row, file=named
             )
         failed = [result.words for result in results if result.state == "failed"]
-        if failed:  # before the answer is kept: told twice after a crash, never not at all
-            store.record(
-                ContractBroken(
-                    source=name,
-                    snapshot=found.digest,
-                    previous=previous.digest,
-                    contract=contract.digest,
-                    blocked=blocks,
-                    failed=tuple(failed),
-                )
-            )
-        return {"failed": failed}
+        return {"failed": failed, "contract": contract.digest}
 
     key = f"contract:{source.contract}:{written}:{previous.digest}:{found.digest}"
-    failed = store.remembered(key, f"contract {name}", held)["failed"]
+    answer = store.remembered(key, f"contract {name}", held)
+    failed = answer["failed"]
     if not failed:
         return True
+    broken = ContractBroken(
+        source=name,
+        snapshot=found.digest,
+        previous=previous.digest,
+        contract=answer.get("contract", ""),  # answers of earlier versions do not have it
+        blocked=blocks,
+        failed=tuple(failed),
+    )
+    # The same part may come again after a mended one, and is told again then.
+    standing = _standing(store).get(name)
+    if standing is None or not _is_about(standing, broken):
+        store.record(broken)
     then = "the version before stays in force" if blocks else "taken all the same"
     store.progress.advance("read sources", 0, note=f"{name} breaks its contract ({failed[0]}); {then}")
     return not blocks
@@ -202,16 +206,52 @@ def broken_contracts(store: Store) -> list[dict[str, Any]]:
     list of dict
         ``source``, ``since_us``, ``blocked`` (the version found is refused) and ``failed``, in words.
     """
+    return [
+        {
+            "source": name,
+            "since_us": entry.effective_us,
+            "blocked": entry.event.blocked,
+            "failed": list(entry.event.failed),
+        }
+        for name, entry in sorted(_standing(store).items())
+        if isinstance(entry.event, ContractBroken)
+    ]
+
+
+def keep_mended(store: Store, name: str) -> None:
+    """Keep that the version in force came again after one that was refused: nothing else would tell of it."""
+    entry = _standing(store).get(name)
+    if entry is not None and isinstance(entry.event, ContractBroken) and entry.event.blocked:
+        store.remembered(_mended_key(entry), f"contract {name}", lambda: {"mended": True})
+
+
+def _standing(store: Store) -> dict[str, Entry]:
+    """Return by source the breach of its contract by the version that came last."""
     last = {}
     for entry in store.ledger.events(ContractBroken):
         if isinstance(entry.event, ContractBroken):
-            last[entry.event.source] = entry.event, entry.effective_us
-    found = []
-    for name, (event, since_us) in sorted(last.items()):
+            last[entry.event.source] = entry
+    found = {}
+    for name, entry in last.items():
+        event = entry.event
+        assert isinstance(event, ContractBroken)
         taken = store.ledger.snapshots(source=name)
-        if taken and taken[-1].snapshot == (event.previous if event.blocked else event.snapshot):
-            found.append({"source": name, "since_us": since_us, "blocked": event.blocked, "failed": list(event.failed)})
+        in_force = event.previous if event.blocked else event.snapshot
+        if taken and taken[-1].snapshot == in_force and store.recalled(_mended_key(entry)) is None:
+            found[name] = entry
     return found
+
+
+def _is_about(entry: Entry, broken: ContractBroken) -> bool:
+    """Whether an entry tells of the same breach."""
+    event = entry.event
+    return isinstance(event, ContractBroken) and all(
+        getattr(event, field) == getattr(broken, field) for field in ("snapshot", "previous", "blocked", "failed")
+    )
+
+
+def _mended_key(entry: Entry) -> str:
+    return f"contract mended:{entry.seq}"
 
 
 def _source(brief: Brief, name: str) -> Source:

@@ -171,10 +171,13 @@ def _erasures(store: Store) -> int:
 
 def _agreed(store: Store, brief: Brief, name: str, found: Snapshot, previous: Snapshot | None) -> Snapshot:
     """Return the version in force: what was found, or the one before where that broke a contract that blocks."""
-    if not brief.sources[name].contract or previous is None or found.digest == previous.digest:
+    if not brief.sources[name].contract or previous is None:
         return found
-    from headway.loop.contracts import keeps_contract  # most projects have none
+    from headway.loop.contracts import keep_mended, keeps_contract  # most projects have none
 
+    if found.digest == previous.digest:
+        keep_mended(store, name)
+        return found
     return found if keeps_contract(store, brief, name, previous=previous, found=found) else previous
 
 
