@@ -149,6 +149,7 @@ class Project:
         """
         from headway.define.questions import advice_of, gate_of
         from headway.define.supply_evidence import labels_said
+        from headway.loop.breaches import broken_contracts
         from headway.loop.gates import judge_define, still_closed
         from headway.loop.results import Checked
 
@@ -160,6 +161,7 @@ class Project:
             closed_gates=tuple(gate.name for gate in still_closed(self.store, gate_of(answers))),
             labels=labels_said(facts),
             facts=msgspec.to_builtins(facts),
+            contracts=tuple(broken_contracts(self.store)),
         )
 
     def override(self, gate: str, *, by: str, why: str) -> None:
@@ -242,6 +244,7 @@ class Project:
             When another process is at it.
         """
         from headway.define.decision import decision_gates
+        from headway.loop.breaches import broken_contracts
         from headway.loop.gates import failed_verdict, judge_gate, refuse_closed, refuse_undecided
         from headway.loop.results import report_of
         from headway.loop.train import train
@@ -251,6 +254,7 @@ class Project:
         refuse_undecided(self.store, self.brief)
         with self._placed(), self.store.ledger.lease("run", owner=self.store.owner):
             material = self.material()
+            broken = broken_contracts(self.store)  # as the sources were read for this run
             refuse_closed(self.store, self.brief, names=("data-build",))
             result = train(self.store, material, as_of_us=self.store.now_us(), brief_text=self.brief_text)
             card = self.store.reports / f"{result.run}-card.md"
@@ -262,7 +266,8 @@ class Project:
         judge_gate(self.store, self.brief, "define-data", decision_gates(self.brief))
         judge_gate(self.store, self.brief, "build-validate", why=result.reason)
         judge_gate(self.store, self.brief, "validate-deploy", failed_verdict(result.run, result.verdict, verdict))
-        return report_of(result, str(card), self.store.get(result.dataset, Dataset), verdict)
+        dataset = self.store.get(result.dataset, Dataset)
+        return report_of(result, str(card), dataset, verdict, contracts=broken)
 
     # -- Deploy
 

@@ -134,6 +134,21 @@ def test_a_run_that_did_not_pass_says_how_to_take_the_responsibility(shop: Path)
     assert _json(shop, "deploy", "--override", "a trial", "--by", "Ada")["release"] == "r1"
 
 
+def test_what_is_refused_of_a_source_is_said_where_nobody_watches(shop: Path) -> None:
+    """Check and run say that the model knows the version before, and why; in words and as JSON."""
+    brief = shop / "headway.toml"
+    brief.write_text(brief.read_text().replace("[sources.orders]\n", '[sources.orders]\ncontract = "block"\n'))
+    assert _json(shop, "check")["contracts"] == []
+    orders = shop / "orders.csv"
+    orders.write_text(orders.read_text().replace(",north,", ",NORTH,"))
+    words = "Source 'orders' broke its contract; what came is not taken, the version before is used."
+    for command in ("check", "run"):
+        (told,) = _json(shop, command)["contracts"]
+        assert (told["source"], told["blocked"]) == ("orders", True)
+        said = _said(shop, command).stdout
+        assert f"{words} {told['failed'][0]}" in said
+
+
 def test_deploy_takes_the_newest_run(live: Path) -> None:
     """Without a name, what was learned last goes into service."""
     brief = live / "headway.toml"

@@ -11,6 +11,8 @@ from headway.errors import NotFound
 from headway.nouns.trial import Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from headway.loop.store import Store
@@ -57,6 +59,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     labels
         What the known labels are like, in a few words.
+    contracts
+        Which sources break their contract now, as :func:`~headway.loop.breaches.broken_contracts` tells it.
     """
 
     advice: dict[str, Any]
@@ -64,10 +68,18 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[dict[str, Any], ...]
     closed_gates: tuple[str, ...]
     facts: dict[str, Any]
+    contracts: tuple[dict[str, Any], ...] = ()
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``run`` came to, in figures to show."""
+    """What ``run`` came to, in figures to show.
+
+    Attributes
+    ----------
+    contracts
+        Which sources break their contract now, as :func:`~headway.loop.breaches.broken_contracts` tells it: what was
+        refused of them is not in the model.
+    """
 
     run: str
     as_of_us: int
@@ -90,6 +102,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     seconds: float
     fit_seconds: float
+    contracts: tuple[dict[str, Any], ...] = ()
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +115,10 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     store_rows: int
 
 
-def report_of(result: RunResult, card: str, dataset: Dataset, verdict: Verdict) -> RunReport:
-    """Return a run's result with what it says of its dataset and its model."""
+def report_of(
+    result: RunResult, card: str, dataset: Dataset, verdict: Verdict, *, contracts: Sequence[dict[str, Any]] = ()
+) -> RunReport:
+    """Return a run's result with what it says of its dataset and its model, and of the sources' contracts."""
     return RunReport(
         run=result.run,
         as_of_us=result.as_of_us,
@@ -126,6 +141,7 @@ def report_of(result: RunResult, card: str, dataset: Dataset, verdict: Verdict) 
         card=card,
         seconds=result.seconds,
         fit_seconds=result.fit_seconds,
+        contracts=tuple(contracts),
     )
 
 

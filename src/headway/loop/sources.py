@@ -15,6 +15,7 @@ from headway.data.collect import collect
 from headway.engine.ahead import load_ahead
 from headway.engine.named import cluster_of
 from headway.errors import StoreBusy
+from headway.loop.breaches import keep_mended
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.nouns.brief import Brief
 from headway.nouns.event import ErasureBegun, Event, SnapshotTaken, StepFinished
@@ -173,11 +174,11 @@ def _agreed(store: Store, brief: Brief, name: str, found: Snapshot, previous: Sn
     """Return the version in force: what was found, or the one before where that broke a contract that blocks."""
     if not brief.sources[name].contract or previous is None:
         return found
-    from headway.loop.contracts import keep_mended, keeps_contract  # most projects have none
-
     if found.digest == previous.digest:
         keep_mended(store, name)
         return found
+    from headway.loop.contracts import keeps_contract  # most projects have none
+
     return found if keeps_contract(store, brief, name, previous=previous, found=found) else previous
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from headway.deploy.serving import release_definitions
-from headway.loop.contracts import broken_contracts
+from headway.loop.breaches import broken_contracts
 from headway.loop.daily import daily
 from headway.loop.days import local_day
 from headway.loop.history import history

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headway.screens.contracts import show_broken
+
 if TYPE_CHECKING:
     from headway.loop.results import Checked
     from headway.screens.page import Cell, Page
@@ -19,6 +21,7 @@ def show_check(page: Page, checked: Checked, *, written: str = "") -> None:
     state = checked.advice["state"]
     page.title("Check", state, tone=_ADVICE.get(state, ""))
     page.words(checked.advice["words"], indent=2)
+    show_broken(page, checked.contracts)
     closed = {gate["name"] for answer in checked.answers for gate in answer["gates"]}
     # What a leak would earn is no promise.
     money = [] if "leak" in closed else _money(checked.facts["payoff"])

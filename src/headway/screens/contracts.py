@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headway.screens.figures import short
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from headway.loop.contracts import Held
     from headway.nouns.contract import Contract
     from headway.screens.page import Page
 
-__all__ = ["show_contract", "show_held"]
+__all__ = ["show_broken", "show_contract", "show_held"]
 
 
 def show_contract(page: Page, contract: Contract) -> None:
@@ -45,3 +47,16 @@ def show_held(page: Page, held: Held) -> None:
         cause = f" {result.change.cause}" if result.change else ""
         page.words(f"{result.clause}: {result.words}{cause}{where}")
     page.words(f"{states['passed']} passed, {states['failed']} failed, {states['not run']} not run.")
+
+
+def show_broken(page: Page, broken: Sequence[Mapping[str, Any]]) -> None:
+    """Write which sources break their contract, and what became of what came."""
+    for each in broken:
+        then = "is not taken, the version before is used" if each["blocked"] else "is taken all the same"
+        more = f" And {len(each['failed']) - 1:,} more." if len(each["failed"]) > 1 else ""
+        page.gap()
+        page.words(
+            f"Source {each['source']!r} broke its contract; what came {then}. {each['failed'][0]}{more}",
+            tone="warn",
+            indent=2,
+        )

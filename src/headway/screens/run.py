@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from headway.screens.contracts import show_broken
 from headway.screens.figures import interval, moment, money, money_interval, seconds, short
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def show_run(page: Page, report: RunReport, *, trials: Sequence[dict[str, Any]] 
         "passed" if report.passed else "did not pass",
         tone="good" if report.passed else "bad",
     )
+    show_broken(page, getattr(report, "contracts", ()))
     _data(page, report)
     _search(page, report, _of_study(trials, getattr(report, "study", "")), metric=verdict["metric"])
     _scores(page, verdict)
