@@ -46,6 +46,9 @@ def test_a_split_that_is_not_by_time_is_said_aloud(begun: Project, by: str, how:
     assert (gate["passed"], gate["blocking"], gate["found"]) == (False, False, f"split {how}")
     verdict = msgspec_verdict(report.verdict)
     assert any(f"the split is not by time but {how}" in reason for reason in verdict.reasons)
+    # Six a day are acted on in all: of the test's fifth of a day one or two, each of which stands for several.
+    assert verdict.money.acted_per_day == pytest.approx(6, rel=0.1)
+    assert checked.facts["payoff"]["worth"]["acted_per_day"] == pytest.approx(6, rel=0.1)
     card = Path(report.card).read_text(encoding="utf-8")
     assert "The split is not by time" in card
     assert "drawn at random" in card

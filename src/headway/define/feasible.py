@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from headway.define.prospect import Payoff, Signal, WorthBounds
     from headway.define.sample import Sample
+    from headway.nouns.dataset import SplitCount
     from headway.nouns.snapshot import Snapshot
     from headway.query.definitions import Definitions
 
@@ -87,14 +88,18 @@ def gather(
         earlier = f"{view} WHERE \"@usable\" AND \"@split\" IN ('train', 'validate')"
         # The test is for one judgement only: what is fitted leaves it alone.
         sample, step = sampled(database, earlier, definitions, most=_SIGNAL_ROWS)
-        signal, earned = (None, None) if sample is None else _promised(sample, step, definitions)
+        splits = split_counts(database, view, usable='"@usable"', positive=positive)
+        signal, earned = (None, None)
+        if sample is not None:
+            of_day = 1 if brief.split.by == "time" else _drawn_from(splits)
+            signal, earned = _promised(sample, step * of_day, definitions)
         every, _ = sampled(database, f"{view} WHERE {quote(LABEL)} IS NOT NULL", definitions, features=False)
         return Facts(
             as_of_us=as_of_us,
             task=task,
             rows=rows,
             rounds=None if cadence is None else _rounds(database, view),
-            splits=split_counts(database, view, usable='"@usable"', positive=positive),
+            splits=splits,
             sources=tuple(
                 _source(
                     database, point_in_time.table(name), source, snapshot=snapshots[name], last_us=totals["last_us"]
@@ -245,7 +250,13 @@ def _swings(every: Sample | None) -> tuple[Swing, ...]:
     return swings(day, np.bincount(at, weights=values).astype(np.float64), np.bincount(at).astype(np.float64))
 
 
-def _promised(sample: Sample, step: int, definitions: Definitions) -> tuple[Signal | None, Payoff | None]:
+def _drawn_from(splits: Sequence[SplitCount]) -> float:
+    """Return how many times as many examples a day has as are looked at: the test is drawn from it, too."""
+    counts = {split.name: split.examples for split in splits}
+    return sum(counts.values()) / (counts["train"] + counts["validate"])
+
+
+def _promised(sample: Sample, step: float, definitions: Definitions) -> tuple[Signal | None, Payoff | None]:
     """Return what quick models of the past promise of what came after: signal and money."""
     brief = definitions.brief
     found = find_signal(sample, seed=brief.search.seed, metric=brief.success.metric)

@@ -43,7 +43,7 @@ _COSTS = ("monthly", "retraining_per_month")
 
 
 def payoff(
-    calls: Calls, said: Floats, label: Floats, places: Places, *, rule: Floats | None, seed: int, step: int = 1
+    calls: Calls, said: Floats, label: Floats, places: Places, *, rule: Floats | None, seed: int, step: float = 1
 ) -> Payoff:
     """Return what acting on what a model ``said`` is worth, and what that hangs on.
 
@@ -174,7 +174,7 @@ def _capacity(value: Value, act_on: ActOn, net: Callable[[Value, ActOn], float])
     )
 
 
-def _thinned(act_on: ActOn, step: int) -> tuple[ActOn, float]:
+def _thinned(act_on: ActOn, step: float) -> tuple[ActOn, float]:
     """Return the budget for one example in ``step``, and how many actions each of its actions stands for."""
     if not isinstance(act_on, Quota) or act_on.per == "group":  # a group is there whole, or not at all
         return act_on, float(step)

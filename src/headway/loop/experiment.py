@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
     from headway.nouns.hindsight import Hindsight
+    from headway.nouns.part import Part
     from headway.nouns.task import Task
     from headway.query.point_in_time import PointInTime
 
@@ -334,6 +335,7 @@ class Experiment:
         asked: dict[str, Any] = {
             "success": self.brief.success,
             "rule_name": self.brief.baseline.rule,
+            "part": self._part(work, by_day=calls.task == "condition"),
             "latency_us": _latencies_us(scorer, test),
             "seed": self.brief.search.seed,
             "draws": DRAWS,
@@ -346,8 +348,23 @@ class Experiment:
         return {
             "verdict": self.store.put(saying_how_split(verdict, self.brief.split)),
             "graph": self.store.blobs.put(graph),
-            "cutoff": _cutoff(calls.score(score), Places.of(test).unit(calls.act_on), calls.act_on),
+            "cutoff": _cutoff(
+                calls.score(score), Places.of(test).unit(calls.act_on), calls.act_on, part=self._part(work)
+            ),
         }
+
+    def _part(self, work: Work, *, by_day: bool = False) -> Part | None:
+        """Return what the test is of all examples; None where the split is by time, and each day is there whole."""
+        from headway.nouns.calls import Places
+        from headway.nouns.part import Part
+
+        if self.brief.split.by == "time":
+            return None
+        table, every = self._load(work, *_EVERYTHING)
+        here = table["split"].to_numpy(zero_copy_only=False) == "test"
+        # The verdict on a condition knows days alone, and spends the quota of a round on a day.
+        places = Places(day=every.day, round=every.day) if by_day else Places.of(every)
+        return Part.of(self._calls(work), places, every.label, here=here)
 
     def package(self, work: Work) -> dict[str, Any]:
         """Fit once more on all that the brief allows, package as one graph, and prove that it is the same model."""
@@ -507,13 +524,18 @@ def _latencies_us(scorer: GraphScorer, examples: Examples) -> list[float]:
     return taken
 
 
-def _cutoff(score: NDArray[np.float64], unit: NDArray[np.int64], act_on: ActOn) -> float:
-    """Return the score above which one prediction is acted on: of a quota, the k-th highest of a median unit."""
+def _cutoff(score: NDArray[np.float64], unit: NDArray[np.int64], act_on: ActOn, *, part: Part | None = None) -> float:
+    """Return the score above which one prediction is acted on: of a quota, the k-th highest of a median unit.
+
+    Of a part of all examples, the lowest score that its own quota of a median unit reaches.
+    """
     import numpy as np
 
     if isinstance(act_on, Threshold):
         return act_on.score
     if not isinstance(act_on, Quota):
         return -sys.float_info.max  # all are acted on; an infinity could not be recorded
-    lowest = [np.sort(score[unit == one])[::-1][: act_on.k][-1] for one in np.unique(unit)]
+    ones, first = np.unique(unit, return_index=True)
+    quota = np.full(len(ones), act_on.k) if part is None or part.quota is None else part.quota[first]
+    lowest = [np.sort(score[unit == one])[::-1][:k][-1] for one, k in zip(ones, quota, strict=True)]
     return float(np.median(lowest))

@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from headway.errors import GateClosed, NotFound, did_you_mean
 from headway.loop.contracts import agreed_contract
@@ -18,7 +19,7 @@ from headway.loop.gates import failed_verdict, overridden
 from headway.loop.gates import override as pass_gate
 from headway.nouns.act_on import Quota, parse_act_on
 from headway.nouns.brief import false_alarm_windows
-from headway.nouns.calls import Calls
+from headway.nouns.calls import Calls, Places
 from headway.nouns.dataset import Dataset
 from headway.nouns.event import (
     ReleaseActivated,
@@ -33,7 +34,6 @@ from headway.nouns.span import parse_span
 from headway.nouns.verdict import Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.monitor.reference import Reference
     from headway.nouns.act_on import ActOn
+    from headway.nouns.brief import Split
     from headway.nouns.examples import Examples
+    from headway.nouns.part import Part
 
 __all__ = [
     "CLASS_SAID",
@@ -57,6 +59,7 @@ __all__ = [
     "release_of",
     "roll_back",
     "test_examples",
+    "test_part",
     "with_class",
     "withdraw",
 ]
@@ -168,6 +171,8 @@ def _reference(store: Store, release: Release, result: RunResult, model: Model) 
                 GraphScorer(store.blobs.read(before.graph)).score(examples.features)
             )
     brief, calls = release.brief, calls_of_release(release)
+    dataset = store.get(result.dataset, Dataset)
+    of_all = 1.0 if brief.split.by == "time" else dataset.rows / dataset.split("test").examples
     scores, label = calls.watched(tested, examples.label)
     features = with_class(examples.features, release, tested)
     return Reference.freeze(
@@ -176,7 +181,8 @@ def _reference(store: Store, release: Release, result: RunResult, model: Model) 
         release=release.id,
         act_on=calls.act_on,
         value=brief.value,
-        sample=brief.monitor.share,
+        # Days of a test that was drawn across time hold a part of what live days will.
+        sample=brief.monitor.share * of_all,
         task=release.task,
         windows=false_alarm_windows(brief.monitor),
         importance={share.feature: share.share for share in model.importance},
@@ -192,6 +198,19 @@ def test_examples(store: Store, dataset: str) -> Examples:
     frozen = store.get(dataset, Dataset)
     table = load(store.blobs.path(frozen.table), splits=("test",))
     return to_examples(table, frozen.features, classes=frozen.classes)
+
+
+def test_part(store: Store, dataset: str, calls: Calls, *, split: Split) -> Part | None:
+    """Return what the test split is of all examples, a quota being spent day by day; None where it is by time."""
+    from headway.data.freeze import load
+    from headway.nouns.part import Part
+
+    if split.by == "time":
+        return None
+    table = load(store.blobs.path(store.get(dataset, Dataset).table))
+    day = table["day"].to_numpy().astype(np.int64)
+    here = table["split"].to_numpy(zero_copy_only=False) == "test"
+    return Part.of(calls, Places(day=day, round=day), table["label"].to_numpy(), here=here)
 
 
 def facts_of(store: Store, release: str) -> ReleaseFacts:

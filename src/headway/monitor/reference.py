@@ -121,7 +121,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         previous_scores
             The previous release's, of the same examples.
         sample
-            The share of the examples' rate that live traffic will have, in (0, 1].
+            The share of the examples' rate that live traffic will have; above 1 where these were drawn from more.
 
         Raises
         ------

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from headway.nouns.brief import Value
     from headway.nouns.examples import Examples
+    from headway.nouns.part import Part
     from headway.nouns.task import Task
 
     Floats = NDArray[np.float64]
@@ -108,7 +109,7 @@ class Calls:
         meant = self.classes.index(self.act_on.of) if isinstance(self.act_on, Threshold) else said.argmax(axis=1)
         return self.score(said), np.where(np.isnan(label), np.nan, (label == meant).astype(np.float64))
 
-    def right(self, said: Floats, label: Floats, unit: Ints) -> Bools:
+    def right(self, said: Floats, label: Floats, unit: Ints, part: Part | None = None) -> Bools:
         """Return which examples it would be right to act on."""
         act_on = self.act_on
         if self.task == "category":
@@ -117,11 +118,13 @@ class Calls:
             return np.asarray(label == said.argmax(axis=1)) if said.ndim == 2 else np.asarray(label == said)
         if self.task == "number" and isinstance(act_on, Threshold):
             return np.asarray(label > act_on.score)
+        if part is not None and part.bar is not None:  # its whole unit says what is among the highest
+            return np.asarray(label >= part.bar)
         if self.task == "number" and isinstance(act_on, Quota):
             return _among_highest(label, unit, act_on.k)
         return np.asarray(label > 0)
 
-    def paid(self, said: Floats, label: Floats, unit: Ints) -> Floats:
+    def paid(self, said: Floats, label: Floats, unit: Ints, part: Part | None = None) -> Floats:
         """Return what acting on each example earns.
 
         A number that is used as it is costs ``over`` per unit above the label and ``under`` per unit below it: the
@@ -130,7 +133,7 @@ class Calls:
         if self.by_error:
             over, under = self.value.over or 0.0, self.value.under or 0.0
             return np.asarray(over * np.maximum(said - label, 0) + under * np.maximum(label - said, 0))
-        right = self.right(said, label, unit)
+        right = self.right(said, label, unit, part)
         return np.where(right, self.value.true_positive, self.value.false_positive)
 
     def said_today(self, rule: Floats | None, label: Floats) -> Floats | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from headway.nouns.act_on import ActOn
     from headway.nouns.brief import Value
+    from headway.nouns.part import Part
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -37,12 +38,12 @@ __all__ = [
 ]
 
 
-def decide(score: ArrayLike, day: ArrayLike, act_on: ActOn) -> Bools:
+def decide(score: ArrayLike, day: ArrayLike, act_on: ActOn, *, part: Part | None = None) -> Bools:
     """Return which examples are acted on.
 
     With a quota, the ``k`` highest scores of each day (or whatever unit ``day`` names: a round, a group), those that
     come first winning a tie, and silent (NaN) ones last: a desk that has room works whatever is next on its list.
-    With a threshold, the scores above it; else all.
+    With a threshold, the scores above it; else all. Of a part of all examples, as many as its quota says.
 
     Examples
     --------
@@ -58,11 +59,12 @@ def decide(score: ArrayLike, day: ArrayLike, act_on: ActOn) -> Bools:
     if isinstance(act_on, Threshold):
         return s > act_on.score
     d = np.asarray(day)
-    _, index = np.unique(d, return_inverse=True)
-    return _highest_of_each_day(s, index, np.full(int(index.max(initial=-1)) + 1, act_on.k))
+    _, first, index = np.unique(d, return_index=True, return_inverse=True)
+    quota = np.full(len(first), act_on.k) if part is None or part.quota is None else part.quota[first]
+    return _highest_of_each_day(s, index, quota)
 
 
-def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: ActOn, *, acted: Bools) -> Bools:
+def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: ActOn, *, acted: Bools, part: Part | None = None) -> Bools:
     """Return which examples today's rule acts on with the same budget as the model.
 
     With a quota, its ``k`` highest of each day. With a threshold: a yes-or-no rule (values 0 and 1) acts where
@@ -71,7 +73,7 @@ def decide_by_rule(rule: ArrayLike, day: ArrayLike, act_on: ActOn, *, acted: Boo
     """
     s = silent_is_lowest(rule)
     if not isinstance(act_on, Threshold):
-        return decide(s, day, act_on)
+        return decide(s, day, act_on, part=part)
     if np.isin(s[np.isfinite(s)], (0.0, 1.0)).all():
         return s > 0
     if act_on.kind == "number":  # the rule is a number as the prediction is one, and has the same bar
@@ -131,6 +133,7 @@ def worth(
     *,
     value: Value,
     act_on: ActOn,
+    part: Part | None = None,
     draws: int = 1000,
     seed: int,
 ) -> Worth:
@@ -138,7 +141,7 @@ def worth(
     d = np.asarray(day)
     calls = Calls(task="condition", act_on=act_on, value=value)
     said, came = np.asarray(score, dtype=np.float64), np.asarray(label, dtype=np.float64)
-    return worth_of(calls, said, came, Places(day=d, round=d), rule=rule, draws=draws, seed=seed)
+    return worth_of(calls, said, came, Places(day=d, round=d), rule=rule, part=part, draws=draws, seed=seed)
 
 
 def worth_of(
@@ -148,6 +151,7 @@ def worth_of(
     places: Places,
     *,
     rule: ArrayLike | None,
+    part: Part | None = None,
     draws: int = 1000,
     seed: int,
 ) -> Worth:
@@ -155,19 +159,26 @@ def worth_of(
 
     The gain is an interval of the *paired* difference: model and rule meet the same days. A number that is used as it
     is has no "doing nothing": without a rule it is held against the one number for all that would have cost least.
+
+    Parameters
+    ----------
+    part
+        What of all examples these are, where they are a part that was drawn across time: the quota is then cut, and
+        what is said is what acting on all of them is worth. None where all examples of these days are here.
     """
     value, day, unit = calls.value, places.day, places.unit(calls.act_on)
-    acted = decide(calls.score(said), unit, calls.act_on)
-    model = earned_per_day(acted, calls.paid(said, label, unit), day)
+    stands_for = np.ones(len(label)) if part is None else part.stands_for
+    acted = decide(calls.score(said), unit, calls.act_on, part=part)
+    model = earned_per_day(acted, stands_for * calls.paid(said, label, unit, part), day)
     said_today = calls.said_today(None if rule is None else np.asarray(rule, dtype=np.float64), label)
     other = None
     if said_today is not None:
-        by_rule = decide_by_rule(said_today, unit, calls.act_on, acted=acted)
-        other = earned_per_day(by_rule, calls.paid(said_today, label, unit), day)
+        by_rule = decide_by_rule(said_today, unit, calls.act_on, acted=acted, part=part)
+        other = earned_per_day(by_rule, stands_for * calls.paid(said_today, label, unit, part), day)
     gain = mean_per_day(model if other is None else model - other, draws=draws, seed=seed)
     monthly_cost = value.monthly + (value.retraining_per_month or 0.0)
     net = _scaled(gain, by=DAYS_PER_MONTH, less=monthly_cost)
-    hits = calls.right(said, label, unit)[acted]
+    hits, weight = calls.right(said, label, unit, part)[acted], stands_for[acted]
     has_rule = rule is not None and said_today is not None
     return Worth(
         currency=value.currency,
@@ -177,8 +188,8 @@ def worth_of(
         gain=gain,
         monthly_net=net,
         payback=_payback(value.build, net),
-        acted_per_day=float(acted.sum() / len(model)),
-        hit_rate=float(hits.mean()) if len(hits) and not calls.by_error else None,
+        acted_per_day=float(weight.sum() / len(model)),
+        hit_rate=float((hits * weight).sum() / weight.sum()) if len(hits) and not calls.by_error else None,
         days=len(model),
     )
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from headway.graph.scorer import GraphScorer
 from headway.loop.days import local_day
-from headway.loop.releases import test_examples
+from headway.loop.releases import test_examples, test_part
 from headway.nouns.brief import parse_act_on
-from headway.nouns.money import decide, decide_by_rule, worth_per_day
+from headway.nouns.calls import Calls
+from headway.nouns.money import decide, decide_by_rule, earned_per_day
 from headway.validate.plots import (
     ALARM,
     FAINT,
@@ -72,16 +73,19 @@ def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
     rule = examples.rule if np.isfinite(examples.rule).any() else None
     act_on = parse_act_on(brief.target.act_on)
     days = np.arange(examples.day.min(), examples.day.max() + 1)
-    acted = decide(score, examples.day, act_on)
+    calls = Calls(task="condition", act_on=act_on, value=brief.value)
+    part = test_part(facts.store, judged.result.dataset, calls, split=brief.split)
+    acted = decide(score, examples.day, act_on, part=part)
+    paid = calls.paid(score, examples.label, examples.day) * (1.0 if part is None else part.stands_for)
     by_rule = None
     if rule is not None:
-        chosen = decide_by_rule(rule, examples.day, act_on, acted=acted)
-        by_rule = worth_per_day(chosen, examples.label, examples.day, brief.value, days=days)
+        chosen = decide_by_rule(rule, examples.day, act_on, acted=acted, part=part)
+        by_rule = earned_per_day(chosen, paid, examples.day, days=days)
     drawn = {
         "quality": precision_recall_svg(score, rule, examples.label, rule_name=verdict.rule_name),
         "money": money_svg(
             days,
-            worth_per_day(acted, examples.label, examples.day, brief.value, days=days),
+            earned_per_day(acted, paid, examples.day, days=days),
             by_rule,
             currency=verdict.money.currency,
             mean=verdict.money.model,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Success, Value
     from headway.nouns.examples import Examples
     from headway.nouns.interval import Interval
+    from headway.nouns.part import Part
     from headway.nouns.verdict import Calibration, SegmentResult
     from headway.nouns.worth import Worth
 
@@ -63,6 +64,7 @@ def judge(
     value: Value,
     act_on: ActOn,
     rule_name: str,
+    part: Part | None = None,
     latency_us: ArrayLike | None = None,
     seed: int,
     draws: int = 1000,
@@ -76,6 +78,8 @@ def judge(
     rule_name
         What today's rule is called; empty where the brief names none, the model then being held against no
         skill and against doing nothing.
+    part
+        Of all examples, where these were drawn across time: money is told of all.
     latency_us
         Measured times of single answers, in microseconds; without them the verdict says that none were given.
 
@@ -96,9 +100,8 @@ def judge(
     found = interval_of_draws(own, drawn, days=days)
     others_found = interval_of_draws(others, rule_drawn, days=days)
     auc = day_bootstrap("roc_auc", s, label, day, draws=draws, seed=seed)
-    money = worth(
-        s, examples.rule if has_rule else None, label, day, value=value, act_on=act_on, draws=draws, seed=seed
-    )
+    said_today = examples.rule if has_rule else None
+    money = worth(s, said_today, label, day, value=value, act_on=act_on, part=part, draws=draws, seed=seed)
     segments = judge_segments(s, examples, metric=success.metric, has_rule=has_rule, draws=draws, seed=seed)
     calibrated = calibration(s, label, day, draws=draws, seed=seed)
     latency = latency_of(latency_us)

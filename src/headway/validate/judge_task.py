@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from headway.nouns.brief import Success
     from headway.nouns.calls import Calls
     from headway.nouns.examples import Examples
+    from headway.nouns.part import Part
     from headway.nouns.task import Task
 
     Floats = NDArray[np.float64]
@@ -56,6 +57,7 @@ def judge_task(
     calls: Calls,
     success: Success,
     rule_name: str,
+    part: Part | None = None,
     latency_us: ArrayLike | None = None,
     unseen: Mapping[str, int] | None = None,
     seed: int,
@@ -67,6 +69,8 @@ def judge_task(
     ----------
     said_
         What the model says of each example: a number, or of a category a row with a column for each class.
+    part
+        Of all examples, where these were drawn across time: money is told of all.
     unseen
         Of a category, how many later examples are of which class that the training part does not have: they are not
         among ``examples``, and the verdict says so.
@@ -90,7 +94,7 @@ def judge_task(
     found = interval_of_draws(own, drawn, days=days)
     others_found = interval_of_draws(others, today_drawn, days=days)
     difference = interval_of_draws(own - others, drawn - today_drawn, days=days)
-    money = worth_of(calls, said_, label, Places.of(examples), rule=rule, draws=draws, seed=seed)
+    money = worth_of(calls, said_, label, Places.of(examples), rule=rule, part=part, draws=draws, seed=seed)
     segments = _segments(said_, today, examples, calls=calls, metric=metric, has_rule=has_rule, draws=draws, seed=seed)
     around = residuals(said_, label, day, draws=draws, seed=seed) if calls.task == "number" else None
     told = classes_told(said_, label, day, calls.classes, draws=draws, seed=seed) if calls.task == "category" else ()

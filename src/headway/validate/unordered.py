@@ -30,6 +30,7 @@ def saying_how_split(verdict: Verdict, split: Split) -> Verdict:
     )
     reason = (
         f"Mind: the split is not by time but {how}: how the model does on days after those that it learned from was "
-        f"not tested. A day of the test holds about {split.parts['test']:.0%} of its examples; money a day is of those."
+        f"not tested. A day of the test holds about {split.parts['test']:.0%} of its examples: a quota is cut "
+        "alike, and money a day is told of all."
     )
     return msgspec.structs.replace(verdict, gates=(*verdict.gates, gate), reasons=(*verdict.reasons, reason))
