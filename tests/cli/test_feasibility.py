@@ -112,6 +112,19 @@ def test_pure_noise_is_no_go(shop: Path, headway: Any) -> None:
     assert "Do the data say anything? no p =" in said.read
 
 
+def test_an_outcome_that_is_known_before_it_is_predicted_is_no_go_and_stops_a_run(shop: Path, headway: Any) -> None:
+    """What is known when a parcel is placed cannot be predicted then, whatever its own row gives to a window."""
+    _edited(shop, ('label_known_at = "delivered"', 'label_known_at = "placed"'))
+    said = _checked(shop, headway, code=3)
+    assert said.told["closed_gates"] == ["leak"]
+    assert "is known when the prediction is asked for" in said.gate("leak")["why"]
+    passed = headway("override", "leak", "--by", "x", "--why", "to see what the run says", folder=shop)
+    assert passed.returncode == 0, passed.stderr
+    ran = headway("run", folder=shop)
+    assert ran.returncode != 0
+    assert "There is nothing to predict" in ran.stderr
+
+
 def test_a_leak_is_no_go_and_named(shop: Path, headway: Any) -> None:
     """A weight that is written only when the parcel was late holds the answer."""
 

@@ -141,6 +141,16 @@ def test_the_delay_of_a_label_and_the_span_are_those_of_the_file(shop):
     assert facts.first_us == _moment_us(rows[0]["ordered_at"])
 
 
+def test_labels_known_by_their_own_prediction_are_counted(airport, begin, shop):
+    """Known at the very moment of departure, all are; known a day later, none is."""
+    began = 'label_known_at = "sched_dep + interval 1 day"'
+    at_once = begin(
+        airport, airport / "trips", change=lambda text: text.replace(began, 'label_known_at = "sched_dep"')
+    ).facts()
+    assert at_once.told == at_once.labelled > 0
+    assert shop.facts().told == 0
+
+
 def test_the_features_of_the_orders_say_something(shop):
     """The generator hides a signal in category and customer; a quick look finds it."""
     signal = shop.facts().signal

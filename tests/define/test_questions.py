@@ -288,6 +288,7 @@ def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, chang
         ({"signal": 0.4}, "too few to say none"),
         ({"features": 0.6}, "Missing in more than half"),
         ({"splits": 5}, "rarer class"),
+        ({"told": 3}, "The label of 3 of"),
         ({"sources": 3}, "whose key stands there already"),
     ],
 )
@@ -313,6 +314,17 @@ def test_no_signal_and_too_good_a_signal_close_a_gate(brief, facts, changes, gat
     """Enough cases and nothing found is a no; so is one feature that holds the answer."""
     answers = five_questions(brief, replace(facts, signal=replace(facts.signal, **changes)))
     assert [closed.name for closed in gate_of(answers)] == ([gate] if gate else [])
+
+
+def test_labels_that_are_known_when_they_are_asked_for_close_a_gate(brief, facts):
+    """More than one in a hundred, and there is nothing to predict; the gate says how many and where to look."""
+    told = facts.labelled // 50
+    (closed,) = gate_of(five_questions(brief, replace(facts, told=told)))
+    assert closed.name == "leak"
+    assert (
+        f"the label of {told:,} of {facts.labelled:,} examples is known when the prediction is asked for" in closed.why
+    )
+    assert "target.label_known_at" in closed.todo
 
 
 def test_money_that_a_quick_model_surely_loses_closes_a_gate(brief, facts):

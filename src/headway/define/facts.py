@@ -85,6 +85,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         Of the examples: with a label that is known; of these true; whose outcome will never come (no
         ``label_known_at``, or no label then); whose label becomes known later than ``as_of_us``. Labelled, void and
         unmatured are all examples.
+    told
+        Of those labelled, how many have a label that is known at ``predict_at`` or before.
     days, days_covered
         Local days from the first to the last example, and the share of them that have one.
     delay_median_us, delay_p90_us
@@ -102,6 +104,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     positives: int
     void: int
     unmatured: int
+    told: int = 0
     first_us: int | None
     last_us: int | None
     days: int

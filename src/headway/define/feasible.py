@@ -152,17 +152,19 @@ def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict
                epoch_us(min({moment})), epoch_us(max({moment})),
                coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
                quantile_disc({delay}, 0.5) FILTER (WHERE {label} IS NOT NULL),
-               quantile_disc({delay}, 0.9) FILTER (WHERE {label} IS NOT NULL)
+               quantile_disc({delay}, 0.9) FILTER (WHERE {label} IS NOT NULL),
+               count(*) FILTER (WHERE {label} IS NOT NULL AND {known} <= {moment})
         FROM {view}
         """
     )
-    examples, labelled, positives, void, unmatured, first, last, days, covered, median, late = found
+    examples, labelled, positives, void, unmatured, first, last, days, covered, median, late, told = found
     return {
         "examples": examples,
         "labelled": labelled,
         "positives": positives,
         "void": void,
         "unmatured": unmatured,
+        "told": told,
         "first_us": first,
         "last_us": last,
         "days": days,

@@ -14,6 +14,7 @@ from headway.define.stewardship import source_doubts
 from headway.define.supply_evidence import data_evidence, labels_said, swing_said
 from headway.nouns.clock import format_moment
 from headway.nouns.span import DAY, MINUTE, parse_span
+from headway.nouns.task import MOST_TOLD
 
 if TYPE_CHECKING:
     from headway.define.availability import LookUp
@@ -37,9 +38,10 @@ HORIZONS = 3.0
 
 def data_answer(brief: Brief, facts: Facts) -> Answer:
     """Return the answer to the second question."""
-    gates = _unlearnable(facts) or signal_gates(facts)
+    gates = _unlearnable(facts) or _told(facts) or signal_gates(facts)
     doubts = [
         *_thin(brief, facts),
+        *_told_doubts(facts),
         *_immature(facts),
         *_short(facts),
         *_gaps(facts),
@@ -97,7 +99,35 @@ def _why_unlearnable(facts: Facts) -> tuple[str, str]:
     return "", ""
 
 
+def _told(facts: Facts) -> list[Gate]:
+    if not facts.labelled or facts.told / facts.labelled <= MOST_TOLD:
+        return []
+    return [
+        Gate(
+            name="leak",
+            why=f"{_told_said(facts)}: there is nothing to predict, and features that look back upon labels see it.",
+            todo="Ask earlier (target.predict_at), or say when the label is really known (target.label_known_at).",
+            evidence={"told": facts.told, "labelled": facts.labelled},
+        )
+    ]
+
+
+def _told_said(facts: Facts) -> str:
+    return f"the label of {facts.told:,} of {facts.labelled:,} examples is known when the prediction is asked for"
+
+
 # -- doubts
+
+
+def _told_doubts(facts: Facts) -> list[Doubt]:
+    if not facts.told or _told(facts):
+        return []
+    return [
+        Doubt(
+            why=f"{_told_said(facts).capitalize()}.",
+            todo="Ask why: clocks that differ, or outcomes that were dated back? Leave these out of the examples.",
+        )
+    ]
 
 
 def _thin(brief: Brief, facts: Facts) -> list[Doubt]:

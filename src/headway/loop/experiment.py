@@ -230,10 +230,17 @@ class Experiment:
 
     def leaks(self, work: Work) -> dict[str, Any]:
         """Look for signs that the answer is among the features; refuse to go on where one alone gives it."""
-        from headway.validate.leaks import find_leaks, known_only_after, without_an_outcome
+        from headway.validate.leaks import find_leaks, known_before, known_only_after, without_an_outcome
 
         dataset = self.store.get(work.outputs["freeze"]["dataset"], Dataset)
         table, examples = self._load(work, "train", "validate", "test")
+        told = known_before(table["predict_at"].to_numpy(), table["label_known_at"].to_numpy())
+        if not told.passed:
+            raise DataError(
+                f"There is nothing to predict: {told.found}, wanted {told.wanted}.",
+                where="target.label_known_at",
+                hint="Ask earlier (target.predict_at), or say when the label is really known.",
+            )
         split = table["split"].to_numpy(zero_copy_only=False)
         checks = find_leaks(
             examples.features,
@@ -244,7 +251,7 @@ class Experiment:
             seed=self.brief.search.seed,
         )
         checks += without_an_outcome(examples.features, dataset.void_missing, sum(each.void for each in dataset.splits))
-        checks = sorted([*checks, *known_only_after(self._hindsight())], key=lambda check: check.passed)
+        checks = sorted([told, *checks, *known_only_after(self._hindsight())], key=lambda check: check.passed)
         for check in checks:
             if not check.passed and check.name == "solves the target alone":
                 raise DataError(

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from headway.errors import DataError
 from headway.nouns.hindsight import least_share
 from headway.nouns.metric import roc_auc
-from headway.nouns.task import SOLVED_ROC_AUC
+from headway.nouns.task import MOST_TOLD, SOLVED_ROC_AUC
 from headway.validate.disguise import best_pair, spellings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-__all__ = ["LeakCheck", "find_leaks", "known_only_after", "without_an_outcome"]
+__all__ = ["LeakCheck", "find_leaks", "known_before", "known_only_after", "without_an_outcome"]
 
 # Two honest features together know more than one; a target cut out of their difference is told nearly without fault.
 SOLVED_TOGETHER = 0.97
@@ -162,6 +162,27 @@ def _worst(checks: Iterable[LeakCheck]) -> LeakCheck:
     """Return, of one check against each target, the first that is not passed; else the first."""
     found = list(checks)
     return next((check for check in found if not check.passed), found[0])
+
+
+def known_before(predict_at: ArrayLike, known_at: ArrayLike) -> LeakCheck:
+    """Return whether labels are known at the moment of their own prediction, or before it.
+
+    Of such an example there is nothing to predict, and a feature that looks back upon labels sees its own.
+
+    Examples
+    --------
+    >>> check = known_before([1, 2, 3, 4], [9, 9, 3, 9])
+    >>> check.passed, check.found
+    (False, '1 of 4 labels are known when the prediction is asked for')
+    """
+    told = np.asarray(known_at) <= np.asarray(predict_at)
+    return LeakCheck(
+        name="known before it is predicted",
+        subject="label",
+        passed=bool(told.sum() <= MOST_TOLD * len(told)),
+        found=f"{int(told.sum()):,} of {len(told):,} labels are known when the prediction is asked for",
+        wanted=f"at most {MOST_TOLD:.0%}",
+    )
 
 
 def known_only_after(seen: Iterable[Hindsight]) -> list[LeakCheck]:
