@@ -295,7 +295,7 @@ def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, chang
 def test_doubtful_data_are_conditions(brief, facts, changes, words):
     """Each figure beyond its bound is one sentence, and stops nothing."""
     if changes.get("signal"):
-        changes = {"signal": replace(facts.signal, p_value=changes["signal"], cases=40)}
+        changes = {"signal": replace(facts.signal, p_value=changes["signal"], cases=40, foretold=False)}
     elif "features" in changes:
         changes = {"features": (replace(facts.features[0], missing=0.6), *facts.features[1:])}
     elif "splits" in changes:
@@ -308,12 +308,23 @@ def test_doubtful_data_are_conditions(brief, facts, changes, words):
 
 
 @pytest.mark.parametrize(
-    ("changes", "gate"), [({"p_value": 0.4}, "signal"), ({"best_auc": 0.991}, "leak"), ({"p_value": 0.04}, None)]
+    ("changes", "gate"),
+    [({"p_value": 0.4, "foretold": False}, "signal"), ({"best_auc": 0.991}, "leak"), ({"p_value": 0.04}, None)],
 )
 def test_no_signal_and_too_good_a_signal_close_a_gate(brief, facts, changes, gate):
     """Enough cases and nothing found is a no; so is one feature that holds the answer."""
     answers = five_questions(brief, replace(facts, signal=replace(facts.signal, **changes)))
     assert [closed.name for closed in gate_of(answers)] == ([gate] if gate else [])
+
+
+def test_features_that_say_something_only_together_are_a_condition(brief, facts):
+    """Added up they tell nothing, but models of the past foretold what came after: that is said, and stops nothing."""
+    together = replace(facts, signal=replace(facts.signal, p_value=0.6, foretold=True))
+    answers = five_questions(brief, together)
+    assert gate_of(answers) == ()
+    data = next(answer for answer in answers if answer.name == "data")
+    assert any("Only together do the features say something" in doubt.why and doubt.todo for doubt in data.doubts)
+    assert "nothing sure" not in data.words
 
 
 def test_labels_that_are_known_when_they_are_asked_for_close_a_gate(brief, facts):

@@ -85,6 +85,24 @@ def test_on_noise_the_p_value_is_uniform():
         assert abs(share - quantile) <= 3 * math.sqrt(quantile * (1 - quantile) / runs), quantile
 
 
+def test_what_two_features_say_only_together_is_foretold():
+    """Whether two signs differ: added up the features tell nothing, and trees of the past tell nearly all."""
+    rng = np.random.default_rng(5)
+    day = np.repeat(np.arange(60), 30)
+    x1, x2 = rng.standard_normal((2, len(day)))
+    features = pa.table({"x1": pa.array(x1, pa.float32()), "x2": pa.array(x2, pa.float32())})
+    found, _ = _found(features, ((x1 > 0) != (x2 > 0)).astype(np.float64), day, seed=1, permutations=39)
+    assert found.p_value > 0.05
+    assert found.foretold
+
+
+def test_noise_is_not_foretold():
+    """Labels by lot, at rates that differ from day to day: no more than one in a few dozen looks foretold."""
+    made = (_noise(np.random.default_rng(700 + seed)) for seed in range(12))
+    foretold = [_found(*one, seed=1, permutations=1)[0].foretold for one in made]
+    assert sum(foretold) <= 1
+
+
 def test_a_plain_shuffle_would_have_been_fooled_by_days(monkeypatch):
     """Why labels are rotated: against shuffled labels the very same noise would be 'found' far oftener."""
 

@@ -88,7 +88,9 @@ def forward_scores(sample: Sample, *, metric: MetricName, seed: int) -> Forward:
     return Forward(rows=np.concatenate(rows), score=np.concatenate(scores), stretch=np.concatenate(stretches))
 
 
-def scored(sample: Sample, forward: Forward, score: Floats, *, metric: MetricName, seed: int) -> Interval | None:
+def scored(
+    sample: Sample, forward: Forward, score: Floats, *, metric: MetricName, seed: int, level: float = 0.95
+) -> Interval | None:
     """Return the metric's mean over stretches, each weighing by its examples, with an interval over days.
 
     Scores of different models are never ranked against each other. ``score`` belongs to ``forward.rows``; ``None``
@@ -116,7 +118,7 @@ def scored(sample: Sample, forward: Forward, score: Floats, *, metric: MetricNam
     usable = np.isfinite(resampled).all(axis=0)
     if usable.sum() < _DRAWS // 2:
         return None
-    return interval_of_draws(mean, np.average(resampled[:, usable], axis=0, weights=weights), days=days)
+    return interval_of_draws(mean, np.average(resampled[:, usable], axis=0, weights=weights), days=days, level=level)
 
 
 def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained | None:

@@ -55,7 +55,8 @@ def signal_gates(facts: Facts) -> list[Gate]:
                 evidence={"feature": signal.best, "roc_auc": signal.best_auc, "rows": signal.rows},
             )
         ]
-    if signal.p_value > SIGNIFICANT and min(signal.cases, signal.rows - signal.cases) >= ENOUGH_CASES:
+    enough = min(signal.cases, signal.rows - signal.cases) >= ENOUGH_CASES
+    if signal.p_value > SIGNIFICANT and enough and not signal.foretold:
         of = f"{signal.cases:,} cases among " if signal.task == "condition" else ""
         return [
             Gate(
@@ -105,7 +106,15 @@ def expected_doubts(brief: Brief, facts: Facts) -> list[Doubt]:
     if signal is None:
         return []
     doubts = []
-    if signal.p_value > SIGNIFICANT and not signal_gates(facts):
+    if signal.p_value > SIGNIFICANT and signal.foretold:
+        doubts.append(
+            Doubt(
+                why="Only together do the features say something: added up they tell no more than chance would "
+                f"(p = {signal.p_value:.2f}), but quick models of the past surely foretold what came after.",
+                todo="Ask whether the features are meant to work together so; a simple model will not find it.",
+            )
+        )
+    elif signal.p_value > SIGNIFICANT and not signal_gates(facts):
         doubts.append(
             Doubt(
                 why=f"No signal was found (p = {signal.p_value:.2f}), but {signal.cases:,} cases are too few to say "

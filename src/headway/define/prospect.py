@@ -75,6 +75,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     metric, expected, chance, rule
         What a boosted model of the past makes of the brief's metric on what came after; what no skill, and what
         today's rule would have.
+    foretold
+        Whether that model surely tells what came after better than no skill (ROC AUC, or what else segments of such a
+        target are compared by): evidence of its own, which sees what features say only together.
     curve
         What more data would bring; ``None`` where there are too few to ask.
     """
@@ -95,6 +98,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     metric: str = ""
     expected: Interval | None = None
     chance: float | None = None
+    foretold: bool = False
     rule: Interval | None = None
     curve: LearningCurve | None = None
 

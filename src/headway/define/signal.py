@@ -20,6 +20,7 @@ from headway.define.moved import Days
 from headway.define.permuted import permutation_test
 from headway.define.prospect import Signal
 from headway.nouns.metric import average_precision, higher_is_better, measured, roc_auc
+from headway.nouns.task import WAYS
 from headway.nouns.today import answers_today
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = ["find_signal"]
 _BLOCKS = 5
 _PRIOR_ROWS = 20.0
 _LEAST_ROWS, _LEAST_CASES = 100, 10
+_FORETOLD_LEVEL = 0.99  # it is the second question that is asked of the same noise, after the p-value
 
 
 def find_signal(
@@ -83,6 +85,7 @@ def find_signal(
         metric=metric,
         expected=scored(sample, forward, forward.score, metric=metric, seed=seed),
         chance=chance,
+        foretold=_foretold(sample, forward, seed=seed),
         rule=by_rule,
         curve=None
         if grown is None
@@ -97,6 +100,16 @@ def _enough(sample: Sample) -> bool:
     if len(sample) < _LEAST_ROWS or not sample.features.num_columns:
         return False
     return any(min(cases.sum(), len(cases) - cases.sum()) >= _LEAST_CASES for cases in sample.cases)
+
+
+def _foretold(sample: Sample, forward: Forward, *, seed: int) -> bool:
+    """Return whether models of the past surely tell what came after better than no skill does.
+
+    Not by the brief's metric: by some, such as average precision, noise is better than no skill where cases are few.
+    """
+    by = WAYS[sample.task].compared_by
+    found = scored(sample, forward, forward.score, metric=by, seed=seed, level=_FORETOLD_LEVEL)
+    return found is not None and found.low > _measured(sample, forward, by, rule=None)
 
 
 def _measured(sample: Sample, forward: Forward, metric: MetricName, *, rule: Floats | None) -> float:

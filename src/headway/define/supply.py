@@ -55,8 +55,9 @@ def data_answer(brief: Brief, facts: Facts) -> Answer:
     else:
         words = f"There are {facts.labelled:,} labelled examples over {facts.days:,} days: {labels_said(facts)}."
         if facts.signal is not None:
-            much = "something" if facts.signal.p_value <= SIGNIFICANT else "nothing sure"
-            words += f" The features say {much} about the label."
+            together = facts.signal.p_value > SIGNIFICANT and facts.signal.foretold
+            much = "something" if facts.signal.p_value <= SIGNIFICANT or together else "nothing sure"
+            words += f" The features say {much} about the label{', but only together' if together else ''}."
     evidence = data_evidence(facts, zone=brief.split.zone)
     return answered("data", words, evidence, doubts=doubts, gates=gates, open_=bool(gates))
 

@@ -94,7 +94,9 @@ def _says(signal: dict[str, Any] | None, gates: set[str]) -> str:
         return "too much"
     if "signal" in gates:
         return "no"
-    return "yes" if signal is not None and signal["p_value"] <= SIGNIFICANT else "not surely"
+    if signal is not None and signal["p_value"] <= SIGNIFICANT:
+        return "yes"
+    return "only together" if signal is not None and signal["foretold"] else "not surely"
 
 
 def _verdict(advice: dict[str, Any]) -> str:
