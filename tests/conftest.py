@@ -5,9 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from headway.api import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Small models on few cores: a second thread costs more in waiting than it gives, most of all where tests run side
 # by side. Set before numpy or LightGBM is imported; processes that a test starts inherit it.
@@ -55,3 +61,19 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("HEADWAY_") and not name.startswith("HEADWAY_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the projects that a test has opened itself: Python 3.13 complains of a database that nobody closed."""
+    opened: list[Project] = []
+    begin = Project.__init__
+
+    def remembered(self: Project, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        opened.append(self)
+
+    monkeypatch.setattr(Project, "__init__", remembered)
+    yield
+    for project in opened:
+        project.close()
