@@ -63,17 +63,23 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+_opened: list[Project] = []
+_begin = Project.__init__
+
+
+def _remembered(self: Project, *arguments: Any, **named: Any) -> None:
+    _begin(self, *arguments, **named)
+    _opened.append(self)
+
+
+Project.__init__ = _remembered  # type: ignore[method-assign]
+
+
 @pytest.fixture(autouse=True)
-def _nothing_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_left_open() -> Iterator[None]:
     """Close the projects that a test has opened itself: Python 3.13 complains of a database that nobody closed."""
-    opened: list[Project] = []
-    begin = Project.__init__
-
-    def remembered(self: Project, *arguments: Any, **named: Any) -> None:
-        begin(self, *arguments, **named)
-        opened.append(self)
-
-    monkeypatch.setattr(Project, "__init__", remembered)
+    shared = len(_opened)  # those of a module or a session, which other tests go on with
     yield
-    for project in opened:
+    for project in _opened[shared:]:
         project.close()
+    del _opened[shared:]
