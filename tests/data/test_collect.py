@@ -701,7 +701,7 @@ def test_a_disk_that_is_full_is_no_fault_of_the_file(project, packed) -> None:
     assert project.collect(packed).rows == 20_000
 
 
-@pytest.mark.parametrize("column", ["@part", "@origin", "@row", "@anything", "file_row_number", "FILENAME"])
+@pytest.mark.parametrize("column", ["@part", "@origin", "@row", "@anything", "file_row_number", "FILENAME", "rowid"])
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_column_with_a_name_that_is_needed_is_refused_until_it_is_called_otherwise(project, column, name) -> None:
     """Versions could not be read with it; the refusal says what to write, and with that the file is read."""

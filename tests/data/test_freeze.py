@@ -177,13 +177,13 @@ def test_the_label_as_a_feature_is_caught_on_the_data(made) -> None:
     assert caught.value.where == "features.leak"
 
 
-ODD = ["label", "day", "split", "rule", "feature", "x.y", 'say "hi"', "Größe (cm)", "SELECT", "file_row_number"]
+ODD = ["label", "day", "split", "rule", "feature", "x.y", 'say "hi"', "Größe (cm)", "SELECT", "row"]
 
 
 def test_columns_may_bear_any_name_of_ours(made) -> None:
     """Key, segment and feature called label, day, split …: the frozen table keeps them apart."""
     rows = [{**row, **dict.fromkeys(ODD, row["size"])} for row in _rows()]
-    text = TEXT.replace('key = ["id"]', "key = ['id', 'label', 'day', 'split', 'say \"hi\"', 'file_row_number']")
+    text = TEXT.replace('key = ["id"]', "key = ['id', 'label', 'day', 'split', 'say \"hi\"', 'row']")
     text = text.replace('segments = ["who"]', "segments = ['split', 'day', 'x.y']")
     features = [f'{name} = "{name}"' for name in ("label", "day", "split", "rule")]
     features.append("w = " + json.dumps('"say ""hi""" + "Größe (cm)"'))

@@ -41,7 +41,7 @@ ROW = "@row"
 DELETED = "row"
 """The one column of a file of deleted positions, which count from 0."""
 
-_RESERVED = {"file_row_number", "filename"}
+_RESERVED = {"file_row_number", "filename", "rowid"}
 
 
 def is_reserved(column: str) -> bool:
@@ -52,7 +52,7 @@ def is_reserved(column: str) -> bool:
 
     Examples
     --------
-    >>> is_reserved("@row"), is_reserved("File_Row_Number"), is_reserved("row")
+    >>> is_reserved("@row"), is_reserved("RowID"), is_reserved("row")
     (True, True, False)
     """
     return column.startswith("@") or column.lower() in _RESERVED
