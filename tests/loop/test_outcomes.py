@@ -193,6 +193,25 @@ def test_a_malformed_batch_is_refused_whole(
     assert project.store.ledger.head() == before
 
 
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [('{"id": "KNOWN"}', "has no 'label'"), ('{"label": true}', "has no 'id'"), ("[1, 2]", "[1, 2] is no outcome")],
+)
+def test_a_later_row_that_is_not_like_the_first_is_named(
+    answered: tuple[Project, list[dict[str, Any]]], tmp_path: Path, line: str, part: str
+) -> None:
+    """By its number in the file; nothing is recorded."""
+    project, predictions = answered
+    first, second = (predictions[place]["id"] for place in (0, 1))
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text(f'{{"id": "{first}", "label": true}}\n{line.replace("KNOWN", second)}\n')
+    before = project.store.ledger.head()
+    with pytest.raises(OutcomeError, match="row 2") as refused:
+        project.outcomes(path)
+    assert part in str(refused.value)
+    assert project.store.ledger.head() == before
+
+
 def test_a_file_of_outcomes_is_read_by_its_name(answered: tuple[Project, list[dict[str, Any]]], tmp_path: Path) -> None:
     """CSV and JSON lines say the same; a file that is not there is named."""
     project, predictions = answered

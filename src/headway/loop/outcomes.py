@@ -17,6 +17,7 @@ import functools
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from headway.nouns.clock import parse_moment
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from headway.loop.store import Store
@@ -100,6 +101,7 @@ def receive(
     """
     if not rows:
         raise OutcomeError("There are no outcomes in it.", where=where, hint="One row per outcome is wanted.")
+    _refuse_uneven(rows, where)
     key = brief.example_key
     said = {column: f"key_{column}" if f"key_{column}" in rows[0] else column for column in key}
     # Beside a 'key_id' the column 'id' is what batches of answers mean by it: the prediction.
@@ -112,6 +114,7 @@ def receive(
         )
     if "label" not in rows[0]:
         raise OutcomeError("The rows have no column 'label'.", where=where, hint=did_you_mean("label", rows[0]))
+    _refuse_uneven(rows, where, needed=["label", *([named] if named else said.values())])
     now_us = store.now_us()
     reader = Reader(store.predictions)
     found = _by_id(reader, rows, named) if named else _by_key(reader, _keyed(rows, said), _kinds(store, brief))
@@ -146,6 +149,23 @@ def receive(
         unknown=unknown,
         new_classes=Counter(name for name, label in zip(names, labels, strict=True) if label == -1 and name),
     )
+
+
+def _refuse_uneven(rows: Sequence[Any], where: str, *, needed: Sequence[str] = ()) -> None:
+    """Raise for the first row that is none, or lacks what the first one has."""
+    for number, row in enumerate(rows, start=1):
+        place = f"{where or 'outcomes'}, row {number}"
+        if not isinstance(row, Mapping):
+            raise OutcomeError(
+                f"{json.dumps(row, default=str)[:80]} is no outcome.",
+                where=place,
+                hint='Write an object a line: {"prediction": "...", "label": true}.',
+            )
+        for name in needed:
+            if name not in row:
+                raise OutcomeError(
+                    f"The row has no {name!r}, and the first one has.", where=place, hint=did_you_mean(name, list(row))
+                )
 
 
 def _by_id(reader: Reader, rows: Sequence[Mapping[str, Any]], named: str) -> Iterable[tuple[_Named, ...]]:
