@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.errors import NotFound, StoreError
+from headway.loop.daily import daily
 from headway.predictions.reader import Reader
 from headway.report import write_report
+from headway.report.figures import life_svg
 from headway.report.page import inline
 
 if TYPE_CHECKING:
@@ -212,3 +214,14 @@ def test_figures_keep_their_proportions_and_take_the_pages_colours() -> None:
     assert found.startswith('<svg viewBox="0 0 100 50" style="width: 134px; max-width: 100%"><g id="f-a">')
     assert 'xlink:href="#f-m1"' in found
     assert "var(--alarm); clip-path: url(#f-p)" in found
+
+
+def test_the_life_of_numbers_is_told_in_their_unit_and_not_in_percent(lived: deliveries.Lived) -> None:
+    """Minutes of delay do not happen so and so often; that of a condition does."""
+    life = daily(lived.project.store, lived.project.brief)
+    numbers = life_svg(life, (), currency="EUR", shares=False)
+    shares = life_svg(life, (), currency="EUR")
+    assert "What came, and what was predicted" in numbers
+    assert "%<" not in numbers
+    assert "How often it happened" in shares
+    assert "%<" in shares

@@ -56,7 +56,8 @@ def figures_of(facts: Facts) -> dict[str, str]:
     if facts.judged is not None:
         drawn |= _of_verdict(facts, facts.judged)
     if len(facts.life.day) >= _FEWEST_DAYS:
-        drawn["life"] = life_svg(facts.life, facts.marks, currency=facts.brief.value.currency)
+        shares = facts.judged is None or facts.judged.verdict.task != "number"
+        drawn["life"] = life_svg(facts.life, facts.marks, currency=facts.brief.value.currency, shares=shares)
         if facts.findings:
             drawn["findings"] = findings_svg(
                 facts.findings, facts.life, today=facts.today, zone=facts.brief.split.zone, marks=facts.marks
@@ -99,15 +100,16 @@ def _of_verdict(facts: Facts, judged: Judged) -> dict[str, str]:
     return drawn
 
 
-def life_svg(life: Daily, marks: tuple[Mark, ...], *, currency: str) -> str:
+def life_svg(life: Daily, marks: tuple[Mark, ...], *, currency: str, shares: bool = True) -> str:
     """Return two pictures over days: how often it happened beside what was predicted, and the money earned so far.
 
-    Upright lines say when a release went live, was rolled back, or the model was trained anew.
+    Upright lines say when a release went live, was rolled back, or the model was trained anew. Without ``shares`` what
+    is predicted is a number, of which the mean of each day is shown.
     """
     with canvas(7.6, 6.4) as (figure, first):
         first.remove()
         rates, money = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 1], "hspace": 0.08})
-        _rates(rates, life)
+        _rates(rates, life, shares=shares)
         _earned(money, life, currency)
         _upright(rates, money, marks, life)
         _dates(money)
@@ -144,19 +146,25 @@ def findings_svg(
     return svg_text(figure, "findings")
 
 
-def _rates(axes: Axes, life: Daily) -> None:
+def _rates(axes: Axes, life: Daily, *, shares: bool) -> None:
+    def said(value: float) -> str:
+        return f"{value:.0%}" if shares else f"{value:,.4g}"
+
     labels = []
-    for values, words, colour in ((life.mean_score, "predicted", MODEL), (life.mean_label, "happened", INK)):
+    happened = "happened" if shares else "came"
+    for values, words, colour in ((life.mean_score, "predicted", MODEL), (life.mean_label, happened, INK)):
         axes.plot(life.day, values, color=colour, linewidth=0.8, alpha=0.3)
         smooth = _week_mean(values, life.known)
         axes.plot(life.day, smooth, color=colour, linewidth=2)
         if np.isfinite(smooth).any():
             last = float(smooth[np.isfinite(smooth)][-1])
-            labels.append((last, f"{words}  {last:.0%}", colour))
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+            labels.append((last, f"{words}  {said(last)}", colour))
+    if shares:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _: said(value))
     axes.yaxis.grid(visible=True, color=RULE_LINE, linewidth=0.5)
-    axes.set_title("How often it happened, and how often it was predicted to", pad=30)
+    how_often = "How often it happened, and how often it was predicted to"
+    axes.set_title(how_often if shares else "What came, and what was predicted", pad=30)
     beside(axes, labels)
 
 
