@@ -63,22 +63,30 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-_opened: list[Project] = []
-_begin = Project.__init__
+@pytest.fixture(scope="session", autouse=True)
+def _opened() -> Iterator[list[Project]]:
+    """Remember each project that is opened, and close at the end those that tests share.
 
+    Python 3.13 complains of a database that nobody closed, at whatever moment it is collected.
+    """
+    opened: list[Project] = []
+    begin = Project.__init__
 
-def _remembered(self: Project, *arguments: Any, **named: Any) -> None:
-    _begin(self, *arguments, **named)
-    _opened.append(self)
+    def remembered(self: Project, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        opened.append(self)
 
-
-Project.__init__ = _remembered  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Project, "__init__", remembered)
+        yield opened
+    for project in opened:
+        project.close()
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_open() -> Iterator[None]:
-    """Close the projects that a test has opened itself: Python 3.13 complains of a database that nobody closed."""
-    shared = len(_opened)  # those of a module or a session, which other tests go on with
+def _nothing_left_open(_opened: list[Project]) -> Iterator[None]:
+    """Close the projects that a test has opened itself; those of a module or a session are gone on with."""
+    shared = len(_opened)
     yield
     for project in _opened[shared:]:
         project.close()

@@ -52,7 +52,7 @@ from headway.loop import erasure
 
 def stop(*_):
     print("half done", file=sys.stderr, flush=True)
-    time.sleep(60)
+    time.sleep(60)  # Ctrl-C ends it; and should none come, it ends all the same
 
 erasure._Work._rewrite_snapshots = stop
 sys.argv = ["headway", "data", "erase", *{words}]
