@@ -27,6 +27,7 @@ from headway.loop.filling import fill_online, filling
 from headway.loop.holds import open_holds
 from headway.loop.manifests import snapshot_of
 from headway.loop.needs import Needs
+from headway.loop.results import models_of
 from headway.loop.sources import definitions_of, material_of, no_erasure
 from headway.loop.store import STORE
 from headway.loop.versions import alone
@@ -461,10 +462,7 @@ class _Work:
     def _models(self, datasets: set[str]) -> tuple[str, ...]:
         """Return the models of runs on any of these datasets, and of their releases, by their digest as blobs."""
         runs = [run for run in self.store.ledger.runs() if run.dataset in datasets]
-        names = {run.run for run in runs}
-        # What a release serves may have learned once more, from all rows: it is another model than that of its run.
-        served = {each.model for each in self.store.ledger.releases() if each.run in names}
-        return tuple(sorted({run.model for run in runs if run.model} | served))
+        return tuple(sorted(models_of(self.store, runs)))
 
     def _left(self) -> tuple[str, ...]:
         """Return the files of the store in which a value of the entity still stands; those that are too short apart."""

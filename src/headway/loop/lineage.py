@@ -15,6 +15,7 @@ from headway.data.freeze import load
 from headway.errors import NotFound, did_you_mean
 from headway.loop.manifests import snapshot_of
 from headway.loop.replay import replay_example
+from headway.loop.results import models_of
 from headway.loop.sources import material_of
 from headway.loop.traced import Derived, LookUp, Replayed, SourceRow
 from headway.nouns.brief import Brief
@@ -318,11 +319,8 @@ def snapshot_lineage(store: Store, digest: str) -> SnapshotLineage:
         if run.dataset is not None and version in store.get(run.dataset, Dataset).snapshots.values()
     ]
     names = {run.run for run in runs}
-    made = [each for each in store.ledger.releases() if each.run in names]
-    releases = sorted(each.release for each in made)
+    releases = sorted(each.release for each in store.ledger.releases() if each.run in names)
     answered, looked_into = _predictions(store, taken[0].source, version, set(releases))
-    # What a release serves may have learned once more, from all rows: it is another model than that of its run.
-    models = {run.model for run in runs if run.model} | {each.model for each in made}
     return SnapshotLineage(
         source=taken[0].source,
         version=version,
@@ -330,7 +328,7 @@ def snapshot_lineage(store: Store, digest: str) -> SnapshotLineage:
         taken_at=tuple(format_moment(each.taken_us) for each in taken),
         datasets=tuple(sorted({str(run.dataset) for run in runs})),
         runs=tuple(sorted(names)),
-        models=tuple(sorted(models)),
+        models=tuple(sorted(models_of(store, runs))),
         releases=tuple(releases),
         answered=answered,
         looked_into=looked_into,

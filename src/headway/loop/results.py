@@ -11,16 +11,17 @@ from headway.errors import NotFound
 from headway.nouns.trial import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
+    from headway.ledger import Run
     from headway.loop.store import Store
     from headway.nouns.brief import Brief
     from headway.nouns.dataset import Dataset
     from headway.nouns.verdict import Verdict
 
-__all__ = ["Checked", "Deployed", "RunReport", "RunResult", "datasets", "finished_run", "report_of"]
+__all__ = ["Checked", "Deployed", "RunReport", "RunResult", "datasets", "finished_run", "models_of", "report_of"]
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +164,16 @@ def finished_run(store: Store, brief: Brief, run: str = "") -> RunResult:
         what = f"There is no finished run {run!r}." if run else "No run has finished."
         raise NotFound(what, hint="Make one: headway run.")
     return msgspec.convert(found, RunResult)
+
+
+def models_of(store: Store, runs: Iterable[Run]) -> set[str]:
+    """Return the models of runs, and those that their releases serve, by their digest as blobs.
+
+    What a release serves may have learned once more, from all rows: it is another model than that of its run.
+    """
+    made = {run.run: run.model for run in runs}
+    served = {each.model for each in store.ledger.releases() if each.run in made}
+    return {model for model in made.values() if model} | served
 
 
 def datasets(store: Store) -> pa.Table:
