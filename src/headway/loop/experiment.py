@@ -70,6 +70,7 @@ _LEARNT_WITH = (
     "headway.build.tree",
     "headway.validate.judge",
 )
+"""What brings these libraries along, and is asked for a second after freezing has begun."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,7 +101,7 @@ def receive(
     """
     if not rows:
         raise OutcomeError("There are no outcomes in it.", where=where, hint="One row per outcome is wanted.")
-    _refuse_uneven(rows, where)
+    _refuse_uneven(rows[:1], where)
     key = brief.example_key
     said = {column: f"key_{column}" if f"key_{column}" in rows[0] else column for column in key}
     # Beside a 'key_id' the column 'id' is what batches of answers mean by it: the prediction.
