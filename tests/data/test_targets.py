@@ -155,9 +155,11 @@ def transactions():
     return Path(spec.submodule_search_locations[0]) / "data" / "transactions.parquet"
 
 
+@pytest.mark.parametrize("at_once", [1 << 18, 1 << 30], ids=["some of the keys at a time", "all at once"])
 @pytest.mark.parametrize(("horizon", "share"), [(14, 24.04), (30, 11.70), (90, 2.87)])
-def test_the_households_that_stay_away_are_the_known_ones(transactions, horizon, share) -> None:
+def test_the_households_that_stay_away_are_the_known_ones(transactions, monkeypatch, horizon, share, at_once) -> None:
     """Of 2,230 that bought in the 60 days before 2 October 2017."""
+    monkeypatch.setattr("headway.query.point_in_time._ROWS_AT_ONCE", at_once)
     kinds = {"household_id": "text", "transaction_timestamp": "time"}
     definitions = resolve(parse_brief(JOURNEY.replace("HORIZON", str(horizon))), {"transactions": kinds})
     with Database() as database:

@@ -407,4 +407,5 @@ def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made) -> None
         whole = world.features(definitions, files, as_of_us=60 * MINUTE)
         with monkeypatch.context() as patched:
             patched.setattr("headway.query.point_in_time._ROWS_AT_ONCE", 3)
+            patched.setattr("headway.query.point_in_time._ROWS_TOGETHER", 1)
             assert repr(world.features(definitions, files, as_of_us=60 * MINUTE)) == repr(whole)

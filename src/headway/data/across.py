@@ -10,11 +10,12 @@ added up is whole numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.engine.cluster import BY
 from headway.query.aim import moments_table
+from headway.query.asking import Asking, grouped
 from headway.query.compile import quote
 from headway.query.database import blamed_on
 from headway.query.example_texts import (
@@ -122,12 +123,12 @@ class Across:
         rows = self._asked(as_of_us, since_us)
         if aim.outcome:
             end_us = self._end_us(as_of_us)
-            counted = [_LookUp(timeline, PREDICT_AT, KNOWN_AT) for timeline in aim.outcome]
+            counted = [Asking(timeline, PREDICT_AT, KNOWN_AT) for timeline in aim.outcome]
             rows = self._looked_up(rows, counted, lambda text: labelled_sql(aim, text, end_us=end_us), where="target")
         staying = sorted(lasting(definitions) | ({timeline.stale for timeline in definitions.timelines} - {""}))
         made = self._looked_up(
             rows,
-            [_LookUp(timeline, PREDICT_AT, LOOK_AT) for timeline in definitions.timelines],
+            [Asking(timeline, PREDICT_AT, LOOK_AT) for timeline in definitions.timelines],
             lambda text: features_sql(staying, definitions.features, text),
             where="features",
         )
@@ -192,7 +193,7 @@ class Across:
         chosen = chosen_sql(definitions, "rows", as_of_us=as_of_us, since_us=since_us)
         if aim.among is not None:
             rows = self._cluster.map(rows, Statements(f"SELECT * FROM {chosen}", where="target.predict_at"), kept=True)
-            wanted = [_LookUp(timeline, MOMENT, MOMENT) for timeline in aim.eligible]
+            wanted = [Asking(timeline, MOMENT, MOMENT) for timeline in aim.eligible]
             rows = self._looked_up(rows, wanted, lambda text: among_sql(aim, text), where="target.among")
             chosen = "rows WHERE TRUE"
         if definitions.row_known:
@@ -219,38 +220,34 @@ class Across:
 
     # -- look-ups
 
-    def _looked_up(self, rows: Rows, wanted: Sequence[_LookUp], answer: Callable[[str], str], *, where: str) -> Rows:
+    def _looked_up(self, rows: Rows, wanted: Sequence[Asking], answer: Callable[[str], str], *, where: str) -> Rows:
         """Return what ``answer`` makes of the rows, once everything that is wanted is looked up."""
-        keyed: dict[tuple[object, ...], list[_LookUp]] = {}
+        keyed = grouped((asking for asking in wanted if not asking.timeline.whole), by=lambda asking: asking.asked_by)
         text = "rows"
         beside: dict[str, pa.Table] = {}
-        for look_up in wanted:
-            if look_up.whole:
-                continue
-            keyed.setdefault(look_up.together, []).append(look_up)
         if keyed:
             tables = {"examples": self._cluster.map(rows, Statements(f"SELECT *, {_by([ID])} FROM rows"))}
-            tables |= {f"found{place}": self._found(rows, group) for place, group in enumerate(keyed.values())}
-            rows, text = self._cluster.repartition(tables), _beside_sql(list(keyed.values()))
+            tables |= {f"found{place}": self._found(rows, group) for place, group in enumerate(keyed)}
+            rows, text = self._cluster.repartition(tables), _beside_sql(keyed)
         nearest: list[tuple[str, Timeline, str, str, str]] = []
-        for look_up in wanted:
-            if look_up.whole:
-                steps = self._dimension(look_up.timeline, beside)
-                if look_up.timeline.shape == "nearest":
-                    asking, places, steps = "examples" if keyed else "rows", steps, f"nearest{len(nearest)}"
-                    nearest.append((steps, look_up.timeline, asking, places, look_up.look_at))
-                text = f"({look_up.join_sql(text, steps)})"
+        for asking in wanted:
+            if asking.timeline.whole:
+                steps = self._dimension(asking.timeline, beside)
+                if asking.timeline.shape == "nearest":
+                    points, places, steps = "examples" if keyed else "rows", steps, f"nearest{len(nearest)}"
+                    nearest.append((steps, asking.timeline, points, places, asking.look_at))
+                text = f"({asking.join_sql(text, steps)})"
         work = Statements(answer(text), nearest=tuple(nearest), where=where)
         return self._cluster.map(rows, work, beside=beside, kept=True)
 
-    def _found(self, rows: Rows, group: Sequence[_LookUp]) -> Rows:
+    def _found(self, rows: Rows, group: Sequence[Asking]) -> Rows:
         """Return what look-ups by one key find, for each example by its number: computed where that key's rows are."""
         first = group[0]
         mine, theirs = first.timeline.mine, first.timeline.theirs
-        asked = _listed(sorted({ID, first.moment, first.look_at, *mine}))
+        asked = _listed(sorted({ID, *first.asks}))
         # Whose key is missing finds nothing anywhere, and need not lie with the others of that kind.
         there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in theirs)
-        read = _listed(sorted({column for look_up in group for column in look_up.reads}))
+        read = _listed(sorted({column for asking in group for column in asking.reads}))
         parts = self._cluster.repartition(
             {
                 "examples": self._cluster.map(
@@ -263,12 +260,12 @@ class Across:
             }
         )
         made, current = [], "examples"
-        for place, look_up in enumerate(group):
-            source = f"sources.{look_up.timeline.source}"
-            made.append((f"steps{place}", look_up.timeline.steps_sql("source"), source))
-            made.append((f"looked{place}", look_up.join_sql(current, f"steps{place}"), "features"))
+        for place, asking in enumerate(group):
+            source = f"sources.{asking.timeline.source}"
+            made.append((f"steps{place}", asking.timeline.steps_sql("source"), source))
+            made.append((f"looked{place}", asking.join_sql(current, f"steps{place}"), "features"))
             current = f"looked{place}"
-        outputs = _listed([ID, *(name for look_up in group for name in look_up.outputs)])
+        outputs = _listed([ID, *(name for asking in group for name in asking.outputs)])
         return self._cluster.map(parts, Statements(f"SELECT {outputs}, {_by([ID])} FROM {current}", tuple(made)))
 
     def _dimension(self, timeline: Timeline, beside: dict[str, pa.Table]) -> str:
@@ -282,7 +279,7 @@ class Across:
 
         What does not add up (the greatest value, say) is made here of the columns that it needs.
         """
-        same = replace(timeline, name="", mine=())
+        same = timeline.unnamed
         if same not in self._whole:
             source = f"sources.{timeline.source}"
             text = timeline.sums_sql("rows") if timeline.adds_up else f"SELECT {_listed(timeline.reads)} FROM rows"
@@ -326,44 +323,10 @@ class Across:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _LookUp:
-    """A timeline that is asked, as of a column of the examples."""
-
-    timeline: Timeline
-    moment: str
-    look_at: str
-
-    @property
-    def whole(self) -> bool:
-        """Whether its steps go to every part, since they are few or of no key."""
-        return self.timeline.shape in _DIMENSIONS or not self.timeline.theirs
-
-    @property
-    def together(self) -> tuple[object, ...]:
-        """What it shares with those that are computed of the same rows."""
-        return self.timeline.source, self.timeline.theirs, self.timeline.mine, self.moment, self.look_at
-
-    @property
-    def reads(self) -> set[str]:
-        return {*self.timeline.theirs, *self.timeline.reads, *(name for name, _ in self.timeline.columns)}
-
-    @property
-    def outputs(self) -> list[str]:
-        stale = [self.timeline.stale] if self.timeline.stale else []
-        return [*(name for name, _ in self.timeline.outputs), *stale]
-
-    def join_sql(self, examples: str, steps: str) -> str:
-        return self.timeline.join_sql(examples, steps, moment=self.moment, look_at=self.look_at)
-
-
-def _beside_sql(groups: Sequence[Sequence[_LookUp]]) -> str:
+def _beside_sql(groups: Sequence[Sequence[Asking]]) -> str:
     """Return the examples with what was found for each under its number."""
     found = "".join(
-        f", f{place}.{quote(name)}"
-        for place, group in enumerate(groups)
-        for look_up in group
-        for name in look_up.outputs
+        f", f{place}.{quote(name)}" for place, group in enumerate(groups) for asking in group for name in asking.outputs
     )
     joins = "".join(
         f" LEFT JOIN found{place} f{place} ON x.{quote(ID)} = f{place}.{quote(ID)}" for place in range(len(groups))

@@ -1,17 +1,21 @@
 """The one component that computes what was known when: for training, for batch, for backfill, for the online store.
 
 Sources become tables with their derived columns; timelines become tables of steps; each look-up is one as-of join of
-the bare examples, and what it found goes back to its example by number. The file hides the SQL, and that only columns
-are carried which something still needs.
+the bare examples, and what it found goes back to its example by number. The file hides the SQL, that only columns are
+carried which something still needs, and that a large source is looked into by some of its keys after the others: what a
+cluster does side by side is done here in turn, so that memory is for one part of the steps and not for all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.query.aim import moments_table
+from headway.query.asking import Asking, grouped
 from headway.query.compile import quote
 from headway.query.database import blamed_on
 from headway.query.example_texts import (
@@ -38,7 +42,7 @@ from headway.query.relation import LOOK_AT, PREDICT_AT, Relation
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -50,8 +54,9 @@ __all__ = ["PointInTime"]
 
 _FILE = "@file"
 _FOR_EVER_US = 2**62
-_ROWS_AT_ONCE = 1 << 21
+_ROWS_AT_ONCE = 1 << 20
 _NUMBER = "@number"
+_PART = "@part"
 _ROWS_TOGETHER = 1 << 22
 
 
@@ -84,7 +89,6 @@ class PointInTime:
         self._tell_files = tell_files
         self._tables: dict[str, str] = {}
         self._steps: dict[tuple[Timeline, int | None], str] = {}
-        self._large: set[Timeline] = set()
 
     @property
     def database(self) -> Database:
@@ -128,44 +132,56 @@ class PointInTime:
         DataError
             When a dimension has two rows of one key: a look-up would not know which to take.
         """
-        # What it is called, and by which columns of the example it is asked, changes no step.
-        same = replace(timeline, name="", mine=())
-        found = self._steps.get((same, since_us))
+        found = self._steps.get((timeline.unnamed, since_us))
         if found is None:
             with blamed_on(f"sources.{timeline.source}"):
                 found = self._made_by_key(timeline, since_us)
             if timeline.shape == "static":
                 self._check_unique(timeline, found)
-            self._steps[same, since_us] = found
+            self._steps[timeline.unnamed, since_us] = found
         return found
 
     def _made_by_key(self, timeline: Timeline, since_us: int | None) -> str:
-        """Return the steps of a timeline, made of as many keys at a time as memory is for.
-
-        What a cluster does side by side is done here one after another: steps of one key need the rows of that key.
-        """
+        """Return the steps of a timeline, made of as many keys at a time as memory is for."""
         source = self.table(timeline.source)
-        ((rows,),) = self._database.rows(f"SELECT count(*) FROM {source}")
-        parts = -(-rows // _ROWS_AT_ONCE) if timeline.theirs and timeline.shape in {"asof", "window"} else 1
-        found = ""
-        for part in range(max(parts, 1)):
-            keys = f"hash({', '.join(map(quote, timeline.theirs))})"
-            mine = f"(SELECT * FROM {source} WHERE {keys} % {parts} = {part})" if parts > 1 else source
-            sql = timeline.steps_sql(mine, since_us=since_us)
-            if found:
-                self._database.execute(f"INSERT INTO {found} {sql}")
-            else:
-                found = self._database.create(sql, prefix="steps")
-        if parts > 1 and since_us is None:
-            self._large.add(replace(timeline, name="", mine=()))
+        parts = 1 if timeline.whole else self._parts(source)
+        if parts == 1:
+            return self._add("", timeline.steps_sql(source, since_us=since_us))
+        reads = {*timeline.theirs, *timeline.reads, *(name for name, _ in timeline.columns)}
+        rows, found = self._by_part(source, map(quote, sorted(reads)), timeline.theirs, parts), ""
+        for part in range(parts):
+            found = self._add(found, timeline.steps_sql(_of_part(rows, part), since_us=since_us))
+        self._drop(rows)
         return found
 
-    def _forget(self, done: Sequence[Timeline], *, later: Sequence[Timeline]) -> None:
-        """Give back the steps of look-ups that are done and no later one asks for, where they take much room."""
-        wanted = {replace(timeline, name="", mine=()) for timeline in later}
-        for same in {replace(timeline, name="", mine=()) for timeline in done} & self._large - wanted:
-            self._large.remove(same)
-            self._database.drop(self._steps.pop((same, None)))
+    def _parts(self, *tables: str) -> int:
+        """Return in how many parts, by key, tables are worked on, so that memory is for one."""
+        return max(-(-self._count(table) // _ROWS_AT_ONCE) or 1 for table in tables)
+
+    def _by_part(self, table: str, columns: Iterable[str], key: Sequence[str], parts: int) -> str:
+        """Return some columns of a table with the part that each row is of: equal keys are of the same.
+
+        The rows of a part lie side by side, so that the engine, which knows what its blocks hold, reads no others.
+        """
+        part = f"CAST(hash({', '.join(map(quote, key))}) % {parts} AS UINTEGER) AS {quote(_PART)}"
+        return self._database.create(
+            f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(_PART)}", prefix="parted"
+        )
+
+    def _add(self, table: str, sql: str, *, prefix: str = "steps") -> str:
+        """Return the table with these rows more, which is made if there is none."""
+        if not table:
+            return self._database.create(sql, prefix=prefix)
+        self._database.execute(f"INSERT INTO {table} {sql}")
+        return table
+
+    def _count(self, table: str) -> int:
+        ((rows,),) = self._database.rows(f"SELECT count(*) FROM {table}")
+        return int(rows)
+
+    def _drop(self, *tables: str) -> None:
+        for table in {*tables}:
+            self._database.drop(table)
 
     def steps_table(self, timeline: Timeline, *, since_us: int | None = None) -> pa.Table:
         """Return a timeline's steps as Arrow, moments as whole microseconds: what the online store is filled with."""
@@ -249,22 +265,17 @@ class PointInTime:
         aim = self._definitions.aim
         if aim.among is None:
             return chosen
-        text = f"(SELECT * FROM {chosen})"
-        for timeline in aim.eligible:
-            text = f"({timeline.join_sql(text, self.steps(timeline), moment=MOMENT, look_at=MOMENT)})"
-        with blamed_on("target.among"):
-            table = self._database.create(among_sql(aim, text), prefix="asked")
+        asked = self._database.create(f"SELECT * FROM {chosen}", prefix="asked")
+        wanted = [Asking(timeline, MOMENT, MOMENT) for timeline in aim.eligible]
+        table = self._looked_up(asked, wanted, lambda text: among_sql(aim, text), where="target.among")
         return f"{table} WHERE TRUE"
 
     def _labelled(self, current: str, as_of_us: int) -> str:
         """Return the examples with their labels over the horizon: the aggregates of that length, as of its end."""
         aim = self._definitions.aim
-        text = f"(SELECT * FROM {current})"
-        for timeline in aim.outcome:
-            text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=KNOWN_AT)})"
-        table = self._database.create(labelled_sql(aim, text, end_us=self._end_us(as_of_us)), prefix="labelled")
-        self._database.drop(current)
-        return table
+        end_us = self._end_us(as_of_us)
+        wanted = [Asking(timeline, PREDICT_AT, KNOWN_AT) for timeline in aim.outcome]
+        return self._looked_up(current, wanted, lambda text: labelled_sql(aim, text, end_us=end_us), where="target")
 
     def _joined(self, current: str, keep: Sequence[str], *, again: bool) -> str:
         """Return the examples with all features: each computed as soon as what it needs is there.
@@ -274,45 +285,103 @@ class PointInTime:
         again
             Whether more examples will be joined to the same steps, a batch in pieces, so that these are kept.
         """
-        ((rows,),) = self._database.rows(f"SELECT count(*) FROM {current}")
-        stages = _stages(self._definitions, keep, together=max(1, _ROWS_TOGETHER // max(rows, 1)))
-        for number, stage in enumerate(stages, start=1):
-            current = self._staged(current, stage)
-            if not again:
-                self._forget(stage.look_ups, later=[each for after in stages[number:] for each in after.look_ups])
+        together = max(1, _ROWS_TOGETHER // max(self._count(current), 1))
+        for stage in _stages(self._definitions, keep, together=together):
+            ready = stage.features
+            current = self._looked_up(
+                current,
+                stage.askings,
+                partial(features_sql, stage.kept, ready),
+                where=f"features.{ready[0].name}" if len(ready) == 1 else "features",
+                again=again,
+            )
         return current
 
-    def _staged(self, current: str, stage: _Stage) -> str:
-        """Return the examples with what a stage looks up and computes; the table before it is dropped."""
-        text, found = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})", []
-        for timeline in stage.look_ups:
-            if timeline.shape == "static":
-                text = f"({timeline.join_sql(text, self.steps(timeline), moment=PREDICT_AT, look_at=LOOK_AT)})"
-            else:
-                found.append(self._found(timeline, current))
-                text = f"({text} JOIN {found[-1]} USING ({quote(_NUMBER)}))"
-        ready = stage.features
-        with blamed_on(f"features.{ready[0].name}" if len(ready) == 1 else "features"):
-            table = self._database.create(features_sql(stage.kept, ready, text), prefix="examples")
-        for done in (current, *found):
-            self._database.drop(done)
-        return table
+    def _looked_up(
+        self,
+        current: str,
+        wanted: Sequence[Asking],
+        answer: Callable[[str], str],
+        *,
+        where: str,
+        again: bool = False,
+    ) -> str:
+        """Return what ``answer`` makes of the examples, once everything that is wanted is looked up.
 
-    def _found(self, timeline: Timeline, examples: str) -> str:
-        """Return the table of what one look-up finds, as of a moment or nearest, by the number of the example.
-
-        An as-of join sorts all that it is given, so it is given no more than it looks at.
+        The table of the examples before is dropped.
         """
-        asked = ", ".join(map(quote, dict.fromkeys([*timeline.mine, PREDICT_AT, LOOK_AT])))
-        bare = f"(SELECT rowid AS {quote(_NUMBER)}, {asked} FROM {examples})"
-        steps = self.steps(timeline)
-        if timeline.shape == "nearest":
-            steps = answers(timeline, bare, steps, look_at=LOOK_AT, database=self._database)
-        text = timeline.join_sql(bare, steps, moment=PREDICT_AT, look_at=LOOK_AT)
-        names = [name for name, _ in timeline.outputs] + [timeline.stale] * bool(timeline.stale)
-        with blamed_on("features"):
-            shown = ", ".join(map(quote, [_NUMBER, *names]))
-            return self._database.create(f"SELECT {shown} FROM ({text})", prefix="found")
+        text = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})"
+        for asking in wanted:
+            if asking.timeline.shape == "static":
+                text = f"({asking.join_sql(text, self.steps(asking.timeline))})"
+        moving = [asking for asking in wanted if asking.timeline.shape != "static"]
+        found = [
+            table
+            for group in grouped(moving, by=lambda asking: asking.steps_of)
+            for table in self._found(group, current, again=again)
+        ]
+        for table in found:
+            text = f"({text} JOIN {table} USING ({quote(_NUMBER)}))"
+        with blamed_on(where):
+            made = self._database.create(
+                answer(f"(SELECT * EXCLUDE ({quote(_NUMBER)}) FROM {text})"), prefix="examples"
+            )
+        self._drop(current, *found)
+        return made
+
+    def _found(self, group: Sequence[Asking], examples: str, *, again: bool) -> list[str]:
+        """Return what look-ups into one source by one key find: a table for each way in which the examples ask.
+
+        Where parts are many, the steps of one are dropped before those of the next are made; where there is one, or
+        more examples will ask, they are kept.
+        """
+        first = group[0].timeline
+        ways = grouped(group, by=lambda asking: asking.asked_by)
+        bare = [[f"rowid AS {quote(_NUMBER)}", *map(quote, sorted(way[0].asks))] for way in ways]
+        parts = 1 if again or first.whole else self._parts(self.table(first.source), examples)
+        if parts == 1:
+            steps = {asking.timeline: self.steps(asking.timeline) for asking in group}
+            asked = [f"(SELECT {', '.join(columns)} FROM {examples})" for columns in bare]
+            return [self._add("", self._found_sql(*each, steps)) for each in zip(ways, asked, strict=True)]
+        reads = sorted({column for asking in group for column in asking.reads})
+        rows = self._by_part(self.table(first.source), map(quote, reads), first.theirs, parts)
+        asked = [
+            self._by_part(examples, columns, way[0].timeline.mine, parts)
+            for way, columns in zip(ways, bare, strict=True)
+        ]
+        found = [""] * len(ways)
+        for part in range(parts):
+            steps = self._steps_of_part(group, _of_part(rows, part))
+            for place, way in enumerate(ways):
+                text = self._found_sql(way, _of_part(asked[place], part), steps)
+                found[place] = self._add(found[place], text, prefix="found")
+            self._drop(*steps.values())
+        self._drop(rows, *asked)
+        return found
+
+    def _steps_of_part(self, group: Sequence[Asking], rows: str) -> dict[Timeline, str]:
+        """Return the table of steps of each look-up, over the rows of some keys."""
+        made: dict[Timeline, str] = {}
+        for timeline in {asking.timeline.unnamed: asking.timeline for asking in group}.values():
+            with blamed_on(f"sources.{timeline.source}"):
+                made[timeline.unnamed] = self._database.create(timeline.steps_sql(rows), prefix="steps")
+        return {asking.timeline: made[asking.timeline.unnamed] for asking in group}
+
+    def _found_sql(self, way: Sequence[Asking], text: str, steps: Mapping[Timeline, str]) -> str:
+        """Return what look-ups that are asked alike find, by the number of the example.
+
+        Parameters
+        ----------
+        text
+            The examples, with no more than is looked at: an as-of join sorts all that it is given.
+        """
+        for asking in way:
+            found = steps[asking.timeline]
+            if asking.timeline.shape == "nearest":
+                found = answers(asking.timeline, text, found, look_at=asking.look_at, database=self._database)
+            text = f"({asking.join_sql(text, found)})"
+        outputs = [name for asking in way for name in asking.outputs]
+        return f"SELECT {', '.join(map(quote, [_NUMBER, *outputs]))} FROM {text}"
 
     def _refuse_future(self, chosen: str) -> None:
         if self._definitions.row_known:
@@ -363,6 +432,10 @@ class PointInTime:
         return f"(SELECT {columns} WHERE FALSE)"
 
 
+def _of_part(table: str, part: int) -> str:
+    return f"(SELECT * FROM {table} WHERE {quote(_PART)} = {part})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
     """Look-ups that go back to the examples in one statement, and what is made of them then.
@@ -375,7 +448,7 @@ class _Stage:
         The columns that the examples have afterwards, beside these features.
     """
 
-    look_ups: tuple[Timeline, ...]
+    askings: tuple[Asking, ...]
     features: tuple[Feature, ...]
     kept: tuple[str, ...]
 
@@ -383,13 +456,15 @@ class _Stage:
 def _stages(definitions: Definitions, keep: Sequence[str], *, together: int) -> list[_Stage]:
     """Return the stages in which all features are computed, each as soon as what it needs is there.
 
-    All static look-ups go back at once, and so many others at a time: each that does stands in memory for the while. A
-    column is kept only as long as something still needs it.
+    All static look-ups go back at once, and of the others what so many ways of asking find: each stands in memory for
+    the while. A column is kept only as long as something still needs it.
     """
-    static = [timeline for timeline in definitions.timelines if timeline.shape == "static"]
-    moving = [timeline for timeline in definitions.timelines if timeline.shape != "static"]
-    groups = [[*static, *moving[:together]]]
-    groups += [moving[first : first + together] for first in range(together, len(moving), together)]
+    askings = [Asking(timeline, PREDICT_AT, LOOK_AT) for timeline in definitions.timelines]
+    static = [asking for asking in askings if asking.timeline.shape == "static"]
+    moving = [asking for asking in askings if asking.timeline.shape != "static"]
+    ways = grouped(moving, by=lambda asking: asking.asked_by)
+    groups = [list(chain.from_iterable(ways[first : first + together])) for first in range(0, len(ways), together)]
+    groups = [[*static, *(groups[0] if groups else ())], *groups[1:]]
     row = {*definitions.examples.kinds, LOOK_AT, PREDICT_AT}
     staying = lasting(definitions, keep)
     held: set[str] = set()  # what look-ups have given so far
@@ -397,15 +472,15 @@ def _stages(definitions: Definitions, keep: Sequence[str], *, together: int) -> 
     stages = []
     waiting = list(definitions.features)
     for number, group in enumerate(groups, start=1):
-        rest = {timeline for later in groups[number:] for timeline in later}
+        rest = {asking.timeline for later in groups[number:] for asking in later}
         ready = [feature for feature in waiting if not rest & set(feature.timelines)]
         waiting = [feature for feature in waiting if feature not in ready]
-        held |= {name for timeline in group for name, _ in timeline.outputs}
-        staying |= {timeline.stale for timeline in group} - {""}
+        held |= {name for asking in group for name, _ in asking.timeline.outputs}
+        staying |= {asking.timeline.stale for asking in group} - {""}
         needed = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
         needed |= {column for feature in waiting for column in feature.row_columns}
         needed |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
         kept = (*sorted(staying | (needed & (held | row))), *done)
-        stages.append(_Stage(look_ups=tuple(group), features=tuple(ready), kept=kept))
+        stages.append(_Stage(askings=tuple(group), features=tuple(ready), kept=kept))
         done += [f"feature:{feature.name}" for feature in ready]
     return stages

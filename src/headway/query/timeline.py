@@ -107,6 +107,16 @@ class Timeline:
         return tuple((f"{self.name}.{name}", kind) for name, kind in self.columns)
 
     @property
+    def unnamed(self) -> Timeline:
+        """The same, whoever asks: its name, and the columns of the example by which it is asked, change no step."""
+        return replace(self, name="", mine=())
+
+    @property
+    def whole(self) -> bool:
+        """Whether its steps are made of all rows at once: of some keys' after the others' would not do, or not pay."""
+        return self.shape in {"static", "nearest"} or not self.theirs
+
+    @property
     def timeless(self) -> bool:
         """Whether it looks into a dimension: what is there has always been."""
         return not self.known
