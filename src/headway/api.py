@@ -211,7 +211,7 @@ class Project:
             return listed(self.store, self.material())
 
     def suggest(self, *, write: int = 0) -> list[dict[str, Any]]:
-        """Return features that the brief could have, what adds most on the validation period first.
+        """Return features that the brief could have, what makes its metric best on the validation side first.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class Project:
         Raises
         ------
         DataError
-            When the label is no condition, or a period has too few examples.
+            When a side has too few examples, or too much alike.
         """
         from headway.loop.features import write_features
         from headway.loop.suggest import suggest

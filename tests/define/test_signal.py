@@ -48,7 +48,8 @@ DAY_US = 86_400_000_000
 def _sample(features, label, day, **what) -> Sample:
     """Return examples whose labels are known two days later."""
     at = np.asarray(day) * DAY_US + np.arange(len(label))
-    return Sample(features=features, label=label, day=day, at=at, known=at + 2 * DAY_US, **what)
+    later = np.zeros(len(label), dtype=bool)
+    return Sample(features=features, label=label, day=day, at=at, known=at + 2 * DAY_US, later=later, **what)
 
 
 def _found(features, label, day, **how):

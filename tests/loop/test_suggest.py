@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import tomllib
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headway.define.suggest import line_of, proposals, with_lines
-from headway.errors import BriefError
+from headway.errors import BriefError, DataError
 from headway.loop.suggest import suggest
 from headway.nouns.brief_text import parse_brief
 from headway.query.resolver import resolve
@@ -127,6 +128,46 @@ def test_entities_are_proposed_what_each_source_tells_of_them(tmp_path) -> None:
     assert {each.name for each in said} == set(found)
     (load,) = (each for each in said if each.name == "trips_sum_load_30d_by_line")
     assert (load.look_ups, load.steps > 100) == (1, True)
+
+
+KINDS_OF_TARGET = {
+    "mae": ("wait", 'act_on = "every prediction"', "mean_6h_by_line"),
+    "log_loss": ("state", 'act_on = "the most likely class"', "last_6h_by_line"),
+    "ndcg": ("wait", 'rank_within = ["day"]\nact_on = "top 3 per group"', "mean_6h_by_line"),
+}
+
+
+@pytest.mark.parametrize("metric", KINDS_OF_TARGET)
+def test_of_every_kind_of_target_the_brief_s_own_metric_ranks(tmp_path, metric) -> None:
+    """A line's wait is long on its bad days: what was seen of it lately tells most, whatever is measured."""
+    label, acts, best = KINDS_OF_TARGET[metric]
+    text = BRIEF.replace("late", label).replace('act_on = "top 5 per day"', acts)
+    least, enough = (0.1, 0.9) if metric == "ndcg" else (0.9, 0.1)
+    text = text.replace(
+        "minimum = 0.1\ngood_enough = 0.9", f'metric = "{metric}"\nminimum = {least}\ngood_enough = {enough}'
+    )
+    definitions = resolve(parse_brief(text), {**KINDS, "trips": {**KINDS["trips"], "wait": "float", "state": "text"}})
+    files = _files(tmp_path, test=lambda rnd: rnd.random() < 0.5)
+    trips = pq.read_table(files["trips"][0])
+    late, load = trips["late"].to_pylist(), trips["load"].to_pylist()
+    waits = [30 * bad + 5 * more for bad, more in zip(late, load, strict=True)]
+    trips = trips.append_column("wait", [waits]).append_column("state", [["bad" if bad else "good" for bad in late]])
+    pq.write_table(trips, files["trips"][0])
+    found = suggest(definitions, files, as_of_us=60 * 24 * HOUR)
+    assert found[0].name == best
+    assert found[0].metric == metric
+    assert 0 < found[0].low <= found[0].gain
+
+
+def test_a_side_that_says_too_little_is_named(definitions, tmp_path) -> None:
+    """With how many examples it has; nothing is ranked by chance."""
+    files = _files(tmp_path, test=lambda rnd: rnd.random() < 0.5)
+    trips = pq.read_table(files["trips"][0])
+    early = np.asarray(trips["at"].cast("int64")) < 30 * 24 * HOUR
+    never = pa.array(np.asarray(trips["late"]) & early)
+    pq.write_table(trips.set_column(4, "late", never), files["trips"][0])
+    with pytest.raises(DataError, match=r"validate side has 0 of 1,\d+ examples for which the label holds"):
+        suggest(definitions, files, as_of_us=60 * 24 * HOUR)
 
 
 def test_a_source_with_a_time_and_one_row_an_entity_is_looked_up() -> None:

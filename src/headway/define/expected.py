@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from headway.define.bins import is_text
 from headway.define.moved import Days
+from headway.define.sample import above_middle
 from headway.nouns.metric import day_draws, higher_is_better, interval_of_draws, measured, silent_is_lowest
 from headway.nouns.today import answers_today, quantile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Forward", "Trained", "forward_scores", "scored", "trained_on_less"]
+__all__ = ["Forward", "Trained", "forward_scores", "learnable", "quick_scores", "scored", "trained_on_less"]
 
 _STRETCHES, _FIRST_TEST = 6, 2
 _MOST_ROWS = 20_000
@@ -77,7 +78,7 @@ def forward_scores(sample: Sample, *, metric: MetricName, seed: int) -> Forward:
         if not len(test):
             continue
         train = np.flatnonzero((block < one) & (sample.known < sample.at[test].min()))
-        if not _learnable(sample, train) or not _learnable(sample, test):
+        if not learnable(sample, train) or not learnable(sample, test):
             continue
         model = _fitted(sample, matrix, _thinned(sample, train), categories, metric=metric, seed=seed)
         rows.append(test)
@@ -101,7 +102,7 @@ def scored(
         here = forward.stretch == one
         rows = forward.rows[here]
         found = len(np.unique(sample.day[rows]))
-        if found < 2 or not _learnable(sample, rows):
+        if found < 2 or not learnable(sample, rows):
             continue
         s = silent_is_lowest(score[here]) if sample.task == "condition" and higher_is_better(metric) else score[here]
         group = None if sample.group is None else sample.group[rows]
@@ -128,7 +129,7 @@ def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained
     block = Days.of(day, stretches=_STRETCHES).block
     test = np.flatnonzero(block >= _STRETCHES - 2)
     past = np.flatnonzero((block < _STRETCHES - 2) & (sample.known < sample.at[test].min())) if len(test) else test
-    if len(np.unique(day[test])) < 2 or not _learnable(sample, test):
+    if len(np.unique(day[test])) < 2 or not learnable(sample, test):
         return None
     past = _thinned(sample, past)
     past_days = np.unique(day[past])
@@ -141,7 +142,7 @@ def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained
             if size < 1:
                 kept = rng.choice(past_days, min(max(2, round(size * len(past_days))), len(past_days)), replace=False)
             train = past[np.isin(day[past], kept)]
-            if not _learnable(sample, train):
+            if not learnable(sample, train):
                 continue
             score = _fitted(sample, matrix, train, categories, metric=metric, seed=seed)(matrix[test])
             rows.append(len(train))
@@ -158,14 +159,26 @@ def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained
     )
 
 
-def _learnable(sample: Sample, rows: Ints) -> bool:
+def quick_scores(
+    sample: Sample, features: Sequence[str], *, train: Ints, asked: Ints, metric: MetricName, seed: int
+) -> Floats:
+    """Return what the quick model, trained on some rows with some of the features, says of others.
+
+    It sees all features at every tree, so that one feature more is all that differs between two of them.
+    """
+    matrix, categories = _matrix(sample.features.select(list(features)))
+    model = _fitted(sample, matrix, train, categories, metric=metric, seed=seed, feature_fraction=1.0)
+    return model(matrix[asked])
+
+
+def learnable(sample: Sample, rows: Ints) -> bool:
     """Whether there are a few examples of each kind."""
     label = sample.label[rows]
     if sample.task == "number":
         return len(label) >= 2 * _LEAST_CASES and bool(np.ptp(label))
     if sample.task == "category":
         return int((np.unique(label, return_counts=True)[1] >= _LEAST_CASES).sum()) > 1
-    cases = float((label > 0).sum())
+    cases = int((above_middle(label) if sample.task == "ranking" else label > 0).sum())
     return min(cases, len(label) - cases) >= _LEAST_CASES
 
 
@@ -211,7 +224,14 @@ def _objective(sample: Sample, metric: MetricName) -> dict[str, Any]:
 
 
 def _fitted(
-    sample: Sample, matrix: Floats, rows: Ints, categories: list[int], *, metric: MetricName, seed: int
+    sample: Sample,
+    matrix: Floats,
+    rows: Ints,
+    categories: list[int],
+    *,
+    metric: MetricName,
+    seed: int,
+    feature_fraction: float = 0.8,
 ) -> Callable[[Floats], Floats]:
     import lightgbm
 
@@ -222,7 +242,7 @@ def _fitted(
         "min_data_in_leaf": max(5, min(50, len(rows) // 40)),
         "lambda_l2": 5.0,
         "cat_smooth": 30.0,
-        "feature_fraction": 0.8,
+        "feature_fraction": feature_fraction,
         "max_bin": 63,
         "seed": seed,
         "deterministic": True,

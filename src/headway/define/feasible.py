@@ -27,7 +27,7 @@ from headway.query.database import Database
 from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
 from headway.query.point_in_time import PointInTime
 from headway.query.relation import PREDICT_AT
-from headway.query.split import boundaries_us, midnight_us, side_columns, split_counts
+from headway.query.split import marked_sql, midnight_us, split_counts
 
 if TYPE_CHECKING:
     import os
@@ -80,7 +80,7 @@ def gather(
         table = point_in_time.examples(
             as_of_us=as_of_us, since_us=_start_us(brief.split), keep=carried_for_look_ups(definitions)
         )
-        view = database.create(_marked_sql(table, definitions), prefix="marked")
+        view = database.create(marked_sql(table, definitions), prefix="marked")
         task = definitions.aim.task
         # What counts as a case, as freezing counts it: of classes none is the one.
         positive = {"condition": quote(LABEL), "category": "FALSE"}.get(task, f"{quote(LABEL)} > 0")
@@ -124,15 +124,6 @@ def gather(
 
 def _start_us(split: Split) -> int | None:
     return None if split.train_from is None else midnight_us(split.train_from, split.zone)
-
-
-def _marked_sql(table: str, definitions: Definitions) -> str:
-    """Return the examples with split, day and whether they can be used: labelled before their split ends."""
-    sides = ", ".join(side_columns(definitions, boundaries_us(definitions.brief.split)))
-    return (
-        f'SELECT *, {quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end") AS "@usable" '
-        f"FROM (SELECT *, {sides} FROM {table})"
-    )
 
 
 def _count(database: Database, table: str) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Sample"]
+__all__ = ["Sample", "above_middle"]
 
 _MOST_CLASSES = 8  # of a category, beyond which one more says little about whether there is a signal
 
@@ -37,6 +37,8 @@ class Sample:
         The local day, as a number that does not fall.
     at, known
         When each is predicted and its label known, in microseconds.
+    later
+        Whether each is of the validation side, and not of the training side.
     rule
         What today's rule says, NaN where it is silent; None where there is none.
     group
@@ -52,6 +54,7 @@ class Sample:
     day: Ints
     at: Ints
     known: Ints
+    later: NDArray[np.bool_]
     task: Task = "condition"
     rule: Floats | None = None
     group: Ints | None = None
@@ -70,15 +73,13 @@ class Sample:
     def cases(self) -> list[Floats]:
         """The label as one or several questions of yes or no, each 0 or 1.
 
-        Of a number whether it lies above the middle, of a ranking whether it is relevant, of a category one question
-        for each of the commonest classes.
+        Of a number, or a relevance, whether it lies above the middle; of a category one question for each of the
+        commonest classes.
         """
         if self.task == "condition":
             return [self.label]
-        if self.task == "number":
-            return [(self.label > np.median(self.label)).astype(np.float64)]
-        if self.task == "ranking":
-            return [(self.label > 0).astype(np.float64)]
+        if self.task in {"number", "ranking"}:
+            return [above_middle(self.label).astype(np.float64)]
         return [(self.label == one).astype(np.float64) for one in self._commonest]
 
     @property
@@ -104,3 +105,16 @@ class Sample:
     def _commonest(self) -> Ints:
         values, count = np.unique(self.label, return_counts=True)
         return np.sort(values[np.argsort(-count, kind="stable")[:_MOST_CLASSES]]).astype(np.int64)
+
+
+def above_middle(label: Floats) -> NDArray[np.bool_]:
+    """Return which labels lie above the middle one; where none does, which are as high.
+
+    Examples
+    --------
+    >>> above_middle(np.array([0.0, 0.0, 2.0])).tolist(), above_middle(np.array([3.0, 5.0, 5.0])).tolist()
+    ([False, False, True], [False, True, True])
+    """
+    middle = np.median(label) if len(label) else 0.0
+    above = label > middle
+    return above if above.any() else label >= middle

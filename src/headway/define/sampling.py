@@ -35,7 +35,7 @@ def sampled(
     Parameters
     ----------
     chosen
-        The view and which of its examples, as the engine's text.
+        The view, with the columns of ``marked_sql``, and which of its examples, as the engine's text.
     most
         About how many at most; all of them by default.
     features
@@ -60,6 +60,7 @@ def sampled(
         known=known,
         task=definitions.aim.task,
         rule=says if definitions.rule is not None and np.isfinite(says).any() else None,
+        later=np.asarray(pc.equal(table["@split"], "validate")),
         group=table["@group"].to_numpy().astype(np.int64) if grouped else None,
         classes=classes,
         of_rows=int(count),
@@ -72,12 +73,12 @@ def _sample_sql(view: str, definitions: Definitions, grouped: tuple[str, ...], *
     group = f', dense_rank() OVER (ORDER BY {", ".join(grouped)}) - 1 AS "@group"' if grouped else ""
     # The rule is an expression over features by their bare names; a key of such a name has to step aside.
     inner = (
-        f'SELECT {named}{quote(LABEL)} AS "@label", "@day", epoch_us({quote(PREDICT_AT)}) AS "@at", '
+        f'SELECT {named}{quote(LABEL)} AS "@label", "@day", "@split", epoch_us({quote(PREDICT_AT)}) AS "@at", '
         f'epoch_us({quote(KNOWN_AT)}) AS "@known", row_number() OVER (ORDER BY {order}) AS "@n"{group} FROM {view}'
     )
     rule = f"CAST({definitions.rule.sql} AS DOUBLE)" if definitions.rule is not None else "CAST(NULL AS DOUBLE)"
     turn = '"@group"' if grouped else '"@n" - 1'
-    names = [*(f.name for f in definitions.features if features), "@label", "@day", "@at", "@known"]
+    names = [*(f.name for f in definitions.features if features), "@label", "@day", "@split", "@at", "@known"]
     names += ["@group"] if grouped else []
     return (
         f'SELECT {", ".join(map(quote, names))}, {rule} AS "@rule" FROM ({inner}) WHERE ({turn}) % {step} = 0 '

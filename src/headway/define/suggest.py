@@ -87,12 +87,19 @@ def _of_rows(definitions: Definitions, entities: list[str]) -> Iterator[tuple[st
     label, examples = definitions.brief.target.label, definitions.examples
     used = {column for feature in definitions.features for column in feature.row_columns}
     used |= {mine for timeline in definitions.timelines for mine in timeline.mine} | set(examples.source.key)
+    kind = definitions.label.kind
     for entity in (name for name in entities if name in used):
         by = FeatureSpec(from_=examples.name, match=(entity,))
         for short, span in _SPANS:
-            yield f"rate_{short}_by_{entity}", replace(by, window=span, value=f"avg({label})")
+            if kind == "text":  # of classes there is no mean
+                yield f"last_{short}_by_{entity}", replace(by, window=span, value=f"last({label})")
+            else:
+                name = "rate" if kind == "bool" else "mean"
+                yield f"{name}_{short}_by_{entity}", replace(by, window=span, value=f"avg({label})")
         yield f"seen_24h_by_{entity}", replace(by, window="24 hours", value="count()")
-        yield f"risk_by_{entity}", replace(by, window="all", value=f"avg({label})", smooth=50.0)
+        if kind != "text":
+            name = "risk" if kind == "bool" else "usual"
+            yield f"{name}_by_{entity}", replace(by, window="all", value=f"avg({label})", smooth=50.0)
 
 
 def _of_entities(definitions: Definitions, cadence: Cadence) -> Iterator[tuple[str, FeatureSpec]]:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from headway.nouns.dataset import SplitCount
 from headway.query.compile import quote, quote_text
-from headway.query.example_texts import CENSORED, LABEL, moment_sql
+from headway.query.example_texts import CENSORED, KNOWN_AT, LABEL, moment_sql
 from headway.query.local_time import clock_sql
 from headway.query.relation import PREDICT_AT
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headway.query.database import Database
     from headway.query.definitions import Definitions
 
-__all__ = ["SPLITS", "boundaries_us", "midnight_us", "side_columns", "split_counts"]
+__all__ = ["SPLITS", "boundaries_us", "marked_sql", "midnight_us", "side_columns", "split_counts"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validate", "test", "after")
 
@@ -52,6 +52,15 @@ def side_columns(definitions: Definitions, ends: Mapping[str, int]) -> list[str]
     names = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN '{name}'" for name, end in ends.items())
     bounds = " ".join(f"WHEN {moment} < {moment_sql(end)} THEN {moment_sql(end)}" for end in ends.values())
     return [f"CASE {names} ELSE 'after' END AS {quote('@split')}", f"CASE {bounds} END AS {quote('@end')}", day]
+
+
+def marked_sql(table: str, definitions: Definitions) -> str:
+    """Return the examples with side, day and whether each can be used, ``@usable``: labelled before its side ends."""
+    sides = ", ".join(side_columns(definitions, boundaries_us(definitions.brief.split)))
+    return (
+        f'SELECT *, {quote(LABEL)} IS NOT NULL AND ("@end" IS NULL OR {quote(KNOWN_AT)} < "@end") AS "@usable" '
+        f"FROM (SELECT *, {sides} FROM {table})"
+    )
 
 
 def _drawn_sql(definitions: Definitions) -> str:

@@ -38,6 +38,8 @@ def show_features(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def show_suggestions(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write what could be added, with what it adds, and the lines to paste."""
+    from headway.nouns.metric import metric_of
+
     if not rows:
         page.words("Nothing can be proposed that the brief does not have.")
         return
@@ -56,7 +58,9 @@ def show_suggestions(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
         ],
         right=[1, 2, 3, 4, 5],
     )
-    page.words("Average precision on the validation period, over the brief's features alone; one at a time.")
+    metric = metric_of(rows[0]["metric"])
+    way = "higher" if metric.higher else "lower"
+    page.words(f"How much {way}, and so better, the {metric.words} of the validation side is; one feature at a time.")
     for row in rows[:_SHOWN]:
         if row["low"] > 0:
             page.words(row["toml"])
