@@ -170,10 +170,9 @@ class Across:
         dimensions: dict[str, pa.Table] = {}
         text = derived_sql(relation, "raw", needed, lambda timeline: self._dimension(timeline, dimensions))
         kept = _listed([*(column for column in relation.kinds if column in wanted), ID])
-        carried = [column for column in relation.kinds if column in read | relation.closure(needed)]
         where = f"sources.{name}.derive"
         once = relation.source.once is not None
-        first = f"SELECT {_listed([*carried, ID])}, {_by(relation.same_by)} FROM ({text})"
+        first = f"SELECT {_listed([*relation.loaded(wanted), ID])}, {_by(relation.same_by)} FROM ({text})"
         rows = self._cluster.map(
             stretches(self._files[name], rows=self._stretch_rows),
             Read(kinds=kinds, statements=Statements(first if once else f"SELECT {kept} FROM ({text})", where=where)),
@@ -183,7 +182,7 @@ class Across:
         if not once:
             return rows
         alike = self._cluster.repartition({"rows": rows})
-        single = once_sql(relation, "SELECT * FROM rows", carried, last=ID)
+        single = once_sql(relation, "SELECT * FROM rows", wanted, last=[ID])
         return self._cluster.map(alike, Statements(f"SELECT {kept} FROM ({single})", where=where), kept=True)
 
     def _asked(self, as_of_us: int, since_us: int | None) -> Rows:

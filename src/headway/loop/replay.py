@@ -22,6 +22,7 @@ from headway.nouns.clock import format_moment, parse_moment
 from headway.nouns.expression import columns_of, parse
 from headway.query.compile import quote
 from headway.query.database import Database
+from headway.query.example_texts import once_sql
 from headway.query.functions import SQL_TYPES
 from headway.query.lookups import described
 from headway.query.parts import placed_sql
@@ -150,7 +151,7 @@ def _rows_asked_about(asked: _Asked, name: str, own: Mapping[str, Any], moment_u
     columns = list(own) if cadence is None else list(cadence.entity)
     given = {f"key{position}": own[column] for position, column in enumerate(columns)}
     same = " AND ".join(f"{quote(column)} IS NOT DISTINCT FROM $key{i}" for i, column in enumerate(columns))
-    rows = f"{asked.relation(name)} WHERE {same}"
+    rows = asked.rows(name, same)
     if cadence is None:
         text = f"SELECT * FROM {rows}"
     else:
@@ -158,7 +159,7 @@ def _rows_asked_about(asked: _Asked, name: str, own: Mapping[str, Any], moment_u
         told = f"epoch_us({cadence.known})" if cadence.known else "NULL"
         given["moment"] = _moment(moment_us)
         text = (
-            f"SELECT *, {told} AS {quote(_KNOWN)} FROM {rows} AND {known} <= CAST($moment AS TIMESTAMP) "
+            f"SELECT *, {told} AS {quote(_KNOWN)} FROM {rows} WHERE {known} <= CAST($moment AS TIMESTAMP) "
             f"ORDER BY {quote(_KNOWN)}, {quote(_FILE)}, {quote(_ORIGIN)}, {quote(_ROW)} LIMIT {asked.shown}"
         )
     found: list[dict[str, Any]] = asked.database.table(text, given).to_pylist()
@@ -273,6 +274,20 @@ class _Asked:
             self._relations[name] = f"({self.point_in_time.relation_sql(relation, raw)})"
         return self._relations[name]
 
+    def rows(self, name: str, asked: str) -> str:
+        """Return the rows of a source that hold what is ``asked``, a condition: of doubles the one that counts.
+
+        Which one does is for all rows that are alike to say, whether or not they hold it; so their likes are found
+        first, and none but these are put in order.
+        """
+        rows, relation = self.relation(name), self.definitions.relations[name]
+        if relation.source.once is None:
+            return f"(SELECT * FROM {rows} WHERE {asked})"
+        same = " AND ".join(f"r.{quote(column)} IS NOT DISTINCT FROM a.{quote(column)}" for column in relation.alike_by)
+        alike = f"SELECT r.* FROM {rows} r WHERE EXISTS (SELECT 1 FROM {rows} a WHERE {asked} AND {same})"
+        once = once_sql(relation, alike, self.definitions.reads(name), last=(_FILE, _ORIGIN, _ROW))
+        return f"(SELECT * FROM ({once}) WHERE {asked})"
+
     def look_ups(self, timelines: Iterable[Timeline], taken: frozenset[str]) -> tuple[LookUp, ...]:
         """Return what was asked of these timelines, with the values of the columns ``taken``."""
         return tuple(found for timeline in timelines for found in self.steps(timeline).look_ups(taken))
@@ -322,7 +337,9 @@ class _Question:
         timeline, kinds = self._blind, self._relation.kinds
         names = [*dict.fromkeys([*self._relation.source.key, *(c for c, _ in timeline.columns), *self._measured()])]
         chosen = [f'"{_FILE}"', f'"{_ORIGIN}"', f'"{_ROW}"', *(quote(name) for name in names)]
-        source = self._asked.relation(timeline.source)
+        same = [f"{quote(column)} = $key{position}" for position, column in enumerate(timeline.theirs)]
+        near = timeline.shape == "nearest"  # the last two name a point, and not the places near it
+        source = self._asked.rows(timeline.source, " AND ".join(same[:-2] if near else same) or "TRUE")
         order = ""
         if not timeline.timeless:
             # A row that never happens is no candidate: the steps leave it out.

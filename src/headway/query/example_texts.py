@@ -78,20 +78,20 @@ def derived_sql(relation: Relation, raw: str, wanted: Iterable[str], steps: Call
     return text
 
 
-def once_sql(relation: Relation, text: str, columns: Sequence[str], *, last: str = "") -> str:
+def once_sql(relation: Relation, text: str, wanted: Iterable[str], *, last: Sequence[str] = ()) -> str:
     """Return the rows of ``text`` without those that the brief takes for another one's double.
 
-    Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the
-    ``columns`` that are carried do, and of rows that are alike in all of them either may go; with ``last``, a column
-    that numbers rows, the one with the greater number.
+    Which one counts does not depend on the order in which rows are read: where ``order`` does not decide, the columns
+    do that are loaded for those that are ``wanted``, and of rows that are alike in all of them either may go; with
+    ``last``, columns that number rows, the one with the greater number.
     """
     once = relation.source.once
     if once is None:
         return text
-    same = ", ".join(map(quote, relation.same_by[: len(relation.same_by) - bool(once.order)]))
+    same = ", ".join(map(quote, relation.alike_by))
     order = f"{quote(once.order)} {'DESC' if once.keep == 'last' else 'ASC'} NULLS LAST, " if once.order else ""
-    numbered = f", {quote(last)}" if last else ""
-    packed = ", ".join(f"{quote(column)} := {quote(column)}" for column in columns)
+    numbered = "".join(f", {quote(column)}" for column in last)
+    packed = ", ".join(f"{quote(column)} := {quote(column)}" for column in relation.loaded(wanted))
     return (
         f'SELECT * EXCLUDE ("@nth") FROM (SELECT *, row_number() OVER (PARTITION BY {same} '
         f'ORDER BY {order}CAST(struct_pack({packed}) AS VARCHAR){numbered}) AS "@nth" FROM ({text})) WHERE "@nth" = 1'

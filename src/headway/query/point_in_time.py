@@ -108,13 +108,12 @@ class PointInTime:
         """
         if name not in self._tables:
             relation, wanted = self._definitions.relations[name], self._definitions.reads(name)
-            raw = relation.raw_inputs(wanted) | relation.raw_inputs(relation.same_by)
+            loaded = relation.loaded(wanted)
             files = parts_sql(self._files[name], filename=_FILE if self._tell_files else "")
             told = [_FILE] if self._tell_files else []
-            columns = ", ".join(map(quote, [*(c for c in relation.raw if c in raw), *told])) or "1 AS one"
-            needed = {*wanted, *relation.same_by}
-            text = derived_sql(relation, f"(SELECT {columns} FROM {files})", needed, self.steps)
-            text = once_sql(relation, text, [c for c in relation.kinds if c in raw | relation.closure(needed)])
+            columns = ", ".join(map(quote, [*(c for c in relation.raw if c in loaded), *told])) or "1 AS one"
+            text = derived_sql(relation, f"(SELECT {columns} FROM {files})", {*wanted, *relation.same_by}, self.steps)
+            text = once_sql(relation, text, wanted)
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
             with blamed_on(f"sources.{name}.derive"):
                 self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")

@@ -74,9 +74,16 @@ class Relation:
         once = self.source.once
         if once is None:
             return ()
+        return (*self.alike_by, *((once.order,) if once.order else ()))
+
+    @property
+    def alike_by(self) -> tuple[str, ...]:
+        """The columns by which rows are the same event; none where the brief says nothing of doubles."""
+        once = self.source.once
+        if once is None:
+            return ()
         time = (self.source.time,) if self.source.time else ()
-        same = dict.fromkeys((*(once.by or self.source.key), *time))
-        return (*same, *((once.order,) if once.order else ()))
+        return tuple(dict.fromkeys((*(once.by or self.source.key), *time)))
 
     def scope(self, *, extra: Kinds | None = None, refused: Mapping[str, str] | None = None) -> Scope:
         """Return the scope of an expression over this source's rows."""
@@ -98,6 +105,14 @@ class Relation:
             if column.name in needed:
                 needed |= column.inputs
         return frozenset(needed)
+
+    def loaded(self, wanted: Iterable[str]) -> list[str]:
+        """Return the columns that stand in memory while those that are wanted are read: all that they follow from.
+
+        Where nothing else says which of two doubles counts, these do.
+        """
+        needed = self.closure({*wanted, *self.same_by})
+        return [column for column in self.kinds if column in needed]
 
     def raw_inputs(self, columns: Iterable[str]) -> frozenset[str]:
         """Return the raw columns from which ``columns`` follow."""
