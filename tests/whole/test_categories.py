@@ -371,3 +371,16 @@ def test_two_classes_that_are_no_condition_go_the_whole_way(small_template: Path
         traced = project.trace(answers["id"][0].as_py())
         assert traced.prediction.line == ""
         assert traced.money == (150.0 if answers["prediction"][0].as_py() == "late" else -20.0)
+
+
+def test_the_label_of_an_example_is_the_name_of_its_class(lived: Lived) -> None:
+    """Where it comes from, the values say what it must be."""
+    store = lived.project.store
+    run = next(run for run in store.ledger.runs() if run.state == "finished" and run.run == lived.report.run)
+    frozen = load(store.blobs.path(store.get(str(run.dataset), Dataset).table)).slice(7, 1).to_pylist()[0]
+    key = [str(_plain(frozen[name])) for name in frozen if name.startswith("key:")]
+    found = lived.project.example_lineage(*key, run=run.run)
+    delay = found.rows[0].values["arr_delay"]
+    assert found.label == (
+        "early" if delay < -10 else "on time" if delay <= 15 else "late" if delay <= 60 else "very late"
+    )

@@ -51,6 +51,8 @@ class ExampleLineage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    label
+        As the dataset has it; of a category the name of the class.
     label_columns
         What the label is made of, each as ``source.column``.
     label_look_ups
@@ -67,7 +69,7 @@ class ExampleLineage(msgspec.Struct, frozen=True, kw_only=True):
     key: dict[str, Any]
     split: str
     predict_at: str
-    label: float
+    label: float | str
     label_known_at: str
     label_columns: tuple[str, ...]
     label_look_ups: tuple[LookUp, ...]
@@ -162,7 +164,7 @@ def example_lineage(store: Store, key: Mapping[str, Any], *, run: str = "", show
         key={name: format_moment(_us(v)) if hasattr(v, "year") else v for name, v in own.items()},
         split=row["split"],
         predict_at=format_moment(row["predict_at"]),
-        label=row["label"],
+        label=dataset.classes[int(row["label"])] if dataset.classes else row["label"],
         label_known_at=format_moment(row["label_known_at"]),
         label_columns=tuple(sorted(f"{source}.{name}" for source, names in label.items() for name in names)),
         label_look_ups=replayed.label,

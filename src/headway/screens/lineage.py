@@ -19,7 +19,8 @@ def show_example(page: Page, found: ExampleLineage) -> None:
     """Write an example with the rows behind its label and its features."""
     root = Branch(f"example {', '.join(f'{k} {v}' for k, v in found.key.items())} of {found.run}", tone="strong")
     root.add(f"{found.split}, predicted at {found.predict_at}")
-    label = root.add(f"label {found.label:g}, known {found.label_known_at}, from {', '.join(found.label_columns)}")
+    shown = found.label if isinstance(found.label, str) else f"{found.label:g}"
+    label = root.add(f"label {shown}, known {found.label_known_at}, from {', '.join(found.label_columns)}")
     asked = root.add("asked about") if found.label_look_ups else label
     for row in found.rows:
         asked.add(f"{row.file} row {row.row:,}: {_values(row)}", tone="dim")
