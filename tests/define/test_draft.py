@@ -164,7 +164,7 @@ def test_a_file_from_an_office_needs_no_edit_but_about_decision_and_money(tmp_pa
 def test_days_that_could_be_other_days_are_declared_as_text_until_the_brief_says_how_they_are_written(
     tmp_path, begin, form
 ):
-    """In one of two files alone, too; the comment names the column, and clean reads a year of four digits."""
+    """In one of two files alone, too; the comment names the column."""
     (tmp_path / "t").mkdir()
     for part, last in enumerate((28, 9)):
         days = [date(2024, 1 + n // 100, 1 + n % last) for n in range(600)]
@@ -176,12 +176,13 @@ def test_days_that_could_be_other_days_are_declared_as_text_until_the_brief_says
     assert "Days that could be two days stay text: paid_on." in " ".join(begun.text.replace("#", "").split())
 
 
-def test_days_declared_as_text_are_read_as_clean_says(tmp_path, begin):
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d/%m/%y"])
+def test_days_declared_as_text_are_read_as_clean_says(tmp_path, begin, form):
     """What the comment of the drafted brief tells a person to add is all that is missing."""
     days = [date(2024, 1 + n // 100, 1 + n % 9) for n in range(600)]
-    lines = [f"{n},{day}T08:00:00Z,{day:%d/%m/%Y},{int(n % 6 == 0)}" for n, day in enumerate(days)]
+    lines = [f"{n},{day}T08:00:00Z,{day:{form}},{int(n % 6 == 0)}" for n, day in enumerate(days)]
     (tmp_path / "t.csv").write_text("id,created_at,paid,churned\n" + "\n".join(lines) + "\n")
-    table = '[sources.t.clean]\npaid_at = { of = "paid", parse = "moment", format = "%d/%m/%Y", zone = "UTC" }\n'
+    table = f'[sources.t.clean]\npaid_at = {{ of = "paid", parse = "moment", format = "{form}", zone = "UTC" }}\n'
     begun = begin(tmp_path, tmp_path / "t.csv", change=lambda text: f"{text}\n{table}")
     assert begun.brief.sources["t"].types == {"paid": "text"}
     assert begun.facts().labelled == 600

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["cleaned_sql", "in_plain_letters", "said_by_text", "written_names"]
 
 _LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "o"})
-_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")
+_DAYS = (
+    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d"),
+    *("%d.%m.%y", "%y.%m.%d", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+)
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", "T%H:%M:%SZ")
 _MOST_FORMS = 3
 _FEWEST = 3  # values, below which a form may be mere chance
@@ -107,7 +110,7 @@ def _forms(name: str, table: str, database: Database, count: int) -> tuple[str, 
     for at in sorted((at for at, many in enumerate(found) if many), key=lambda at: -found[at]):
         others = [found[other] for other in range(len(every)) if _same_but_order(every[other], every[at])]
         if any(many > found[at] for many in others):
-            continue  # the other order of day and month reads more of them
+            continue  # another order of day, month and year reads more of them
         if found[at] in others:
             return ()
         kept.append(at)
@@ -119,8 +122,9 @@ def _forms(name: str, table: str, database: Database, count: int) -> tuple[str, 
 
 
 def _length(form: str) -> int:
-    return len(re.sub("%[dmHMS]", "00", form.replace("%Y", "0000")))
+    return len(re.sub("%[dmyHMS]", "00", form.replace("%Y", "0000")))
 
 
 def _same_but_order(form: str, other: str) -> bool:
-    return form != other and form == other.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+    """Whether two forms look alike: a year of two digits may stand where a day or a month does."""
+    return form != other and re.sub("%[dmy]", "%", form) == re.sub("%[dmy]", "%", other)

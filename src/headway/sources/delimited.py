@@ -67,10 +67,12 @@ class UnclearDays(SourceError):
     column = ""
 
     @classmethod
-    def of(cls, column: str, what: str, *, path: Path, clean: bool) -> Self:
-        """Return the error about a column; ``clean`` where the brief can say how its days are written."""
-        then = ", and say under clean how they are written" if clean else ""
-        hint = f"Write days as 2013-12-31; or say under types that the column is a text{then}."
+    def of(cls, column: str, what: str, *, path: Path) -> Self:
+        """Return the error about a column."""
+        hint = (
+            "Write days as 2013-12-31; or say under types that the column is a text, and under clean how they are "
+            "written."
+        )
         error = cls(what, where=str(path), hint=hint)
         error.column = column
         return error
@@ -285,7 +287,7 @@ def _refuse_ambiguous(names: list[str], form: str, relation: str, *, path: Path,
         for also, count in zip(others, telling, strict=True):
             if count == 0:
                 what = f"The days in column {name!r} of {path.name} can be read {_FIRST[order[0]]} and {also}."
-                raise UnclearDays.of(name, what, path=path, clean="Y" in order)
+                raise UnclearDays.of(name, what, path=path)
 
 
 def _refuse_short_years(names: list[str], relation: str, *, path: Path, database: Database) -> None:
@@ -297,4 +299,4 @@ def _refuse_short_years(names: list[str], relation: str, *, path: Path, database
     for name, short in zip(names, found, strict=True):
         if short is not None:
             what = f"A year in column {name!r} of {path.name} has no four digits: {short!r}."
-            raise UnclearDays.of(name, what, path=path, clean=False)
+            raise UnclearDays.of(name, what, path=path)

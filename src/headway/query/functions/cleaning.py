@@ -14,9 +14,7 @@ __all__ = ["CLEANING"]
 
 _NUMBER = r"[+-]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][+-]?[0-9]{1,3})?"
 _WITH_MARK = r"[+-]?([0-9]{{1,300}}|[0-9]{{1,3}}({other}[0-9]{{3}}){{1,99}})({mark}[0-9]{{1,300}})?"
-_PARTS = {
-    "%Y": "[1-9][0-9]{3}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%H": "[0-9]{2}", "%M": "[0-9]{2}", "%S": "[0-9]{2}",
-}  # fmt: skip
+_PARTS = {"%Y": "[1-9][0-9]{3}", **dict.fromkeys(("%y", "%m", "%d", "%H", "%M", "%S"), "[0-9]{2}")}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,8 +72,8 @@ def _moment(form: str) -> Function:
     parts = re.split("(%.)", form)
     found = [part for part in parts if part.startswith("%")]
     unknown = [part for part in found if part not in _PARTS]
-    if unknown or len(set(found)) != len(found) or not {"%Y", "%m", "%d"} <= set(found):
-        message = f"{form!r} is no form of moments: %Y, %m and %d, each once, and perhaps %H, %M, %S"
+    if unknown or len(set(found)) != len(found) or not {"%m", "%d"} <= set(found) or len({"%Y", "%y"} & {*found}) != 1:
+        message = f"{form!r} is no form of moments: %Y (or %y), %m and %d, each once, and perhaps %H, %M, %S"
         raise ValueError(message)
     pattern = "".join(_PARTS.get(part, re.escape(part)) for part in parts)
 
@@ -102,7 +100,8 @@ def _zoned_sql(moment: str, zone: str) -> str:
 
 _MOMENT_OF: tuple[Signature, ...] = ((("text", "text", "text"), "time"),)
 _MOMENT_DOC = "The moment that a text says, in a form that is written out, by a clock in the zone: "
-_MOMENT_DOC += "moment(text, '%d/%m/%Y %H:%M', zone); missing where the text has another form, or there is no such day."
+_MOMENT_DOC += "moment(text, '%d/%m/%Y %H:%M', zone); %y is a year of two digits, from 1969 to 2068 (POSIX, strptime). "
+_MOMENT_DOC += "Missing where the text has another form, or there is no such day."
 
 CLEANING: dict[str, Function] = {
     "upper": Function(signatures=((("text",), "text"),), sql="upper({0})", row=_upper, doc="In capitals."),
