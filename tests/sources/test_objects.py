@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from headway.blobs import FolderBlobs
 from headway.data.collect import collect
@@ -203,9 +204,42 @@ class _OfGoogle(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _OfAzure(BaseHTTPRequestHandler):
+    """The same two of Azure's blob service, for whoever signs as the account that is known."""
+
+    objects: dict[str, bytes]
+
+    def do_GET(self) -> None:
+        """Answer."""
+        path, _, asked = self.path.partition("?")
+        if not self.headers["Authorization"].startswith("SharedKey sales:"):
+            return self._say(403, b"<Error><Code>AuthenticationFailed</Code></Error>")
+        if not path.startswith("/lake"):
+            return self._say(404, b"<Error><Code>ContainerNotFound</Code></Error>")
+        if "comp=list" not in asked:
+            return self._say(200, self.objects[path.removeprefix("/lake/")])
+        listed = "".join(
+            f"<Blob><Name>{key}</Name><Properties><Last-Modified>Mon, 01 Jan 2024 00:00:00 GMT</Last-Modified>"
+            f'<Etag>"{len(data)}"</Etag><Content-Length>{len(data)}</Content-Length><Content-Type>text/csv</Content-Type></Properties></Blob>'
+            for key, data in self.objects.items()
+        )
+        return self._say(200, f"<EnumerationResults><Blobs>{listed}</Blobs><NextMarker/></EnumerationResults>".encode())
+
+    def _say(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("ETag", f'"{len(body)}"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def _google(objects: dict[str, bytes]) -> Iterator[str]:
-    handler = type("Handler", (_OfGoogle,), {"objects": objects})
+def _store(kind: type[BaseHTTPRequestHandler], objects: dict[str, bytes]) -> Iterator[str]:
+    handler = type("Handler", (kind,), {"objects": objects})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -221,10 +255,36 @@ def test_a_store_of_google_is_read_at_the_endpoint_that_the_brief_names(tmp_path
     """And an object only when its tag is new."""
     objects = {"logs/1.csv": b"a,b\n1,x\n2,y\n", "logs/2.csv": b"a,b\n3,z\n"}
     blobs, read = FolderBlobs(tmp_path / "blobs"), []
-    with _google(objects) as endpoint:
+    with _store(_OfGoogle, objects) as endpoint:
         source = Source(path="gs://b1/logs/*.csv", endpoint=endpoint)
         first = collect("s", source, folder=tmp_path, store=blobs, progress=read.append)
         objects["logs/3.csv"] = b"a,b\n4,w\n"
         second = collect("s", source, folder=tmp_path, store=blobs, previous=first, progress=read.append)
     assert read == ["gs://b1/logs/1.csv", "gs://b1/logs/2.csv", "gs://b1/logs/3.csv"]
     assert (first.rows, second.rows) == (3, 4)
+
+
+def test_a_store_of_azure_is_read_by_whoever_may(tmp_path, monkeypatch) -> None:
+    """Account and key come from the environment; who has others is refused in words."""
+    objects = {"logs/1.csv": b"a,b\n1,x\n2,y\n", "logs/2.csv": b"a,b\n3,z\n"}
+    secrets = {"key": "LAKE_ACCOUNT", "secret": "LAKE_KEY"}
+    monkeypatch.setenv("LAKE_ACCOUNT", "sales")
+    monkeypatch.setenv("LAKE_KEY", "c2VjcmV0")
+    blobs, read = FolderBlobs(tmp_path / "blobs"), []
+    with _store(_OfAzure, objects) as endpoint:
+        source = Source(path="az://lake/logs/*.csv", endpoint=endpoint, credentials=secrets)
+        first = collect("s", source, folder=tmp_path, store=blobs, progress=read.append)
+        objects["logs/3.csv"] = b"a,b\n4,w\n"
+        second = collect("s", source, folder=tmp_path, store=blobs, previous=first, progress=read.append)
+        assert read == ["az://lake/logs/1.csv", "az://lake/logs/2.csv", "az://lake/logs/3.csv"]
+        assert (first.rows, second.rows) == (3, 4)
+        with pytest.raises(SourceError, match=r"az://lakes does not exist: ContainerNotFound\."):
+            collect("s", replace(source, path="az://lakes/*.csv"), folder=tmp_path, store=blobs)
+        for name, value, why in (
+            ("LAKE_ACCOUNT", "nobody", "AuthenticationFailed"),
+            ("LAKE_KEY", "no key", "Generic MicrosoftAzure error: Invalid Access Key"),
+        ):
+            monkeypatch.setenv(name, value)
+            with pytest.raises(SourceError, match=f"may not be read: {why}") as caught:
+                collect("s", source, folder=tmp_path, store=blobs)
+            assert value not in str(caught.value)

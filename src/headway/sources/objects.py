@@ -36,6 +36,9 @@ _SECRETS = {"s3": ("key", "secret", "token"), "gs": ("secret",), "az": ("key", "
 _WILD = re.compile(r"[*?\[]")
 _BLOCK_BYTES = 8 << 20
 _LISTED = 200
+# What stores say beside the status from which the library tells kinds of errors.
+_REFUSED = re.compile("Authorization|Authentication|Invalid Access Key|Account must be")
+_NO_BUCKET = re.compile("NoSuchBucket|bucket does not exist|ContainerNotFound")
 
 
 @contextmanager
@@ -54,8 +57,8 @@ def object_items(name: str, source: Source, path: str) -> Iterator[list[Item]]:
     where = f"sources.{name}.path"
     scheme, _, rest = path.partition("://")
     bucket, _, wanted = rest.partition("/")
-    place = _Place(scheme=scheme, bucket=bucket, source=source, name=name)
     with _explained(f"{scheme}://{bucket}", where), tempfile.TemporaryDirectory(prefix="headway-objects-") as folder:
+        place = _Place(scheme=scheme, bucket=bucket, source=source, name=name)
         found = place.find(wanted)
         if not found:
             raise SourceError(f"There is no object {path!r}.", where=where, hint=place.near(wanted))
@@ -214,10 +217,11 @@ def _explained(place: str, where: str) -> Iterator[None]:
         if isinstance(error, HeadwayError):
             raise
         text = " ".join(str(error).split())
-        if isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError | PermissionError):
+        refused = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError | PermissionError)
+        if refused or _REFUSED.search(text):
             said, hint = "may not be read", "See the environment variables that sources.….credentials names."
-        elif "NoSuchBucket" in text or "bucket does not exist" in text:
-            said, hint = "does not exist", "See the name of the bucket, its region, and the endpoint."
+        elif _NO_BUCKET.search(text):
+            said, hint = "does not exist", "See the name of the bucket (or container), its region, and the endpoint."
         elif isinstance(error, kinds.NotFoundError | FileNotFoundError):
             said, hint = "has no such object any more", "Try again."
         else:
