@@ -214,7 +214,7 @@ class _OfAzure(BaseHTTPRequestHandler):
         path, _, asked = self.path.partition("?")
         if not self.headers["Authorization"].startswith("SharedKey sales:"):
             return self._say(403, b"<Error><Code>AuthenticationFailed</Code></Error>")
-        if not path.startswith("/lake"):
+        if path.split("/")[1] != "lake":
             return self._say(404, b"<Error><Code>ContainerNotFound</Code></Error>")
         if "comp=list" not in asked:
             return self._say(200, self.objects[path.removeprefix("/lake/")])
