@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -115,6 +116,42 @@ def test_a_part_that_breaks_its_contract_is_taken_only_where_the_brief_lets_it(b
         screen = io.StringIO()
         show_status(Page(screen), begun.status())
         assert "Source deliveries breaks its contract since" in " ".join(screen.getvalue().split())
+
+
+def _visits(first, days):
+    """Return CSV lines of visits, a hundred a day, for so many days from the day ``first`` of 2024."""
+    begin = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=first)
+    moments = [(day * 100 + n, begin + timedelta(days=day, minutes=14 * n)) for day in range(days) for n in range(100)]
+    return [f"{first * 100 + at},{moment:%Y-%m-%dT%H:%M:%SZ},{'abc'[at * 7 % 3]}" for at, moment in moments]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_day_is_held_against_days(begun, tmp_path, apart):
+    """A feed that comes daily, as files or in one that grows, is not short by six days; half of a day is short."""
+    brief = begun.folder / "headway.toml"
+    source = '[sources.visits]\npath = "data/visits/*.csv"\nkey = ["id"]\ntime = "seen"\ncontract = "block"\n\n[target]'
+    brief.write_text(brief.read_text().replace("[target]", source))
+    folder = begun.folder / "data" / "visits"
+    folder.mkdir()
+    head = "id,seen,shop"
+    for day in range(0, 60, 1 if apart else 60):
+        lines = _visits(day, 1 if apart else 60)
+        (folder / f"v{day:02}.csv").write_text("\n".join([head, *lines]) + "\n")
+    before = begun.material().snapshots["visits"]
+    begun.data.infer_contract("visits")
+    came = tmp_path / "v60.csv"
+    came.write_text("\n".join([head, *_visits(60, 1)]) + "\n")
+    assert begun.data.check_contract("visits", came).failed == ()
+    if apart:
+        half = tmp_path / "half.csv"
+        half.write_text("\n".join([head, *_visits(60, 1)[:40]]) + "\n")
+        assert {result.clause for result in begun.data.check_contract("visits", half).failed} >= {"rows truncated"}
+        (folder / "v60.csv").write_text(came.read_text())
+    else:
+        with (folder / "v00.csv").open("a") as file:
+            file.write("\n".join(_visits(60, 1)) + "\n")
+    assert begun.material().snapshots["visits"].digest != before.digest
+    assert "contracts" not in begun.status()
 
 
 def test_what_came_before_ends_the_broken_contract_when_it_comes_again(begun):

@@ -205,7 +205,9 @@ def _missing(new: ColumnProfile, before: Sequence[ColumnProfile]) -> Change:
 
 
 def _constant(new: ColumnProfile, before: Sequence[ColumnProfile]) -> Change | None:
-    one = new.distinct == 1 or (new.least is not None and new.least == new.most) or len(new.counts) == 1
+    # Moments are counted by day: a part of one day is no constant.
+    one = new.distinct == 1 or (new.least is not None and new.least == new.most)
+    one = one or (len(new.counts) == 1 and new.kind != "time")
     if not one or new.present < 20 or any(column.distinct < 2 for column in before):
         return None
     value = next(iter(new.counts), "")

@@ -102,7 +102,7 @@ def check_part(
     """Return every clause of the contract with its state, and after them what the reference says has changed."""
     kinds = {name: column.kind for name, column in part.columns.items()}
     results = [*_schema(contract, part), *_values(database, relation, contract, part, row=row, file=file)]
-    results += [*_shares(contract, part), *_whole(contract, part, now_us)]
+    results += [*_shares(contract, part), *_whole(contract, part, reference, now_us)]
     if reference is None:
         return [*results, Result(clause="changes", state="not run", words="There is nothing to hold the part against.")]
     changes = changes_of(part, reference, now_us=now_us)
@@ -199,7 +199,7 @@ def _shares(contract: Contract, part: Profile) -> list[Result]:
     return results
 
 
-def _whole(contract: Contract, part: Profile, now_us: int | None) -> list[Result]:
+def _whole(contract: Contract, part: Profile, reference: Reference | None, now_us: int | None) -> list[Result]:
     results = []
     if contract.key_unique:
         doubled = part.keys_doubled
@@ -211,8 +211,12 @@ def _whole(contract: Contract, part: Profile, now_us: int | None) -> list[Result
         days = 0.0 if first_us is None or last_us is None else (last_us - first_us) / DAY_US
         periods = max(1.0, days / contract.period_days) if contract.period_days else 1.0
         fits = contract.rows_at_least <= part.rows / periods <= contract.rows_at_most
+        state = "passed" if fits else "failed"
         words = f"{part.rows:,} rows; from {contract.rows_at_least:,} to {contract.rows_at_most:,} a period are usual."
-        results.append(Result(clause="rows", state="passed" if fits else "failed", words="" if fits else words))
+        if reference is not None and 0 < reference.period_days < contract.period_days and days < contract.period_days:
+            state, fits = "not run", False
+            words = f"Rows are agreed for {contract.period_days} days, and the part covers fewer, as parts do."
+        results.append(Result(clause="rows", state=state, words="" if fits else words))
     if contract.late_at_most_days is None or now_us is None or part.last_us is None:
         results.append(Result(clause="fresh", state="not run", words="Nobody knows how fresh the source should be."))
     else:

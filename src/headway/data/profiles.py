@@ -7,6 +7,7 @@ order of the file and no number of threads changes them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,7 @@ def build_reference(
     key: Sequence[str] = (),
     time: str = "",
     period_days: int | None = None,
+    delivered_days: float | None = None,
     now_us: int | None = None,
     row: str = "",
 ) -> Reference:
@@ -123,6 +125,8 @@ def build_reference(
     period_days
         How long a part is; by default a week where the table spans at least eight, a day where it spans eight of
         those, and otherwise the table is one whole.
+    delivered_days
+        How many days a part usually covers, where that is known: no stretch is longer, since a day is no short week.
     now_us
         The moment at which the table was delivered, from which follows how fresh it was.
     """
@@ -131,6 +135,8 @@ def build_reference(
         return Reference(whole=whole, key=tuple(key), time="")
     span_days = (whole.last_us - whole.first_us) / DAY_US
     days = period_days if period_days is not None else 7 if span_days >= 56 else 1 if span_days >= 8 else 0
+    if delivered_days is not None:
+        days = min(days, max(1, math.ceil(delivered_days)))
     windows = []
     # Stretches end where the table ends, so that the last one is whole.
     for back in range(min(WINDOWS, int(span_days / days) if days else 0), 0, -1):

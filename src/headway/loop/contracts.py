@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import statistics
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,15 @@ from headway.loop.breaches import record_broken
 from headway.loop.manifests import snapshot_of
 from headway.nouns.contract import Contract, Result, contract_of, infer, merged, text_of
 from headway.nouns.event import ContractBroken
-from headway.query.compile import quote_text
+from headway.nouns.profile import DAY_US
+from headway.query.compile import quote, quote_text
 from headway.query.database import Database
 from headway.query.parts import parts_of, parts_sql, placed_sql
 
 if TYPE_CHECKING:
     from headway.loop.store import Store
     from headway.nouns.brief import Brief, Source
-    from headway.nouns.profile import Reference
+    from headway.nouns.profile import Profile, Reference
     from headway.nouns.snapshot import Snapshot
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _FOLDER = "contracts"
+_FEWEST = 3  # deliveries from which on their usual length is known
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +118,11 @@ def check_contract(store: Store, brief: Brief, name: str, file: str | os.PathLik
     bare = msgspec.structs.replace(source, path=str(Path(file).resolve()), also=(), types={})
     delivered = collect(name, bare, folder=store.folder, store=store.blobs)
     with Database() as database:
-        reference = _reference(store, database, source, _in_force(store, name))
+        before = _in_force(store, name)
         relation = f"({parts_sql(parts_of(delivered, store.blobs))})"
-        part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
+        time = _time(source, before)
+        part = profile(database, relation, kinds_in(database, relation), key=source.key, time=time)
+        reference = _reference(store, database, source, before, part=part)
         placed, row, named = _placed(delivered, store)
         results = check_part(
             database, placed, part, contract=contract, reference=reference, now_us=store.now_us(), row=row, file=named
@@ -159,13 +164,14 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
 
     def held() -> dict[str, Any]:
         with Database() as database:
-            reference = _reference(store, database, source, previous)
-            contract = contract_of(text, where=str(path)) if text else infer(name, reference)
+            time = _time(source, previous)
             known = {segment.blob for segment in previous.segments}
             new = tuple(segment for segment in found.segments if segment.blob not in known)
-            looked = msgspec.structs.replace(found, segments=new) if reference.time and new else found
+            looked = msgspec.structs.replace(found, segments=new) if time and new else found
             relation = f"({parts_sql(parts_of(looked, store.blobs))})"
-            part = profile(database, relation, kinds_in(database, relation), key=source.key, time=reference.time)
+            part = profile(database, relation, kinds_in(database, relation), key=source.key, time=time)
+            reference = _reference(store, database, source, previous, part=part)
+            contract = contract_of(text, where=str(path)) if text else infer(name, reference)
             placed, row, named = _placed(looked, store)
             now_us = store.now_us()
             results = check_part(
@@ -174,7 +180,8 @@ def keeps_contract(store: Store, brief: Brief, name: str, *, previous: Snapshot,
         failed = [result.words for result in results if result.state == "failed"]
         return {"failed": failed, "contract": contract.digest}
 
-    key = f"contract:{source.contract}:{written}:{previous.digest}:{found.digest}"
+    # 2: what was said of a day that was held against weeks is not remembered.
+    key = f"contract:2:{source.contract}:{written}:{previous.digest}:{found.digest}"
     answer = store.remembered(key, f"contract {name}", held)
     failed = answer["failed"]
     if not failed:
@@ -206,11 +213,40 @@ def _in_force(store: Store, name: str) -> Snapshot:
     return snapshot_of(store, taken[-1].snapshot)
 
 
-def _reference(store: Store, database: Database, source: Source, snapshot: Snapshot) -> Reference:
+def _time(source: Source, snapshot: Snapshot) -> str:
+    """Return the source's column of time, where the version holds moments in it."""
+    kinds = {column.name: column.kind for column in snapshot.columns}
+    return source.time if kinds.get(source.time) == "time" else ""
+
+
+def _reference(
+    store: Store, database: Database, source: Source, snapshot: Snapshot, *, part: Profile | None = None
+) -> Reference:
+    """Return the reference of a version, in stretches no longer than its deliveries are."""
     relation = f"({parts_sql(parts_of(snapshot, store.blobs))})"
     kinds = {column.name: column.kind for column in snapshot.columns}
-    time = source.time if kinds.get(source.time) == "time" else ""
-    return build_reference(database, relation, kinds, key=source.key, time=time, now_us=store.now_us())
+    time = _time(source, snapshot)
+    days = _delivered_days(store, database, snapshot, time, part) if time else None
+    now_us = store.now_us()
+    return build_reference(database, relation, kinds, key=source.key, time=time, delivered_days=days, now_us=now_us)
+
+
+def _delivered_days(
+    store: Store, database: Database, snapshot: Snapshot, time: str, part: Profile | None
+) -> float | None:
+    """Return how many days a delivery usually covers: the median of those that were taken.
+
+    Of too few nobody can tell; then the part itself says how often the source is read.
+    """
+    relation, _, _ = _placed(snapshot, store)
+    span = f"epoch_us(max({quote(time)})) - epoch_us(min({quote(time)}))"
+    found = database.rows(f'SELECT {span} FROM {relation} GROUP BY "@part", "@origin"')
+    spans = [row[0] / DAY_US for row in found if row[0] is not None]
+    if len(spans) >= _FEWEST:
+        return float(statistics.median(spans))
+    if part is None or part.first_us is None or part.last_us is None:
+        return None
+    return (part.last_us - part.first_us) / DAY_US
 
 
 def _placed(snapshot: Snapshot, store: Store) -> tuple[str, str, str]:
