@@ -179,3 +179,9 @@ def test_a_source_that_stops_early_is_seen_to_lag(airport, begin):
     assert weather.behind_us == 5 * 86_400_000_000
     stale = next(feature for feature in begun.facts().features if feature.name == "weather_temp").stale
     assert 0.03 < stale < 0.09
+
+
+def test_labels_that_never_vary_are_all_alike(airport, begin):
+    """Of planes that all fly no more than a million times, every label that is known is the same."""
+    never = ASKED_AGAIN.replace("count(trips) < 5", "count(trips) < 1000000")
+    assert begin(airport, airport / "trips", change=lambda _: never).facts().alike

@@ -9,6 +9,7 @@ from headway.define.availability import LookUp, Outage, Swing
 from headway.define.decision import decision_gates
 from headway.define.facts import LabelFacts
 from headway.define.questions import QUESTIONS, advice_of, five_questions, gate_of
+from headway.define.supply import data_answer
 from headway.define.supply_evidence import labels_said
 from headway.nouns.brief import Decision, Value
 from headway.nouns.dataset import SplitCount
@@ -367,3 +368,16 @@ def test_answers_can_be_written_as_json(brief, facts):
     """What the API hands on is plain data."""
     answers = five_questions(replace(brief, decision=Decision()), facts)
     assert msgspec.json.decode(msgspec.json.encode(answers))[0]["gates"][0]["name"] == "decision"
+
+
+@pytest.mark.parametrize("task", ["number", "category", "ranking"])
+def test_a_label_that_never_varies_closes_the_gate_and_is_not_called_too_few(brief, facts, task):
+    """More examples of the one label would tell no more."""
+    answer = data_answer(brief, replace(facts, task=task, alike=True, signal=None))
+    assert [(gate.name, gate.why) for gate in answer.gates] == [("data", "the label is the same for every example.")]
+    assert not any("Too few" in doubt.why for doubt in answer.doubts)
+
+
+def test_labels_are_alike_only_where_no_two_differ(shop):
+    """Orders that came back and orders that did not are two labels."""
+    assert shop.facts().alike is False

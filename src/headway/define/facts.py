@@ -85,6 +85,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         Of the examples: with a label that is known; of these true; whose outcome will never come (no
         ``label_known_at``, or no label then); whose label becomes known later than ``as_of_us``. Labelled, void and
         unmatured are all examples.
+    alike
+        Whether all labels that are known are the same.
     told
         Of those labelled, how many have a label that is known at ``predict_at`` or before.
     days, days_covered
@@ -105,6 +107,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     void: int
     unmatured: int
     told: int = 0
+    alike: bool = False
     first_us: int | None
     last_us: int | None
     days: int

@@ -144,11 +144,12 @@ def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict
                coalesce(max("@day") - min("@day") + 1, 0), count(DISTINCT "@day"),
                quantile_disc({delay}, 0.5) FILTER (WHERE {label} IS NOT NULL),
                quantile_disc({delay}, 0.9) FILTER (WHERE {label} IS NOT NULL),
-               count(*) FILTER (WHERE {label} IS NOT NULL AND {known} <= {moment})
+               count(*) FILTER (WHERE {label} IS NOT NULL AND {known} <= {moment}),
+               coalesce(min({label}) = max({label}), FALSE)
         FROM {view}
         """
     )
-    examples, labelled, positives, void, unmatured, first, last, days, covered, median, late, told = found
+    examples, labelled, positives, void, unmatured, first, last, days, covered, median, late, told, alike = found
     return {
         "examples": examples,
         "labelled": labelled,
@@ -156,6 +157,7 @@ def _totals(database: Database, view: str, as_of_us: int, positive: str) -> dict
         "void": void,
         "unmatured": unmatured,
         "told": told,
+        "alike": alike,
         "first_us": first,
         "last_us": last,
         "days": days,

@@ -97,6 +97,8 @@ def _why_unlearnable(facts: Facts) -> tuple[str, str]:
                 f"the label is {one} for every example of the {split.name} period.",
                 "Look at target.label, or widen the period.",
             )
+    if facts.alike and facts.task != "condition":
+        return "the label is the same for every example.", "Look at target.label, or widen the period."
     return "", ""
 
 
@@ -278,7 +280,8 @@ def _outage_said(one: LookUp, way: str, limit: str, *, zone: str) -> Doubt:
 
 
 def _signal_doubts(facts: Facts) -> list[Doubt]:
-    if facts.signal is None and facts.labelled:
+    # Of labels that are all alike the gate speaks: more of them would tell no more.
+    if facts.signal is None and facts.labelled and not facts.alike:
         return [
             Doubt(
                 why="Too few labelled examples to ask whether the features say anything.",
