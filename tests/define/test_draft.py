@@ -251,6 +251,17 @@ def test_what_was_answered_stands_in_the_file_and_is_not_marked(shop):
     assert 'owner = "Ada"\n' in draft(shop.looks, answers)
 
 
+def test_where_labels_take_long_every_period_is_left_some(tmp_path, begin, write_orders):
+    """Of two months and a half whose labels take one month each, train, validate and test have labelled examples."""
+    whole = tmp_path / "whole.csv"
+    write_orders(whole)
+    header, *lines = whole.read_text().splitlines()
+    late = [line for line in lines if line.split(",")[2] >= "2024-10-15"]
+    (tmp_path / "orders.csv").write_text("\n".join([header, *late]) + "\n")
+    facts = begin(tmp_path, tmp_path / "orders.csv").facts()
+    assert all(facts.split(name).examples for name in ("train", "validate", "test"))
+
+
 def test_the_same_files_give_the_same_draft(shop):
     """Nothing in a draft depends on chance or on the day."""
     again = look([shop.folder / "orders.csv"], folder=shop.folder)

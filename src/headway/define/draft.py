@@ -262,7 +262,9 @@ def _split(choice: Guess) -> str:
         nouns.Split,
         {"by": '"time"', "zone": '"UTC"', **dates, "refit": '"all data before deployment"'},
         optional=optional,
-        head=["60, 20 and 20 % of the time that the file knows."] if bounds else [],
+        head=["60, 20 and 20 % of the time that the file knows, less what labels take where they take long."]
+        if bounds
+        else [],
     )
 
 

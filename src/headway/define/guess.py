@@ -8,6 +8,7 @@ whoever edits the brief.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guess", "SourceGuess", "SplitGuess", "guess"]
 
+_FEWEST_DAYS = 5  # fewer are no three periods
 _LATENESS = frozenset({"delay", "late", "lateness", "overdue"})
 _SLOW = frozenset({"churn", "churned", "attrition", "renew", "renewed", "default", "defaulted"})
 MOMENT = "happens_at"
@@ -233,7 +235,7 @@ def _actions(look: Look, target: TargetLook | None) -> int | None:
 
 
 def _split(look: Look, delay_us: int) -> SplitGuess | None:
-    """Return 60, 20 and 20 % of the time that the file knows."""
+    """Return 60, 20 and 20 % of the time that the file knows; of what labels leave of it, where they take long."""
     if look.first_us is None or look.last_us is None or look.last_seen_us is None:
         return None
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -242,6 +244,13 @@ def _split(look: Look, delay_us: int) -> SplitGuess | None:
     known = max(min(look.last_us + delay_us, look.last_seen_us), look.last_us)
     end = (epoch + dt.timedelta(microseconds=known)).date() + dt.timedelta(days=1)
     days = max((end - first).days, 3)
+    delay = math.ceil(delay_us / DAY)
+    if 0.2 * days < 2 * delay and days - 3 * delay >= _FEWEST_DAYS:
+        # Each period loses its last days to labels that come after it: what is left of them is divided.
+        left = days - 3 * delay
+        train = first + dt.timedelta(days=round(0.6 * left) + delay)
+        validate = train + dt.timedelta(days=max(round(0.2 * left), 1) + delay)
+        return SplitGuess(train_before=train, validate_before=validate, test_before=first + dt.timedelta(days=days))
     train = first + dt.timedelta(days=min(max(round(0.6 * days), 1), days - 2))
     validate = first + dt.timedelta(days=min(max(round(0.8 * days), (train - first).days + 1), days - 1))
     return SplitGuess(train_before=train, validate_before=validate, test_before=first + dt.timedelta(days=days))
