@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -148,3 +149,11 @@ def test_a_contract_survives_its_file_and_a_broken_one_is_told(database, orders)
 def test_first_bad_says_nothing_where_all_pass(database, orders):
     """No row is blamed without a fault."""
     assert first_bad(database, orders, Check(column="price", test="between", least=0, most=100), "float") is None
+
+
+def test_a_wrong_field_is_told_with_its_column():
+    """Of thirty columns a person finds the one that was edited wrongly."""
+    columns = {"price": {"kind": "float"}, "items": {"kind": "int", "at_mots": 3}}
+    text = json.dumps({"source": "orders", "columns": columns})
+    with pytest.raises(DataError, match=r"column 'items': .*at_mots"):
+        contract_of(text, where="orders.json")

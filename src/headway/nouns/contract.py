@@ -240,7 +240,7 @@ def contract_of(text: str, *, where: str) -> Contract:
         contract = msgspec.json.decode(text.encode(), type=Contract)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise DataError(
-            f"This is no contract: {error}.",
+            f"This is no contract: {_in_column(text) or error}.",
             where=where,
             hint="Mend it, or delete the file and infer it anew: headway data contract infer.",
         ) from None
@@ -252,6 +252,20 @@ def contract_of(text: str, *, where: str) -> Contract:
                 hint="Take 'at_least' and 'at_most' away, or say its values.",
             )
     return contract
+
+
+def _in_column(text: str) -> str:
+    """Return what is wrong in a column, by its name; nothing where the fault lies elsewhere."""
+    try:
+        columns = msgspec.json.decode(text.encode())["columns"]
+    except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError):
+        return ""
+    for name, column in columns.items() if isinstance(columns, dict) else ():
+        try:
+            msgspec.convert(column, ColumnContract)
+        except msgspec.ValidationError as error:
+            return f"column {name!r}: {error}"
+    return ""
 
 
 def merged(edited: Contract, before: Contract, fresh: Contract) -> Contract:
