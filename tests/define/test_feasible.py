@@ -10,6 +10,7 @@ import pytest
 
 from headway.blobs import FolderBlobs
 from headway.data.freeze import freeze
+from headway.errors import DataError
 from headway.nouns.brief import parse_act_on
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -185,3 +186,12 @@ def test_labels_that_never_vary_are_all_alike(airport, begin):
     """Of planes that all fly no more than a million times, every label that is known is the same."""
     never = ASKED_AGAIN.replace("count(trips) < 5", "count(trips) < 1000000")
     assert begin(airport, airport / "trips", change=lambda _: never).facts().alike
+
+
+def test_a_relevance_below_nought_is_refused_in_words(airport, begin):
+    """A ranking of planes by less than nothing is the brief's fault, and is told before any tree meets it."""
+    ranked = ASKED_AGAIN.replace("count(trips) < 5", "count(trips) - 9").replace('"top 5"', '"top 3 per group"')
+    ranked = ranked.replace("[features]", 'rank_within = ["predict_at"]\n[features]')
+    ranked = ranked.replace("minimum", 'metric = "ndcg"\nminimum')
+    with pytest.raises(DataError, match="cannot be below 0"):
+        begin(airport, airport / "trips", change=lambda _: ranked).facts()

@@ -19,6 +19,7 @@ from headway.define.payoff import payoff
 from headway.define.sampling import sampled
 from headway.define.seasons import swings
 from headway.define.signal import find_signal
+from headway.errors import DataError
 from headway.nouns.brief import Source, Split, parse_act_on
 from headway.nouns.calls import Calls, calls_of
 from headway.nouns.task import suited_metric
@@ -85,6 +86,8 @@ def gather(
         # What counts as a case, as freezing counts it: of classes none is the one.
         positive = {"condition": quote(LABEL), "category": "FALSE"}.get(task, f"{quote(LABEL)} > 0")
         totals = _totals(database, view, as_of_us, positive)
+        if task == "ranking":
+            _no_relevance_below_nought(database, view)
         earlier = f"{view} WHERE \"@usable\" AND \"@split\" IN ('train', 'validate')"
         # The test is for one judgement only: what is fitted leaves it alone.
         sample, step = sampled(database, earlier, definitions, most=_SIGNAL_ROWS)
@@ -119,6 +122,17 @@ def gather(
                 swings=_swings(every),
             ),
             **totals,
+        )
+
+
+def _no_relevance_below_nought(database: Database, view: str) -> None:
+    """Refuse here what freezing refuses, before the trees that rank meet it."""
+    ((least,),) = database.rows(f"SELECT min({quote(LABEL)}) FROM {view}")
+    if least is not None and least < 0:
+        raise DataError(
+            f"A relevance is {least:g}; it cannot be below 0.",
+            where="target.label",
+            hint="Rank by what is 0 for the irrelevant and more for what matters more.",
         )
 
 
