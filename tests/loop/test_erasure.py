@@ -14,6 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+import deliveries
 from headway.api import Project
 from headway.errors import DataError, GateClosed, NotFound, StoreBusy, StoreCorrupt
 from headway.nouns.dataset import Dataset
@@ -345,3 +346,38 @@ def _predictions(project: Project, *, not_of: str) -> list[str]:
 
     found = [each for batch in Reader(project.store.predictions).scan() for each in batch.predictions]
     return [each.id for each in found if each.row["customer"] != not_of]
+
+
+def test_versions_with_other_columns_are_erased_from_as_well(tmp_path: Path) -> None:
+    """What an older version lacks, or holds as another kind, stops no erasure; what only it has is reached."""
+    folder = tmp_path / "kinds"
+    with deliveries.begun(folder) as project:
+        _with_calls(project, "caller,said\n90704711,ring\n4712,rang\n")
+        _with_calls(
+            project, "caller,said\n90704711,ring\nquirrelmoss,rung\n"
+        )  # a name: the brief now says it is a text
+        _with_calls(project, "said\nring\n")
+        _with_calls(project, "said,caller,mood\nring,90704711,gay\nrong,4713,sad\n")
+        project.data.erase("calls mood=sad", by="Privacy desk", why="request 11")
+        assert project.data.erase("calls caller=4712", dry_run=True).snapshots != ()
+        assert project.data.erase("calls caller=quirrelmoss", by="Privacy desk", why="request 12").left == ()
+        done = project.data.erase("calls caller=90704711", by="Privacy desk", why="request 13")
+        assert (done.left, len(done.snapshots)) == ((), 3)
+        root = project.folder / ".headway"
+        assert [files_with(root, text) for text in ("quirrelmoss", "rung", "90704711")] == [[], [], []]
+        assert files_with(root, "4712")
+        assert project.data.verify().damaged == ()
+
+
+def _with_calls(project: Project, text: str) -> None:
+    """Read a further source as it now stands."""
+    (project.folder / "data" / "calls.csv").write_text(text)
+    types = 'types = { caller = "text" }' if "quirrelmoss" in text or "mood" in text else ""
+    brief = deliveries.BRIEF.replace(
+        "[target]", f'[sources.calls]\npath = "data/calls.csv"\n{_EITHER}{types}\n\n[target]'
+    )
+    (project.folder / "headway.toml").write_text(brief)
+    project.check()
+
+
+_EITHER = 'missing_columns = "fill"\nextra_columns = "add"\n'

@@ -77,10 +77,41 @@ def read_arrow(path: Path) -> pa.Table:
     return reader(data).read_all()
 
 
-def keys_sql(wanted: Mapping[str, Any], *, prefix: str = "w") -> tuple[str, dict[str, Any]]:
-    """Return a condition that the values of some columns are these, and its parameters, whose names begin alike."""
-    texts = [f"{quote(column)} = ${prefix}{place}" for place, column in enumerate(wanted)]
+def keys_sql(wanted: Mapping[str, Any], kinds: Mapping[str, str], *, prefix: str = "w") -> tuple[str, dict[str, Any]]:
+    """Return a condition that the values of some columns are these, and its parameters, whose names begin alike.
+
+    Parameters
+    ----------
+    kinds
+        The columns that are there, with their kinds. Where one is of another kind than the value, a number and the text
+        that spells it are the same; where one is not there, no row is meant.
+    """
+    if not set(wanted) <= set(kinds):
+        return "FALSE", {}
+    texts = [
+        _equal_sql(quote(column), kinds[column], f"${prefix}{place}", _kind(value))
+        for place, (column, value) in enumerate(wanted.items())
+    ]
     return " AND ".join(texts), {f"{prefix}{place}": value for place, value in enumerate(wanted.values())}
+
+
+_TYPES = {"int": "DECIMAL(38, 9)", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
+"""As what a text is compared; a text cast to BIGINT would be rounded, and somebody else's rows go."""
+
+
+def _equal_sql(column: str, kind: str, value: str, of: str) -> str:
+    if not kind:
+        return "FALSE"
+    if kind == of or {kind, of} == {"int", "float"}:
+        return f"{column} = {value}"
+    if of == "text":
+        return f"{column} = TRY_CAST({value} AS {_TYPES[kind]})"
+    return f"TRY_CAST({column} AS {_TYPES[of]}) = {value}" if kind == "text" else "FALSE"
+
+
+def _kind(value: object) -> str:
+    kinds = {str: "text", bool: "bool", int: "int", float: "float"}
+    return kinds.get(type(value), "time")
 
 
 class Eraser:

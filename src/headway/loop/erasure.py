@@ -204,13 +204,13 @@ class _Work:
         return source, wanted
 
     def _matches(self) -> dict[str, dict[str, Any]]:
-        """Return by source which of its columns have to have which value."""
-        found = {}
-        named = {column.name: column.kind for column in self.newest[self.source].columns}
-        for name, snapshot in self.newest.items():
-            kinds = {column.name: column.kind for column in snapshot.columns}
-            if all(kinds.get(column) == named[column] for column in self.wanted):
-                found[name] = dict(self.wanted)
+        """Return by source which of its columns have to have which value; any version of it may have them."""
+        versions = [(each.source, _kinds(each)) for each in self.needs.living.values()]
+        found = {
+            name: dict(self.wanted)
+            for name in self.newest
+            if any(source == name and set(self.wanted) <= set(kinds) for source, kinds in versions)
+        }
         examples = self.brief.asked_about
         for spec in (*self.brief.features.values(), *self.brief.sources[examples].derive.values()):
             if isinstance(spec, str) or spec.from_ != self.source:
@@ -219,7 +219,7 @@ class _Work:
             mine = {theirs: own for own, theirs in pairs.items()}
             if set(self.wanted) <= set(mine):
                 columns = {mine[column]: value for column, value in self.wanted.items()}
-                if set(columns) <= {column.name for column in self.newest[examples].columns}:
+                if any(source == examples and set(columns) <= set(kinds) for source, kinds in versions):
                     found[examples] = columns
         return found
 
@@ -228,11 +228,11 @@ class _Work:
         examples = self.brief.target.examples
         if examples not in self.matches:  # nor where entities are asked about: the example itself names them
             return set()
-        condition, values = keys_sql(self.matches[examples])
         found: set[tuple[Any, ...]] = set()
         for snapshot in self.needs.living.values():
             if snapshot.source != examples or not self._rows(snapshot):
                 continue
+            condition, values = self._condition(snapshot)
             snapshots = {**self.newest, examples: snapshot}
             definitions = definitions_of(self.brief, snapshots)
             parts = {name: parts_of(each, self.store.blobs) for name, each in snapshots.items()}
@@ -246,9 +246,13 @@ class _Work:
             found.update(self.database.rows(f"SELECT DISTINCT {names} FROM ({derived})", values))
         return found
 
+    def _condition(self, snapshot: Snapshot) -> tuple[str, dict[str, Any]]:
+        """Return what finds rows of the entity in a version: it may have other columns than the newest."""
+        return keys_sql(self.matches[snapshot.source], _kinds(snapshot))
+
     def _rows(self, snapshot: Snapshot) -> bool:
         """Whether any file of a snapshot holds a row of the entity, deleted or not."""
-        condition, values = keys_sql(self.matches[snapshot.source])
+        condition, values = self._condition(snapshot)
         return any(len(self.eraser.places(segment.blob, condition, values)) for segment in snapshot.segments)
 
     def _ids(self) -> list[str]:
@@ -341,8 +345,8 @@ class _Work:
     def _in_newest(self) -> dict[str, int]:
         """Return by source how many rows of the entity its newest version shows."""
         found = {}
-        for name, columns in self.matches.items():
-            condition, values = keys_sql(columns)
+        for name in self.matches:
+            condition, values = self._condition(self.newest[name])
             rows = parts_sql(parts_of(self.newest[name], self.store.blobs))
             ((found[name],),) = self.database.rows(f"SELECT count(*) FROM {rows} WHERE {condition}", values)
         return found
@@ -368,12 +372,13 @@ class _Work:
         if path is None or not is_parquet(path):
             return None
         types = columns_of(path)
+        kinds = {name: _kind_of(each) for name, each in types.items()}
         texts: list[str] = []
         values: dict[str, Any] = {}
         for columns in {repr(each): each for each in self.matches.values()}.values():
             mine = {_called(column, types): value for column, value in columns.items()}
-            if "" not in mine and all(_fits(value, types[name]) for name, value in mine.items()):
-                text, found = keys_sql(mine, prefix=f"a{len(texts)}_")
+            if "" not in mine:
+                text, found = keys_sql(mine, kinds, prefix=f"a{len(texts)}_")
                 texts.append(f"({text})")
                 values |= found
         keys = [_called(column, types) for column in self.brief.example_key]
@@ -441,7 +446,7 @@ class _Work:
         for version, snapshot in self.needs.living.items():
             if snapshot.source not in self.matches or not self._rows(snapshot):
                 continue
-            rest, replaced = self.eraser.snapshot(snapshot, *keys_sql(self.matches[snapshot.source]))
+            rest, replaced = self.eraser.snapshot(snapshot, *self._condition(snapshot))
             files.update(replaced)
             manifest = self.store.put(rest)
             self.store.blobs.redact(self.needs.manifests[version], now=manifest, erasure=erasure)
@@ -472,6 +477,10 @@ class _Work:
             for path in _files(self.store.folder / STORE)
             if any(holds_text(path, text) for text in texts)
         )
+
+
+def _kinds(snapshot: Snapshot) -> dict[str, str]:
+    return {column.name: column.kind for column in snapshot.columns}
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -521,6 +530,18 @@ def _has_any(path: Path, values: set[Any]) -> bool:
         if fitting and pc.any(pc.is_in(column, value_set=pa.array(fitting, column.type))).as_py():
             return True
     return False
+
+
+def _kind_of(kind: pa.DataType) -> str:
+    """Return the kind of an Arrow type; "" for one that could name nobody."""
+    tests = {
+        "text": pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        "bool": pa.types.is_boolean(kind),
+        "int": pa.types.is_integer(kind),
+        "float": pa.types.is_floating(kind),
+        "time": pa.types.is_timestamp(kind),
+    }
+    return next((name for name, fits in tests.items() if fits), "")
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
