@@ -14,6 +14,7 @@ import pytest
 
 from headway.errors import DataError, NotFound, SourceError, StoreError
 from headway.loop.needs import Needs
+from headway.nouns.dataset import Dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,3 +202,27 @@ def test_a_collection_that_is_killed_leaves_a_store_that_opens(shop: Project, de
     assert shop.data.collect(grace_s=0).blobs == 0
     assert shop.run().model
     assert list((shop.folder / ".headway" / "blobs").iterdir())
+
+
+def test_a_manifest_or_a_dataset_that_is_damaged_or_gone_is_named(shop: Project) -> None:
+    """What says of what a version consists is as precious as its rows, and so is what a run made."""
+    needs = Needs(shop.store)
+    customers, deliveries = needs.newest["customers"], needs.newest["deliveries"]
+    (run,) = shop.store.ledger.runs()
+    table = shop.store.get(run.dataset, Dataset).table
+    path = shop.store.blobs.path(needs.manifests[customers])
+    path.chmod(0o644)
+    path.write_bytes(b"}" + path.read_bytes()[1:])
+    for name in (needs.manifests[deliveries], table, run.model):
+        shop.store.blobs.path(name).unlink()
+    found = {each.file: each for each in shop.data.verify().damaged}
+    names = [needs.manifests[customers], needs.manifests[deliveries], table, run.model]
+    flipped, gone, *built = [found.pop(str(shop.store.blobs.root / name[:2] / name[2:])) for name in names]
+    assert not found
+    assert flipped.what == "its bytes are not what its name says"
+    assert {each.what for each in (gone, *built)} == {"it is gone"}
+    assert flipped.needed_by[0] == f"version {customers[:12]} of customers"
+    assert gone.needed_by[:2] == (f"version {deliveries[:12]} of deliveries", "newest of deliveries")
+    assert all(f"run {run.run}" in each.needed_by for each in built)
+    path.unlink()
+    assert {each.version: each.state for each in shop.data.versions()}[customers] == "lost"

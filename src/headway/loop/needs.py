@@ -21,11 +21,11 @@ from headway.nouns.snapshot import Snapshot
 from headway.predictions.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from headway.loop.store import Store
 
-__all__ = ["Needs"]
+__all__ = ["Needs", "now_of"]
 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 _SNAPSHOT, _DIMENSION = "snapshot:", "dimension:"
@@ -49,8 +49,19 @@ class _Looked(msgspec.Struct, frozen=True, gc=False):
     store: str = ""
 
 
+def now_of(store: Store, blob: str) -> str:
+    """Return the blob that is read under a name; another one where it was redacted."""
+    redaction = store.blobs.redaction(blob)
+    return blob if redaction is None or not redaction.now else now_of(store, redaction.now)
+
+
 class Needs:
     """What the store holds, and for whom; as of the moment it is made.
+
+    Parameters
+    ----------
+    unreadable
+        Blobs that are known to be damaged: versions whose manifests they are do not count as living.
 
     Attributes
     ----------
@@ -58,8 +69,8 @@ class Needs:
         By version of a source the blob of its manifest, whether it is still there or not.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, unreadable: Collection[str] = ()) -> None:
+        self._store, self._unreadable = store, unreadable
         steps = store.ledger.table("steps")
         pairs = zip(steps["key"].to_pylist(), steps["output"].to_pylist(), strict=True)
         self._steps: dict[str, str] = dict(pairs)
@@ -77,9 +88,25 @@ class Needs:
         blobs, found = self._store.blobs, {}
         for taken in self._store.ledger.snapshots():
             manifest = self.manifests.get(taken.snapshot, "")
-            if manifest and blobs.has(manifest):
+            if manifest and blobs.has(manifest) and now_of(self._store, manifest) not in self._unreadable:
                 found[taken.snapshot] = self._store.get(manifest, Snapshot)
         return found
+
+    @cached_property
+    def lost(self) -> dict[str, str]:
+        """By version whose manifest is gone or unreadable, though nobody collected it, its source."""
+        let_go = {
+            version
+            for entry in self._store.ledger.events(happened.SnapshotsCollected)
+            if isinstance(entry.event, happened.SnapshotsCollected)
+            for version in entry.event.snapshots
+        }
+        taken = {each.snapshot: each.source for each in self._store.ledger.snapshots()}
+        return {
+            version: source
+            for version, source in taken.items()
+            if version in self.manifests and version not in self.living and version not in let_go
+        }
 
     @cached_property
     def newest(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ A version is its rows. How they lie in segments may change (``compact``), and ve
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ import msgspec
 from headway.data.difference import Difference, difference
 from headway.data.fingerprints import mark_of
 from headway.data.segments import compacted, live_marks
-from headway.errors import NO_ROOM, NotFound, SourceError, StoreError, StoreFull
+from headway.errors import NO_ROOM, HeadwayError, NotFound, SourceError, StoreError, StoreFull
 from headway.loop.manifests import files_of, manifest_of, snapshot_of
 from headway.loop.naming import version_called
-from headway.loop.needs import Needs
+from headway.loop.needs import Needs, now_of
 from headway.nouns.clock import format_moment
+from headway.nouns.dataset import Dataset
 from headway.nouns.event import SnapshotsCollected
 from headway.query.compile import quote, quote_text
 from headway.query.database import Database
@@ -58,7 +59,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     state
-        ``living``; ``redacted``, where rows were erased from it since; ``collected``, where nobody needed it any more.
+        ``living``; ``redacted``, where rows were erased from it since; ``collected``, where nobody needed it any more;
+        ``lost``, where its manifest is gone and nobody let go of it.
     size_bytes, own_bytes
         What its blobs take up, and how much of that no version before it has.
     needed_by
@@ -169,9 +171,9 @@ def _version(
 ) -> Version:
     snapshot = needs.living.get(version)
     if snapshot is None:
-        return Version(version=version, source=source, state="collected", **told)
+        return Version(version=version, source=source, state="lost" if version in needs.lost else "collected", **told)
     blobs = {name for each in snapshot.segments for name in (each.blob, *each.deleted)}
-    blobs = {_now(store, name) for name in {needs.manifests[version], *blobs}}
+    blobs = {now_of(store, name) for name in {needs.manifests[version], *blobs}}
     own = blobs - seen
     seen |= blobs
     return Version(
@@ -186,12 +188,6 @@ def _version(
         needed_by=needs.of_version(version),
         **told,
     )
-
-
-def _now(store: Store, blob: str) -> str:
-    """Return the blob that is read under a name; another one where it was redacted."""
-    redaction = store.blobs.redaction(blob)
-    return blob if redaction is None or not redaction.now else _now(store, redaction.now)
 
 
 def compare(store: Store, brief: Brief, before: str, after: str, *, examples: int = 5) -> Difference:
@@ -294,10 +290,12 @@ def _synced(path: Path) -> None:
 
 def check_data(store: Store) -> DataChecked:
     """Read every blob and every row, and say which file is not what it should be, and what depends on it."""
-    checked, needs, blobs = store.blobs.verify(), Needs(store), store.blobs
+    checked, blobs = store.blobs.verify(), store.blobs
     damaged = {
         Path(file).parent.name + Path(file).name: (file, "its bytes are not what its name says") for file in checked.bad
     }
+    needs = Needs(store, unreadable=damaged)
+    needed_by = _lost(store, needs, damaged)
     rows = 0
     marks: dict[tuple[str, tuple[str, ...]], tuple[str, int]] = {}
     for version, snapshot in needs.living.items():
@@ -306,8 +304,8 @@ def check_data(store: Store) -> DataChecked:
             names = (segment.blob, *segment.deleted)
             gone = [name for name in names if not blobs.has(name)]
             for name in gone:
-                damaged.setdefault(name, (str(blobs.root / name[:2] / name[2:]), "it is gone"))
-            if gone or any(_now(store, name) in damaged for name in names):
+                damaged.setdefault(name, (_file(store, name), "it is gone"))
+            if gone or any(now_of(store, name) in damaged for name in names):
                 continue
             lot = (segment.blob, segment.deleted)
             if lot not in marks:
@@ -325,9 +323,37 @@ def check_data(store: Store) -> DataChecked:
         redacted=tuple(version for version, snapshot in needs.living.items() if snapshot.redacted_from),
         redacted_blobs=checked.redacted,
         damaged=tuple(
-            Damaged(file=file, what=what, needed_by=needs.of_blob(name)) for name, (file, what) in damaged.items()
+            Damaged(file=file, what=what, needed_by=needed_by.get(name) or needs.of_blob(name))
+            for name, (file, what) in damaged.items()
         ),
     )
+
+
+def _lost(store: Store, needs: Needs, damaged: dict[str, tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Add manifests, and what runs have made, that are gone; return who needs the manifests of lost versions."""
+    needed_by: dict[str, tuple[str, ...]] = {}
+    for version, source in needs.lost.items():
+        name = now_of(store, needs.manifests[version])
+        needed_by[name] = (f"version {version[:12]} of {source}", *needs.of_version(version))
+        damaged.setdefault(name, (_file(store, name), "it is gone"))
+    for name in _built(store):
+        if not store.blobs.has(name):
+            damaged.setdefault(name, (_file(store, name), "it is gone"))
+    return needed_by
+
+
+def _built(store: Store) -> list[str]:
+    """Return the blobs that runs have made: datasets, their tables, models and verdicts."""
+    made = [name for run in store.ledger.runs() for name in (run.dataset, run.model, run.verdict) if name]
+    tables = []
+    for name in {run.dataset for run in store.ledger.runs() if run.dataset}:
+        with suppress(HeadwayError, OSError):  # a dataset that cannot be read is told itself
+            tables.append(store.get(name, Dataset).table)
+    return list(dict.fromkeys([*made, *tables]))
+
+
+def _file(store: Store, blob: str) -> str:
+    return str(store.blobs.root / blob[:2] / blob[2:])
 
 
 def compact(store: Store, source: str = "") -> list[Compacted]:

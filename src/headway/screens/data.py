@@ -32,7 +32,7 @@ __all__ = [
     "show_versions",
 ]
 
-_TONES = {"living": "good", "redacted": "warn", "collected": "dim"}
+_TONES = {"living": "good", "redacted": "warn", "collected": "dim", "lost": "bad"}
 _NAMED = 2
 
 
