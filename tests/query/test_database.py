@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from headway.errors import StoreFull
+from headway.errors import StoreCorrupt, StoreFull
 from headway.query.database import Database, EngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_tables_belong_to_one_connection_alone() -> None:
@@ -69,3 +76,23 @@ def test_nothing_is_fetched_or_run_for_having_been_found() -> None:
     with Database() as database:
         assert database.rows("SELECT current_setting('autoinstall_known_extensions')") == [(False,)]
         assert database.rows("SELECT current_setting('TimeZone')") == [("UTC",)]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_of_the_store_that_cannot_be_read_is_called_damaged(tmp_path: Path, *, gone: bool) -> None:
+    """It is the store that is damaged, not Headway that is at fault; any other file keeps the engine's words."""
+    paths = [tmp_path / "ab" / ("0" * 62), tmp_path / "mine.parquet"]
+    paths[0].parent.mkdir()
+    for path in paths:
+        pq.write_table(
+            pa.table({"n": [f"{number * 7919 % 10_007}" for number in range(10_000)]}), path, compression="zstd"
+        )
+        whole = path.read_bytes()
+        path.unlink() if gone else path.write_bytes(whole.replace(b"\x28\xb5\x2f\xfd", b"zstd"))
+    with Database() as database:
+        with pytest.raises(StoreCorrupt, match="damaged or gone") as caught:
+            database.execute(f"CREATE TEMP TABLE t AS SELECT n FROM read_parquet('{paths[0]}')")
+        assert caught.value.where == str(paths[0])
+        assert "headway data verify" in caught.value.hint
+        with pytest.raises(duckdb.Error):
+            database.execute(f"CREATE TEMP TABLE t AS SELECT n FROM read_parquet('{paths[1]}')")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from headway.errors import NO_ROOM, DataError, HeadwayError, StoreFull
+from headway.errors import NO_ROOM, DataError, HeadwayError, StoreCorrupt, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,9 @@ __all__ = ["Database", "EngineError", "blamed_on"]
 
 # The engine hands the system's own words on, bare or within JSON; "offload" is its word for spilling.
 _NO_ROOM = re.compile("|".join([*(re.escape(os.strerror(number)) for number in sorted(NO_ROOM)), "failed to offload"]))
+
+_BLOB = re.compile(r'[^"\n]*/[0-9a-f]{2}/[0-9a-f]{62}(?=")')
+"""A file of the store, in the engine's words: nobody but the store names its files so."""
 
 
 class EngineError(HeadwayError, ArithmeticError):
@@ -150,11 +153,12 @@ class Database:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say in our words what the machine lacks, and what of the data cannot be computed."""
+    """Say in our words what the machine lacks, which file is damaged, and what of the data cannot be computed."""
     import duckdb
 
     try:
-        yield
+        with _whole():
+            yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         text = str(error)
         if reason := _NO_ROOM.search(text):
@@ -179,6 +183,25 @@ def _explained() -> Iterator[None]:
             raise
         hint = "Write zones as in the IANA database, such as 'UTC' or 'America/New_York'."
         raise EngineError(f"{zone[1]!r} is not a time zone.", hint=hint) from error
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Say of a file of the store that the engine cannot read that it is damaged."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        text = str(error)
+        blob = _BLOB.search(text)
+        if blob is None or _NO_ROOM.search(text):
+            raise
+        raise StoreCorrupt(
+            "The file is damaged or gone: its rows cannot be read.",
+            where=blob[0],
+            hint="Restore it from a backup. What rests on it: headway data verify.",
+        ) from error
 
 
 @contextmanager
