@@ -325,8 +325,11 @@ def test_what_names_nobody_is_refused_in_words(shop: Project) -> None:
     assert "customer" in caught.value.hint
     with pytest.raises(NotFound, match="client"):
         shop.data.erase("client id=x", dry_run=True)
-    with pytest.raises(DataError, match="names no entity"):
-        shop.data.erase("customers", dry_run=True)
+    for text in ("customers", "customers customer=O'Brien"):
+        with pytest.raises(DataError, match="names no entity") as wrong:
+            shop.data.erase(text, dry_run=True)
+        assert 'customers "name=Ada O\'Brien"' in wrong.value.hint
+    assert shop.data.erase('customers "customer=Ada O\'Brien"', dry_run=True).removed["customers"] == 0
     with pytest.raises(DataError, match="holds int"):
         shop.data.erase("deliveries delivery=x", dry_run=True)
     with pytest.raises(GateClosed, match="name and a reason"):

@@ -184,7 +184,9 @@ class _Work:
             source, pairs = "", []
         if not pairs or not all("=" in pair for pair in pairs):
             raise DataError(
-                f"{entity!r} names no entity.", hint="Write a source and what names the entity: 'customers id=42'."
+                f"{entity!r} names no entity.",
+                hint="Write a source and what names the entity: 'customers id=42'. A value with a blank or apostrophe "
+                'stands in double quotes, with its column: customers "name=Ada O\'Brien".',
             )
         if source not in self.newest:
             raise NotFound(f"No version of a source {source!r} was taken.", hint=did_you_mean(source, self.newest))
