@@ -129,6 +129,7 @@ def test_a_person_is_erased(ask: Any, tmp_path: Path) -> None:
     assert "Nothing was ever erased" in ask("data", "erasures")
     said = ask("data", "erase", *entity, "--by", "Desk", "--why", "request 12")
     assert "Take it out of" in said
+    assert "No row" not in said
     (known,) = ask("data", "erasures", "--json")
     assert (known["by"], known["finished"], known["removed"]["orders"]) == ("Desk", True, 10)
     assert "request 12" in ask("data", "erasures")
@@ -137,6 +138,7 @@ def test_a_person_is_erased(ask: Any, tmp_path: Path) -> None:
     assert not any(b"Ada Lovelace" in path.read_bytes() for path in blobs)
     assert "redacted" in ask("data", "versions", "customers")
     assert "Redacted" in ask("data", "verify")
+    assert "No row of it was found" in ask("data", "erase", *entity, "--by", "Desk", "--why", "request 12 again")
 
 
 def test_what_cleaning_changes_is_said(ask: Any, tmp_path: Path) -> None:

@@ -214,6 +214,10 @@ def show_erased(page: Page, done: Erased) -> None:
     """Write what an erasure came to."""
     page.title("Would be erased" if done.dry_run else f"Erased ({done.erasure})")
     page.facts([(place, f"{count:,}") for place, count in done.removed.items()])
+    if not any(done.removed.values()) and not done.snapshots:
+        page.words(
+            "No row of it was found: it was never here, or is erased already. Is the value spelt so?", tone="warn"
+        )
     page.facts(
         [
             ("versions", f"{len(done.snapshots):,} redacted"),
