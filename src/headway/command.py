@@ -200,7 +200,13 @@ def _tell(asked: Asked, error: BaseException) -> int:
 
         traceback.print_exception(error, file=sys.stderr)
     failure = failure_of(error)
-    tell(failure, as_json=asked.json, out=sys.stdout, err=sys.stderr)
+    try:
+        tell(failure, as_json=asked.json, out=sys.stdout, err=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except OSError:  # where the JSON should go there is no room, and it may be that which is to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        tell(failure, as_json=False, out=sys.stdout, err=sys.stderr)
     return failure.exit
 
 

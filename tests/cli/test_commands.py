@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from headway.cli import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NOW = "2024-04-20"
 ANSI = re.compile(r"\x1b\[")
@@ -347,3 +347,21 @@ def test_no_project_says_how_to_begin_one(tmp_path: Path) -> None:
     """The most frequent mistake of a first day."""
     said = _said(tmp_path, "run", code=2)
     assert "headway init --data FILE" in said.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a file that is always full.")
+def test_json_that_finds_no_room_is_said_in_words(tmp_path: Path) -> None:
+    """The failure cannot stand where the answer could not."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "headway", "version", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "No space is left on the device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
