@@ -384,3 +384,18 @@ def _with_calls(project: Project, text: str) -> None:
 
 
 _EITHER = 'missing_columns = "fill"\nextra_columns = "add"\n'
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64()])
+def test_a_timeline_whose_key_is_of_another_kind_is_forgotten(
+    shop: Project, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
+) -> None:
+    """The person may be a number in one source and a text in another; the online store holds either."""
+    path, schema = shop.folder / "timeline.arrow", pa.schema([("caller", kind)])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_table(pa.table({"caller": [90704711]}, schema=schema))
+    blob = shop.store.blobs.put(path)
+    path.unlink()
+    monkeypatch.setattr("headway.loop.erasure._Work._matches", lambda _: {"customers": {"customer": "90704711"}})
+    shop.data.erase("customers customer=90704711", by="Privacy desk", why="request 12")
+    assert not shop.store.blobs.has(blob)

@@ -13,6 +13,7 @@ was about to go.
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,7 +43,7 @@ from headway.query.parts import parts_of, parts_sql
 from headway.query.point_in_time import PointInTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from headway.loop.store import Store
@@ -432,12 +433,14 @@ class _Work:
 
     def _forget_steps(self, erasure: str) -> int:
         """Forget the timelines of the online store in which the entity is a key; they are filled again."""
-        values = {value for columns in self.matches.values() for value in columns.values()}
+        values = [
+            spelt for columns in self.matches.values() for value in columns.values() for spelt in _spellings(value)
+        ]
         keys = {value for key in self.keys for value in key}
         count = 0
         for each in self.store.blobs.listed():
             path = self.store.blobs.path(each.digest)
-            if is_arrow(path, streams=False) and _has_any(path, values | keys):
+            if is_arrow(path, streams=False) and _has_any(path, [*values, *keys]):
                 self.store.blobs.redact(each.digest, now="", erasure=erasure)
                 count += 1
         return count
@@ -517,6 +520,19 @@ def _called(column: str, types: Mapping[str, Any]) -> str:
     return next((name for prefix in _PREFIXES if (name := prefix + column) in types), "")
 
 
+def _spellings(value: Any) -> list[Any]:
+    """Return a value as each kind that can hold it: a source may have the entity's column as another kind."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return [value]
+    found = [value]
+    for kind in (str, int, float):
+        with suppress(ValueError, OverflowError):
+            other = kind(value)
+            if str in {kind, type(value)} or other == value:
+                found.append(other)
+    return found
+
+
 def _same(told: Any, wanted: Any) -> bool:
     return told == wanted or (told is not None and str(told) == str(wanted))
 
@@ -525,7 +541,7 @@ def _key_value(value: Any, *, moment: bool) -> Any:
     return parse_moment(value) if moment and isinstance(value, str) else value
 
 
-def _has_any(path: Path, values: set[Any]) -> bool:
+def _has_any(path: Path, values: Sequence[Any]) -> bool:
     """Whether any column of an Arrow file that could name an entity holds one of these values."""
     for column in read_arrow(path).columns:
         fitting = [each for each in values if _fits(each, column.type)]
