@@ -145,6 +145,25 @@ def test_the_nearest_place_is_that_of_a_patient_person_and_the_same_for_one_row(
             )
 
 
+@pytest.mark.parametrize("at_once", [1, 1 << 20], ids=["some of the keys at a time", "all at once"])
+def test_the_nearest_place_is_one_of_all_beside_a_window_by_the_same_degrees(world_of, monkeypatch, at_once) -> None:
+    """A window needs the rows of its own key alone; whichever place is nearest, all must be looked at."""
+    monkeypatch.setattr("headway.query.point_in_time._ROWS_AT_ONCE", at_once)
+    world = world_of(KINDS)
+    asks = [{"id": i, "lat": float(i), "lon": 0.0, "brand": "red", "at": 9 * MINUTE, "y": True} for i in range(9)]
+    stands = [{"kiosk": i, "north": 3.0 * i, "east": 0.0, "opens": MINUTE, "told": MINUTE, "size": 1} for i in range(3)]
+    rows = {"asks": asks, "shops": [], "kiosks": stands, "codes": []}
+    text = BRIEF.partition("[features]")[0].replace("[target]", '[sources.codes]\npath = "c.parquet"\n[target]')
+    text += """[features]
+here  = { from = "kiosks", match = { lat = "north", lon = "east" }, window = "all" }
+kiosk = { nearest = ["lat", "lon"], from = "kiosks", lat = "north", lon = "east", take = "kiosk" }
+"""
+    files = {name: world.write(name, table) for name, table in rows.items()}
+    found = world.features(world.definitions(text), files, as_of_us=60 * MINUTE)
+    assert [row["here"] for row in found] == [1, 0, 0, 1, 0, 0, 1, 0, 0]
+    assert [row["kiosk"] for row in found] == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+
+
 def test_thousands_of_places_answer_as_scikit_learns_ball_tree() -> None:
     """Drawn evenly over the sphere: distances to 1e-12, and the very same places."""
     rng = np.random.default_rng(0)

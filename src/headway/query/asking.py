@@ -38,8 +38,8 @@ class Asking:
 
     @property
     def steps_of(self) -> tuple[object, ...]:
-        """What it shares with those whose steps are made of the same rows."""
-        return self.timeline.source, self.timeline.theirs
+        """What it shares with those whose steps are made of the same rows, whether of all or of some keys'."""
+        return self.timeline.source, self.timeline.theirs, self.timeline.whole
 
     @property
     def asked_by(self) -> tuple[object, ...]:
