@@ -308,6 +308,21 @@ def test_a_column_that_bears_a_name_of_the_engine_is_refused_only_where_it_is_us
         _resolve(_feature('{ from = "prices", match = { note = "what" }, take = "@Event" }'), kinds)
 
 
+@pytest.mark.parametrize("name", ["@part", "@Number"])
+def test_a_column_that_bears_the_name_of_a_part_or_a_number_is_refused_where_it_would_be_taken_for_it(name) -> None:
+    """What is looked into by parts is told apart by them, and an example by its number."""
+    kinds = {**KINDS, "orders": {**KINDS["orders"], name: "text"}, "prices": {**KINDS["prices"], name: "text"}}
+    assert _resolve(TEXT, kinds)
+    with pytest.raises(BriefError, match=f"'orders' has a column '{name}', and that name is taken"):
+        _resolve(_with(old='key = ["id"]', new=f'key = ["id", "{name}"]'), kinds)
+    taken = _feature(f'{{ from = "prices", match = {{ note = "what" }}, take = "{name}" }}')
+    if name == "@Number":
+        assert _resolve(taken, kinds)
+    else:
+        with pytest.raises(BriefError, match="'prices' has a column '@part', and that name is taken"):
+            _resolve(taken, kinds)
+
+
 def test_a_table_of_examples_may_bring_its_own_predict_at() -> None:
     """If that is the moment of the prediction; anything else of that name would be confused with it."""
     kinds = {**KINDS, "orders": {**KINDS["orders"], "predict_at": "time"}}

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     K = TypeVar("K")
 
-__all__ = ["Asking", "grouped"]
+__all__ = ["NUMBER", "PART", "Asking", "grouped"]
+
+NUMBER = "@number"
+"""The example's number, by which what was found goes back to it."""
+PART = "@part"
+"""Which part of the keys a row is of."""
 
 
 @dataclass(frozen=True, slots=True)

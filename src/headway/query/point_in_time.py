@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from headway.errors import DataError
 from headway.query.aim import moments_table
-from headway.query.asking import Asking, grouped
+from headway.query.asking import NUMBER, PART, Asking, grouped
 from headway.query.compile import quote
 from headway.query.database import blamed_on
 from headway.query.example_texts import (
@@ -55,8 +55,6 @@ __all__ = ["PointInTime"]
 _FILE = "@file"
 _FOR_EVER_US = 2**62
 _ROWS_AT_ONCE = 1 << 20
-_NUMBER = "@number"
-_PART = "@part"
 _ROWS_TOGETHER = 1 << 22
 
 
@@ -162,9 +160,9 @@ class PointInTime:
 
         The rows of a part lie side by side, so that the engine, which knows what its blocks hold, reads no others.
         """
-        part = f"CAST(hash({', '.join(map(quote, key))}) % {parts} AS UINTEGER) AS {quote(_PART)}"
+        part = f"CAST(hash({', '.join(map(quote, key))}) % {parts} AS UINTEGER) AS {quote(PART)}"
         return self._database.create(
-            f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(_PART)}", prefix="parted"
+            f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(PART)}", prefix="parted"
         )
 
     def _add(self, table: str, sql: str, *, prefix: str = "steps") -> str:
@@ -309,22 +307,20 @@ class PointInTime:
 
         The table of the examples before is dropped.
         """
-        text = f"(SELECT *, rowid AS {quote(_NUMBER)} FROM {current})"
+        text = f"(SELECT *, rowid AS {quote(NUMBER)} FROM {current})"
         for asking in wanted:
             if asking.timeline.shape == "static":
                 text = f"({asking.join_sql(text, self.steps(asking.timeline))})"
         moving = [asking for asking in wanted if asking.timeline.shape != "static"]
-        found = [
-            table
-            for group in grouped(moving, by=lambda asking: asking.steps_of)
-            for table in self._found(group, current, again=again)
-        ]
-        for table in found:
-            text = f"({text} JOIN {table} USING ({quote(_NUMBER)}))"
         with blamed_on(where):
-            made = self._database.create(
-                answer(f"(SELECT * EXCLUDE ({quote(_NUMBER)}) FROM {text})"), prefix="examples"
-            )
+            found = [
+                table
+                for group in grouped(moving, by=lambda asking: asking.steps_of)
+                for table in self._found(group, current, again=again)
+            ]
+            for table in found:
+                text = f"({text} JOIN {table} USING ({quote(NUMBER)}))"
+            made = self._database.create(answer(f"(SELECT * EXCLUDE ({quote(NUMBER)}) FROM {text})"), prefix="examples")
         self._drop(current, *found)
         return made
 
@@ -336,12 +332,14 @@ class PointInTime:
         """
         first = group[0].timeline
         ways = grouped(group, by=lambda asking: asking.asked_by)
-        bare = [[f"rowid AS {quote(_NUMBER)}", *map(quote, sorted(way[0].asks))] for way in ways]
+        bare = [[f"rowid AS {quote(NUMBER)}", *map(quote, sorted(way[0].asks))] for way in ways]
         parts = 1 if again or first.whole else self._parts(self.table(first.source), examples)
         if parts == 1:
             steps = {asking.timeline: self.steps(asking.timeline) for asking in group}
             asked = [f"(SELECT {', '.join(columns)} FROM {examples})" for columns in bare]
-            return [self._add("", self._found_sql(*each, steps)) for each in zip(ways, asked, strict=True)]
+            return [
+                self._add("", self._found_sql(*each, steps), prefix="found") for each in zip(ways, asked, strict=True)
+            ]
         reads = sorted({column for asking in group for column in asking.reads})
         rows = self._by_part(self.table(first.source), map(quote, reads), first.theirs, parts)
         asked = [
@@ -380,7 +378,7 @@ class PointInTime:
                 found = answers(asking.timeline, text, found, look_at=asking.look_at, database=self._database)
             text = f"({asking.join_sql(text, found)})"
         outputs = [name for asking in way for name in asking.outputs]
-        return f"SELECT {', '.join(map(quote, [_NUMBER, *outputs]))} FROM {text}"
+        return f"SELECT {', '.join(map(quote, [NUMBER, *outputs]))} FROM {text}"
 
     def _refuse_future(self, chosen: str) -> None:
         if self._definitions.row_known:
@@ -432,7 +430,7 @@ class PointInTime:
 
 
 def _of_part(table: str, part: int) -> str:
-    return f"(SELECT * FROM {table} WHERE {quote(_PART)} = {part})"
+    return f"(SELECT * FROM {table} WHERE {quote(PART)} = {part})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from headway.nouns.brief import FeatureSpec
 from headway.nouns.expression import Column, columns_of, parse, rename
 from headway.nouns.span import parse_span
 from headway.query.aim import resolve_aim
+from headway.query.asking import NUMBER, PART
 from headway.query.cleaning import cleaned
 from headway.query.compile import Compiled, Scope, compile_expression
 from headway.query.definitions import GREATEST_FLOAT32, OWN_COLUMNS, Definitions, Feature, feature_scope
@@ -347,7 +348,8 @@ class _Resolver:
     def _refuse_taken(self, definitions: Definitions) -> None:
         """Raise where a source's column bears a name that the engine's tables need for something else."""
         examples, target = definitions.examples, self.brief.target
-        here = {PREDICT_AT, LOOK_AT, *OWN_COLUMNS, *(f"feature:{feature.name}" for feature in definitions.features)}
+        here = {PREDICT_AT, LOOK_AT, NUMBER, PART, *OWN_COLUMNS}
+        here |= {f"feature:{feature.name}" for feature in definitions.features}
         here |= {name for timeline in definitions.timelines for name, _ in timeline.outputs}
         here |= {timeline.stale for timeline in definitions.timelines} - {""}
         # A table of examples that brings the moment of its predictions along calls it that, and means the same.
@@ -355,7 +357,7 @@ class _Resolver:
         there = {"@at", "@event", "@rank", "@best", KNOWN, NTH}
         places = [(examples.name, [*definitions.carried, *definitions.row_known], here - own)]
         places += [(t.source, [name for name, _ in t.columns], there | set(t.keys)) for t in definitions.timelines]
-        places += [(t.source, [*t.theirs, *t.reads], {KNOWN}) for t in definitions.timelines]
+        places += [(t.source, [*t.theirs, *t.reads], {KNOWN, PART}) for t in definitions.timelines]
         for source, columns, taken in places:
             names = {name.casefold() for name in taken}
             for column in columns:
