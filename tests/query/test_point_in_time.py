@@ -396,9 +396,12 @@ def test_a_number_too_large_for_the_model_is_missing(world_of) -> None:
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(made=worlds)
-def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made) -> None:
-    """Steps of a source that is too large for one go are made of some of its keys after the others."""
+@given(made=worlds, together=st.sampled_from([1, 1 << 22]))
+def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made, together) -> None:
+    """Steps of a source that is too large for one go are made of some of its keys after the others.
+
+    Whoever asks by other columns does so of the same steps, or of the same made again.
+    """
     asks, events, places, options = made
     with tempfile.TemporaryDirectory() as folder:
         world = world_of(KINDS, Path(folder))
@@ -407,5 +410,5 @@ def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made) -> None
         whole = world.features(definitions, files, as_of_us=60 * MINUTE)
         with monkeypatch.context() as patched:
             patched.setattr("headway.query.point_in_time._ROWS_AT_ONCE", 3)
-            patched.setattr("headway.query.point_in_time._ROWS_TOGETHER", 1)
+            patched.setattr("headway.query.point_in_time._ROWS_TOGETHER", together)
             assert repr(world.features(definitions, files, as_of_us=60 * MINUTE)) == repr(whole)
