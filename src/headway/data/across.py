@@ -172,7 +172,7 @@ class Across:
         kept = _listed([*(column for column in relation.kinds if column in wanted), ID])
         where = f"sources.{name}.derive"
         once = relation.source.once is not None
-        first = f"SELECT {_listed([*relation.loaded(wanted), ID])}, {_by(relation.same_by)} FROM ({text})"
+        first = f"SELECT {_listed([*relation.loaded(wanted), ID])}, {_by(relation.alike_by)} FROM ({text})"
         rows = self._cluster.map(
             stretches(self._files[name], rows=self._stretch_rows),
             Read(kinds=kinds, statements=Statements(first if once else f"SELECT {kept} FROM ({text})", where=where)),

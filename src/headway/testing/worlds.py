@@ -106,7 +106,7 @@ often = { from = "orders", match = ["who"], window = "20 days" }
 paid = { from = "orders", match = ["who"], window = "20 days", value = "sum(paid)" }
 kind = { from = "orders", match = ["who"], take = "kind" }
 """
-_ONCE = '[sources.orders.once]\nby = ["who"]\n'
+_ONCE = '[sources.orders.once]\nby = ["who"]\norder = "paid"\n'
 _CLEAN = """
 [sources.orders.clean.fair]
 of = "paid"
