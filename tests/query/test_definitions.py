@@ -323,6 +323,14 @@ def test_a_column_that_bears_the_name_of_a_part_or_a_number_is_refused_where_it_
             _resolve(taken, kinds)
 
 
+def test_a_column_that_is_called_as_the_engine_numbers_rows_must_number_them() -> None:
+    """As the key it does; as one column of it alone, what was found would go to several examples."""
+    kinds = {**KINDS, "orders": {**KINDS["orders"], "RowId": "int"}}
+    assert _resolve(_with(old='key = ["id"]', new='key = ["RowId"]'), kinds)
+    with pytest.raises(BriefError, match="'RowId', and that name is taken"):
+        _resolve(_with(old='key = ["id"]', new='key = ["id", "RowId"]'), kinds)
+
+
 def test_a_table_of_examples_may_bring_its_own_predict_at() -> None:
     """If that is the moment of the prediction; anything else of that name would be confused with it."""
     kinds = {**KINDS, "orders": {**KINDS["orders"], "predict_at": "time"}}

@@ -352,6 +352,8 @@ class _Resolver:
         here |= {f"feature:{feature.name}" for feature in definitions.features}
         here |= {name for timeline in definitions.timelines for name, _ in timeline.outputs}
         here |= {timeline.stale for timeline in definitions.timelines} - {""}
+        # By this name the engine numbers a table's rows; a column that bears it must do as well.
+        here |= set() if [name.casefold() for name in examples.source.key] == ["rowid"] else {"rowid"}
         # A table of examples that brings the moment of its predictions along calls it that, and means the same.
         own = {PREDICT_AT} if parse(target.predict_at) == Column(PREDICT_AT) else set()
         there = {"@at", "@event", "@rank", "@best", KNOWN, NTH}
