@@ -158,9 +158,12 @@ class PointInTime:
     def _by_part(self, table: str, columns: Iterable[str], key: Sequence[str], parts: int) -> str:
         """Return some columns of a table with the part that each row is of: equal keys are of the same.
 
-        The rows of a part lie side by side, so that the engine, which knows what its blocks hold, reads no others.
+        A key that is missing finds nothing and is found by nobody: such rows are spread over all parts. The rows of a
+        part lie side by side, so that the engine, which knows what its blocks hold, reads no others.
         """
-        part = f"CAST(hash({', '.join(map(quote, key))}) % {parts} AS UINTEGER) AS {quote(PART)}"
+        nobody = " OR ".join(f"{quote(column)} IS NULL" for column in key)
+        hashed = f"CASE WHEN {nobody} THEN hash(rowid) ELSE hash({', '.join(map(quote, key))}) END"
+        part = f"CAST({hashed} % {parts} AS UINTEGER) AS {quote(PART)}"
         return self._database.create(
             f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(PART)}", prefix="parted"
         )
