@@ -95,18 +95,20 @@ def keys_sql(wanted: Mapping[str, Any], kinds: Mapping[str, str], *, prefix: str
     return " AND ".join(texts), {f"{prefix}{place}": value for place, value in enumerate(wanted.values())}
 
 
-_TYPES = {"int": "DECIMAL(38, 9)", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
-"""As what a text is compared; a text cast to BIGINT would be rounded, and somebody else's rows go."""
-
-
 def _equal_sql(column: str, kind: str, value: str, of: str) -> str:
-    if not kind:
-        return "FALSE"
     if kind == of or {kind, of} == {"int", "float"}:
         return f"{column} = {value}"
-    if of == "text":
-        return f"{column} = TRY_CAST({value} AS {_TYPES[kind]})"
-    return f"TRY_CAST({column} AS {_TYPES[of]}) = {value}" if kind == "text" else "FALSE"
+    if not kind or "text" not in {kind, of}:
+        return f"{value} IS NULL"  # which it never is
+    if "time" in {kind, of}:
+        return f"TRY_CAST({column} AS TIMESTAMP) = TRY_CAST({value} AS TIMESTAMP)"
+    # As it is spelled: 04711 may be somebody else than 4711, and nobody else's rows may go.
+    return f"{_spelled(column, kind)} = {_spelled(value, of)}"
+
+
+def _spelled(value: str, kind: str) -> str:
+    text = f"CAST({value} AS VARCHAR)"
+    return f"regexp_replace({text}, '\\.0$', '')" if kind == "float" else text
 
 
 def _kind(value: object) -> str:
