@@ -127,6 +127,26 @@ def test_the_first_bad_row_is_named(database, orders):
     assert any(r.clause == "between" and r.state == "failed" and "row 101" in r.words for r in results)
 
 
+FIRST_BAD = {
+    "key not unique": (
+        "SELECT * REPLACE (CASE WHEN id % 1008 BETWEEN 50 AND 99 THEN id - 50 ELSE id END AS id) FROM {}",
+        51,
+    ),
+    "duplicates": ("SELECT * FROM {0} UNION ALL (SELECT * FROM {0} ORDER BY id LIMIT 40)", 1009),
+    "type changed": ("SELECT * REPLACE (CASE WHEN id % 50 = 7 THEN 'EUR ' ELSE '' END || price AS price) FROM {}", 28),
+}
+
+
+@pytest.mark.parametrize("kind", FIRST_BAD)
+def test_the_first_row_that_stands_there_again_or_says_no_number_is_named(database, orders, kind):
+    """A row is at fault because of another one, or in a form that no single value is checked for."""
+    sql, row = FIRST_BAD[kind]
+    results = _held(database, orders, sql if "UNION" in sql else f"{sql} ORDER BY seen")
+    change = next(r.change for r in results if r.clause == kind)
+    assert change.row == row
+    assert "quoted" not in change.cause
+
+
 def test_without_a_reference_changes_are_not_run(database, orders):
     """A contract alone tells of types and ranges; of changes it says that nobody looked."""
     kinds = kinds_in(database, orders)
@@ -144,6 +164,27 @@ def test_a_contract_survives_its_file_and_a_broken_one_is_told(database, orders)
     with pytest.raises(DataError, match="perhaps") as raised:
         contract_of(text_of(contract).replace('"allow"', '"perhaps"'), where="orders.json")
     assert raised.value.where == "orders.json"
+
+
+SENSELESS = {
+    "missing_at_most = 5": lambda c: c["columns"]["price"].update(missing_at_most=5),
+    "at_least = 9 above at_most = 1": lambda c: c["columns"]["price"].update(at_least=9, at_most=1),
+    "key names 'idd'.*Did you mean 'id'": lambda c: c.update(key=["idd"]),
+    "time names 'when'": lambda c: c.update(time="when"),
+    "rows_at_least = 9 is above rows_at_most = 1": lambda c: c.update(rows_at_least=9, rows_at_most=1),
+    "period_days = -7 is below nought": lambda c: c.update(period_days=-7),
+}
+
+
+@pytest.mark.parametrize("wrong", SENSELESS)
+def test_what_nobody_can_mean_is_refused(database, orders, wrong):
+    """A contract that everything passes, or nothing, is a slip of whoever edited it."""
+    kinds = kinds_in(database, orders)
+    text = text_of(infer("orders", build_reference(database, orders, kinds, key=("id",), time="seen")))
+    edited = json.loads(text)
+    SENSELESS[wrong](edited)
+    with pytest.raises(DataError, match=wrong):
+        contract_of(json.dumps(edited), where="orders.json")
 
 
 def test_first_bad_says_nothing_where_all_pass(database, orders):

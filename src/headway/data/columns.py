@@ -30,6 +30,7 @@ MARKS = frozenset(
 
 _NUMBERS = frozenset({-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0, 999.0, -1e9, -32768.0})
 _RECENT = 4
+_ALL = 0.999
 
 
 def judge(
@@ -120,8 +121,10 @@ def _type(new: ColumnProfile, whole: ColumnProfile) -> Change | None:
             cause = f"Numbers are written with a comma for the point, such as {new.odd['comma'][0]!r}."
         elif shape.get("suffixed", 0.0) > 0.1:
             cause = f"Numbers are written with their unit, such as {new.odd['suffixed'][0]!r}."
-        elif fits > 0.5:
+        elif fits > _ALL:
             cause = "The values are the same, but quoted as text."
+        elif fits > 0.5:
+            cause = f"{1 - fits:.1%} of the values are none, and so all are read as texts."
     elif whole.kind == "time" and new.kind in numbers:
         cause = "Moments are written as numbers: counted since 1970, or as a serial number of days."
     return Change(

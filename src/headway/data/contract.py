@@ -14,12 +14,13 @@ from headway.data.changes import changes_of
 from headway.nouns.contract import Contract, Result, checks_of
 from headway.nouns.profile import DAY_US
 from headway.query.compile import quote, quote_text
+from headway.query.functions import SQL_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headway.nouns.change import Change, Check, Value
-    from headway.nouns.contract import ResultState
+    from headway.nouns.contract import ColumnContract, ResultState
     from headway.nouns.profile import ColumnProfile, Profile, Reference
     from headway.query.database import Database
 
@@ -80,10 +81,28 @@ def first_bad(
     row, file
         Expressions of the row's number in its file and of the file's name.
     """
-    bad = f"NOT {sql_of(check, kind)}"
+    return _first(database, relation, f"NOT {sql_of(check, kind)}", row=row, file=file)
+
+
+def _first(database: Database, relation: str, bad: str, *, row: str, file: str) -> tuple[str, int] | None:
+    """Return the file and the row of the first of which ``bad`` is true."""
     found = database.rows(
         f'SELECT "@file", "@row" FROM (SELECT {file} AS "@file", {row} AS "@row", {bad} AS "@bad" FROM {relation}) '
         'WHERE "@bad" ORDER BY "@file", "@row" LIMIT 1'
+    )
+    return (str(found[0][0]), int(found[0][1])) if found else None
+
+
+def _first_again(
+    database: Database, relation: str, columns: Sequence[str], *, row: str, file: str
+) -> tuple[str, int] | None:
+    """Return the file and the row of the first that is like an earlier one in some columns."""
+    same = f"hash({', '.join(map(quote, columns))})"
+    place = f"struct_pack(f := {file}, r := {row})"
+    found = database.rows(
+        f'SELECT again.f, again.r FROM (SELECT min("@place", 2)[2] AS again FROM '
+        f'(SELECT {same} AS "@same", {place} AS "@place" FROM {relation}) GROUP BY "@same") '
+        "WHERE again IS NOT NULL ORDER BY again LIMIT 1"
     )
     return (str(found[0][0]), int(found[0][1])) if found else None
 
@@ -107,20 +126,27 @@ def check_part(
         return [*results, Result(clause="changes", state="not run", words="There is nothing to hold the part against.")]
     changes = changes_of(part, reference, now_us=now_us)
     for change in changes:
-        placed = _placed(database, relation, change, kinds, row=row, file=file)
+        if change.kind in {"duplicates", "key not unique"}:
+            same = reference.key if change.kind == "key not unique" else list(kinds)
+            place = _first_again(database, relation, same, row=row, file=file)
+        else:
+            bad = _bad_sql(change, kinds, contract.columns)
+            place = _first(database, relation, bad, row=row, file=file) if bad else None
+        placed = change if place is None else msgspec.structs.replace(change, file=place[0], row=place[1])
         results.append(
             Result(clause=change.kind, state="failed", column=change.column, words=change.words, change=placed)
         )
     return results or [Result(clause="changes", state="passed")]
 
 
-def _placed(
-    database: Database, relation: str, change: Change, kinds: Mapping[str, str], *, row: str, file: str
-) -> Change:
-    if change.bad is None or change.bad.column not in kinds:
-        return change
-    found = first_bad(database, relation, change.bad, kinds[change.bad.column], row=row, file=file)
-    return change if found is None else msgspec.structs.replace(change, file=found[0], row=found[1])
+def _bad_sql(change: Change, kinds: Mapping[str, str], agreed: Mapping[str, ColumnContract]) -> str:
+    """Return the condition of a row that is at fault; empty where no row is at fault alone."""
+    if change.bad is not None:
+        return f"NOT {sql_of(change.bad, kinds[change.bad.column])}" if change.bad.column in kinds else ""
+    if change.kind == "type changed" and kinds.get(change.column) == "text" and change.column in agreed:
+        column = quote(change.column)
+        return f"{column} IS NOT NULL AND TRY_CAST({column} AS {SQL_TYPES[agreed[change.column].kind]}) IS NULL"
+    return ""
 
 
 def _schema(contract: Contract, part: Profile) -> list[Result]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from headway.errors import DataError
+from headway.errors import DataError, did_you_mean
 from headway.nouns.change import Change, Check, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from headway.nouns.profile import ColumnProfile, Reference
 
@@ -251,7 +251,32 @@ def contract_of(text: str, *, where: str) -> Contract:
                 where=where,
                 hint="Take 'at_least' and 'at_most' away, or say its values.",
             )
+    for wrong in _senseless(contract):
+        raise DataError(wrong, where=where, hint="Mend it, or infer the contract anew: headway data contract infer.")
     return contract
+
+
+def _senseless(contract: Contract) -> Iterator[str]:
+    """Yield what stands in a contract and cannot be meant: nothing could pass it, or everything would."""
+    for name, column in contract.columns.items():
+        if not 0 <= column.missing_at_most <= 1:
+            yield f"Column {name!r} has missing_at_most = {column.missing_at_most:g}; it is a share, from 0 to 1."
+        low, high = column.at_least, column.at_most
+        if low is not None and high is not None and low > high:
+            yield f"Column {name!r} has at_least = {low:g} above at_most = {high:g}; no value would pass."
+    named = {"key": contract.key, "time": (contract.time,) if contract.time else ()}
+    for field, columns in named.items():
+        for name in columns:
+            if name not in contract.columns:
+                near = did_you_mean(name, contract.columns)
+                yield f"{field} names {name!r}, which is no column of the contract. {near}".strip()
+    least, most = contract.rows_at_least, contract.rows_at_most
+    if least is not None and most is not None and least > most:
+        yield f"rows_at_least = {least:,} is above rows_at_most = {most:,}; no delivery would pass."
+    for field in ("period_days", "rows_at_least", "rows_at_most", "late_at_most_days"):
+        value = getattr(contract, field)
+        if value is not None and value < 0:
+            yield f"{field} = {value:g} is below nought."
 
 
 def _in_column(text: str) -> str:
