@@ -144,7 +144,15 @@ def advice_of(answers: tuple[Answer, ...]) -> Advice:
 
 
 def joined(words: list[str]) -> str:
-    """Return words as one phrase; sentences keep only the last full stop."""
+    """Return words as one phrase; sentences keep only the last full stop.
+
+    Examples
+    --------
+    >>> joined(["tea", "milk", "sugar"]), joined(["it rains.", "Ann, who knows, stays in."])
+    ('tea, milk and sugar', 'it rains; and Ann, who knows, stays in.')
+    """
     bare = [word.removesuffix(".") for word in words]
-    text = " and ".join([", ".join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
+    clauses = any(word.endswith(".") for word in words)  # which have commas and ands of their own
+    first, last = ("; ", "; and ") if clauses else (", ", " and ")
+    text = last.join([first.join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
     return text + ("." if words[-1].endswith(".") else "")
