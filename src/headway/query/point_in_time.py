@@ -143,11 +143,11 @@ class PointInTime:
         source = self.table(timeline.source)
         parts = 1 if timeline.whole else self._parts(source)
         if parts == 1:
-            return self._add("", timeline.steps_sql(source, since_us=since_us))
+            return self._database.create(timeline.steps_sql(source, since_us=since_us), prefix="steps")
         reads = {*timeline.theirs, *timeline.reads, *(name for name, _ in timeline.columns)}
         rows, found = self._by_part(source, map(quote, sorted(reads)), timeline.theirs, parts), ""
         for part in range(parts):
-            found = self._add(found, timeline.steps_sql(_of_part(rows, part), since_us=since_us))
+            found = self._add(found, timeline.steps_sql(_of_part(rows, part), since_us=since_us), prefix="steps")
         self._drop(rows)
         return found
 
@@ -168,7 +168,7 @@ class PointInTime:
             f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(PART)}", prefix="parted"
         )
 
-    def _add(self, table: str, sql: str, *, prefix: str = "steps") -> str:
+    def _add(self, table: str, sql: str, *, prefix: str) -> str:
         """Return the table with these rows more, which is made if there is none."""
         if not table:
             return self._database.create(sql, prefix=prefix)
@@ -340,9 +340,8 @@ class PointInTime:
         if parts == 1:
             steps = {asking.timeline: self.steps(asking.timeline) for asking in group}
             asked = [f"(SELECT {', '.join(columns)} FROM {examples})" for columns in bare]
-            return [
-                self._add("", self._found_sql(*each, steps), prefix="found") for each in zip(ways, asked, strict=True)
-            ]
+            texts = [self._found_sql(*each, steps) for each in zip(ways, asked, strict=True)]
+            return [self._database.create(text, prefix="found") for text in texts]
         reads = sorted({column for asking in group for column in asking.reads})
         rows = self._by_part(self.table(first.source), map(quote, reads), first.theirs, parts)
         asked = [
