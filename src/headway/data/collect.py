@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow.parquet as pq
+
     from headway.data.segments import SegmentStore
     from headway.nouns.brief import Source
     from headway.nouns.snapshot import Segment
@@ -369,17 +371,31 @@ class _Reading:
             )
 
     def _write(self, select: str, path: Path, *, file: Opened, guessed: list[str]) -> None:
+        import pyarrow.parquet as pq
+
         from headway.data.segments import ROW_GROUP
 
         written = quote_text(str(path))
         self.database.execute(
             f"COPY ({select}) TO {written} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
         )
-        ((rows,),) = self.database.rows(f"SELECT count(*) FROM read_parquet({written})")
-        if rows == 0 and self.columns is None:
+        metadata = pq.read_metadata(path)
+        if metadata.num_rows == 0 and self.columns is None:
             raise SourceError(f"{self.item.name} has a header and no row.", where=self.item.where)
-        largest = ", ".join(f"max(abs({quote(name)}))" for name in guessed)
-        (found,) = self.database.rows(f"SELECT {largest} FROM read_parquet({written})") if guessed else [()]
-        for name, value in zip(guessed, found, strict=True):
-            if value is not None and value >= 2.0**63:
+        for name in guessed:
+            if _may_hold(metadata, name, 2.0**63):
                 self._refuse_large(file, written, name)
+
+
+def _may_hold(metadata: pq.FileMetaData, name: str, size: float) -> bool:
+    """Whether a column of numbers may hold one of this size, or a larger one, by what the file says of its blocks."""
+    groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    for column in (column for column in columns if column.path_in_schema == name):
+        found = column.statistics
+        if found is None or not found.has_min_max:
+            if found is None or found.null_count != column.num_values:
+                return True
+        elif max(abs(found.min), abs(found.max)) >= size:
+            return True
+    return False
