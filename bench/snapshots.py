@@ -41,7 +41,7 @@ def snapshots() -> list[Ratio]:
 
 def snapshots_of_a_large_table() -> list[Ratio]:
     """Return the same for a table of about one gigabyte."""
-    return [row for row in _measured(_LARGE_ROWS, repeats=1) if row.unit == "s"]
+    return [row for row in _measured(_LARGE_ROWS, repeats=3) if row.unit == "s"]
 
 
 def _measured(rows: int, *, repeats: int) -> list[Ratio]:
