@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Forward", "Trained", "forward_scores", "learnable", "quick_scores", "scored", "trained_on_less"]
+__all__ = ["Forward", "Trained", "forward_scores", "learnable", "quick_scorer", "scored", "trained_on_less"]
 
 _STRETCHES, _FIRST_TEST = 6, 2
 _MOST_ROWS = 20_000
@@ -159,16 +159,24 @@ def trained_on_less(sample: Sample, *, metric: MetricName, seed: int) -> Trained
     )
 
 
-def quick_scores(
-    sample: Sample, features: Sequence[str], *, train: Ints, asked: Ints, metric: MetricName, seed: int
-) -> Floats:
-    """Return what the quick model, trained on some rows with some of the features, says of others.
+def quick_scorer(
+    sample: Sample, *, train: Ints, asked: Ints, metric: MetricName, seed: int
+) -> Callable[[Sequence[str]], Floats]:
+    """Return what tells, of some features by name, what the quick model trained with them says of the rows asked.
 
-    It sees all features at every tree, so that one feature more is all that differs between two of them.
+    It sees all of them at every tree, so that one feature more is all that differs between two of them.
     """
-    matrix, categories = _matrix(sample.features.select(list(features)))
-    model = _fitted(sample, matrix, train, categories, metric=metric, seed=seed, feature_fraction=1.0)
-    return model(matrix[asked])
+    matrix, categories = _matrix(sample.features)
+    place = {name: position for position, name in enumerate(sample.features.column_names)}
+
+    def scores(features: Sequence[str]) -> Floats:
+        columns = [place[name] for name in features]
+        texts = [position for position, column in enumerate(columns) if column in categories]
+        seen = matrix[:, columns]
+        model = _fitted(sample, seen, train, texts, metric=metric, seed=seed, feature_fraction=1.0)
+        return model(seen[asked])
+
+    return scores
 
 
 def learnable(sample: Sample, rows: Ints) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from headway.define.expected import learnable, quick_scores
+from headway.define.expected import learnable, quick_scorer
 from headway.define.sampling import sampled
 from headway.define.suggest import extended, line_of, proposals
 from headway.errors import DataError
@@ -109,10 +109,7 @@ def suggest(definitions: Definitions, files: Mapping[str, Sequence[Part]], *, as
         raise DataError("No example of the train or validate side has a label.", where="split")
     train, asked = _sides(sample)
     own = list(brief.features)
-
-    def scores(names: Sequence[str]) -> Floats:
-        return quick_scores(sample, names, train=train, asked=asked, metric=metric, seed=brief.search.seed)
-
+    scores = quick_scorer(sample, train=train, asked=asked, metric=metric, seed=brief.search.seed)
     base = scores(own)
     made = {timeline for feature in wider.features if feature.name in brief.features for timeline in feature.timelines}
     suggestions = []
