@@ -176,10 +176,25 @@ def test_an_object_that_changes_while_it_is_read_is_refused(lake, monkeypatch) -
         lake.collect("sales/2013/07/01.csv")
 
 
-class _OfGoogle(BaseHTTPRequestHandler):
-    """Two requests of Google's XML interface: which objects there are, and one of them."""
+class _Stand(BaseHTTPRequestHandler):
+    """Stands in for a store of objects; each of their tags is its length."""
 
     objects: dict[str, bytes]
+
+    def _say(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("ETag", f'"{len(body)}"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _OfGoogle(_Stand):
+    """Two requests of Google's XML interface: which objects there are, and one of them."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -193,21 +208,11 @@ class _OfGoogle(BaseHTTPRequestHandler):
             body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>".encode()
         else:
             body = self.objects[path.removeprefix("/b1/").replace("%2F", "/").replace("%2E", ".")]
-        self.send_response(200)
-        self.send_header("ETag", f'"{len(body)}"')
-        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self._say(200, body)
 
 
-class _OfAzure(BaseHTTPRequestHandler):
+class _OfAzure(_Stand):
     """The same two of Azure's blob service, for whoever signs as the account that is known."""
-
-    objects: dict[str, bytes]
 
     def do_GET(self) -> None:
         """Answer."""
@@ -225,20 +230,9 @@ class _OfAzure(BaseHTTPRequestHandler):
         )
         return self._say(200, f"<EnumerationResults><Blobs>{listed}</Blobs><NextMarker/></EnumerationResults>".encode())
 
-    def _say(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("ETag", f'"{len(body)}"')
-        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
 
 @contextmanager
-def _store(kind: type[BaseHTTPRequestHandler], objects: dict[str, bytes]) -> Iterator[str]:
+def _store(kind: type[_Stand], objects: dict[str, bytes]) -> Iterator[str]:
     handler = type("Handler", (kind,), {"objects": objects})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
