@@ -40,15 +40,16 @@ _BEGINNING_ROWS = 2_048
 
 # What a value must look like so that a look at all values would take it for what the beginning says; of any other the
 # engine makes an error. Left to itself it would read 3.7 as the whole number 4, 007 as 7, and 0 as false. The texts are
-# compared rather than matched: a pattern would take longer than all the rest.
+# compared rather than matched: a pattern would take longer than all the rest, and so would right() and lower().
 _STRICTLY = {
     "BIGINT": "CAST(CAST({0} AS BIGINT) AS VARCHAR) = {0}",
     # No plus, no blanks, no '1_000', no '007'.
-    "DOUBLE": "{0} >= '-' AND right({0}, 1) >= '.' AND NOT contains({0}, '_') "
+    "DOUBLE": "{0} >= '-' AND {0}[-1] >= '.' AND NOT contains({0}, '_') "
     "AND NOT {0} BETWEEN '00' AND '09~' AND NOT {0} BETWEEN '-00' AND '-09~'",
-    "BOOLEAN": "lower({0}) IN ('true', 'false')",
+    "BOOLEAN": "{0} IN ('true', 'false', 'True', 'False', 'TRUE', 'FALSE')",
 }
-_UNFIT = "CAST(error('of another type than at the beginning') AS BOOLEAN)"
+# Each column is looked at where it is made: a condition on the rows would read the numbers twice.
+_FITTING = "CASE WHEN NOT ({0}) THEN CAST(error('of another type than at the beginning') AS {1}) ELSE {2} END AS {3}"
 _EXACT = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 """Read as these, a value is either what a look at all would have found, or an error."""
 
@@ -151,20 +152,18 @@ class _Text:
             return None
 
         def relation(types: Mapping[str, str]) -> str:
-            strict = {name: kind for name, kind in columns.items() if kind in _STRICTLY and name not in types}
+            own = {name: kind for name, kind in columns.items() if name not in types}
+            strict = [name for name, kind in own.items() if kind in _STRICTLY]
             read = self.read({**columns, **dict.fromkeys(strict, "VARCHAR"), **types}, _options(forms))
-            fits = [_STRICTLY[kind].format(quote(name)) for name, kind in strict.items()]
-            # It may have been a word.
-            fits += [
-                f"{quote(name)} <> {kind} '1900-01-01'"
-                for name, kind in columns.items()
-                if kind in forms and name not in types
-            ]
-            if not fits:
-                return read
-            casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in strict.items())
-            cast = f"* REPLACE ({casts})" if strict else "*"
-            return f"(SELECT {cast} FROM {read} WHERE CASE WHEN NOT ({' AND '.join(fits)}) THEN {_UNFIT} ELSE true END)"
+            made = []
+            for name, kind in own.items():
+                column = quote(name)
+                if kind in _STRICTLY:
+                    made.append((_STRICTLY[kind].format(column), kind, f"CAST({column} AS {kind})", column))
+                elif kind in forms:  # the first day of 1900 may have been a word
+                    made.append((f"{column} <> {kind} '1900-01-01'", kind, column, column))
+            said = ", ".join(_FITTING.format(*each) for each in made)
+            return f"(SELECT * REPLACE ({said}) FROM {read})" if said else read
 
         counts = ", ".join(f"count({quote(column)})" for column in columns)
         try:
