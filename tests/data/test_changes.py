@@ -122,3 +122,43 @@ def test_an_empty_part_is_a_truncated_one(database):
     part = profile(database, name, kinds, where="false")
     assert [change.kind for change in changes_of(part, reference)] == ["rows truncated"]
     assert {change.kind for change in changes_of(part, reference)} <= set(CHANGE_KINDS)
+
+
+_COUNTED = "SELECT 1600000000 + 3600 * range AS at, range % 7 AS n FROM range(2000)"
+
+
+@pytest.mark.parametrize(
+    ("base", "factor", "words"),
+    [
+        (1, 1000, "milliseconds for seconds"),
+        (1, 1_000_000, "microseconds for seconds"),
+        (1000, 1000, "microseconds for milliseconds"),
+        (1_000_000, 0.001, "milliseconds for microseconds"),
+    ],
+)
+def test_whole_numbers_that_count_moments_are_told_from_amounts(database, base, factor, words):
+    """A count that moved on is explained by its unit, as a column of moments would be; only moved on, it is well."""
+    before = database.create(_COUNTED.replace("1600000000 + 3600 * range", f"(1600000000 + 3600 * range) * {base}"))
+    kinds = kinds_in(database, before)
+    reference = build_reference(database, before, kinds)
+    following = _COUNTED.replace("1600000000", "1607200000").replace("range(2000)", "range(500)")
+    for times in (1, factor):
+        sql = following.replace("AS at", "AS seconds")
+        part = database.create(f"SELECT CAST(seconds * {base} * {times} AS BIGINT) AS at, n FROM ({sql})")
+        found = [each for each in changes_of(profile(database, part, kinds), reference) if each.column == "at"]
+        if times == 1:
+            assert [each.kind for each in found if each.kind == "epoch unit changed"] == []
+        else:
+            assert [each.kind for each in found] == ["epoch unit changed"]
+            assert words in found[0].cause
+            assert found[0].detail["factor"] == pytest.approx(factor)
+
+
+def test_amounts_a_thousand_times_as_large_are_no_moments(database):
+    """An amount whose size is that of no moment is in another unit, and nothing is said of 1970."""
+    before = database.create("SELECT hash(range) % 5000 AS amount FROM range(3000)")
+    kinds = kinds_in(database, before)
+    part = database.create("SELECT CAST(hash(range) % 5000 AS BIGINT) * 1000 AS amount FROM range(3000, 5000)")
+    found = changes_of(profile(database, part, kinds), build_reference(database, before, kinds))
+    assert "unit changed" in {each.kind for each in found}
+    assert "epoch unit changed" not in {each.kind for each in found}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headway.data.categories import category_changes, unseen
-from headway.data.moments import moment_changes
+from headway.data.moments import count_change, moment_changes
 from headway.data.numbers import Fit, distance, explain, noise
 from headway.nouns.change import Change, Check
 
@@ -69,7 +69,7 @@ def judge(
     if constant := _constant(rest, before):
         return [*changes, constant]
     if new.kind in {"int", "float"}:
-        moved = _moved(rest, whole, before, keyed=keyed)
+        moved = count_change(rest, whole) or _moved(rest, whole, before, keyed=keyed)
         changes += [moved] if moved else []
     elif new.kind == "text":
         changes += category_changes(rest, whole, before)

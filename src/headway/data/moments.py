@@ -1,7 +1,7 @@
 """What happened to moments: day and month swapped, counted in another unit, shifted by whole hours.
 
 Days are held against the stretch of time in which they should lie; hours of the day against those of the stretches
-before, turned round the clock. The file hides both.
+before, turned round the clock. Numbers that count moments since 1970 are known by their size. The file hides all three.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from headway.nouns.profile import ColumnProfile
 
-__all__ = ["moment_changes"]
+__all__ = ["count_change", "moment_changes"]
 
 _EPOCH = date(1970, 1, 1)
 _UNITS = {1e3: "milliseconds for seconds", 1e6: "microseconds for seconds", 1e-3: "seconds for milliseconds"}
+_PER_SECOND = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_YEARS_S = (315_532_800, 4_102_444_800)  # from 1980 to 2100: no two units of a count of moments overlap
+_YEAR_S = 366 * 86_400
 _SHIFTS_FROM = 2  # one hour is what summer time does by itself
 
 
@@ -47,6 +50,42 @@ def moment_changes(
             return [found]
     shifted = _shifted(new, before)
     return [shifted] if shifted else []
+
+
+def count_change(new: ColumnProfile, whole: ColumnProfile) -> Change | None:
+    """Return that numbers that counted moments since 1970 count them in another unit; None where they do not.
+
+    What counts moments moves on by itself, so that no conversion of units makes it agree with what was there before:
+    it is enough that, in the other unit, it lies within a year of that.
+    """
+    if whole.least is None or whole.most is None or not new.quantiles:
+        return None
+    before = next((unit for unit, per_s in _PER_SECOND.items() if _within(whole.least, whole.most, per_s)), None)
+    if before is None:
+        return None
+    scale = _PER_SECOND[before]
+    least, most = whole.least / scale - _YEAR_S, whole.most / scale + _YEAR_S
+    counts = np.asarray(new.quantiles, float)
+    for unit, per_s in _PER_SECOND.items():
+        there = (counts >= least * per_s) & (counts <= most * per_s)
+        if unit == before or there.mean() < 0.01:
+            continue
+        factor = per_s / scale
+        return Change(
+            kind="epoch unit changed",
+            column=new.name,
+            words=f"{there.mean():.0%} of {new.name!r} count {factor:,g} times what they should, such as "
+            f"{counts[there][0]:.0f}.",
+            cause=f"Moments are counted since 1970 in {unit} for {before}.",
+            share=float(there.mean()),
+            detail={"factor": factor},
+            bad=Check(column=new.name, test="between", least=least * scale, most=most * scale),
+        )
+    return None
+
+
+def _within(least: float, most: float, per_s: float) -> bool:
+    return _YEARS_S[0] * per_s <= least and most <= _YEARS_S[1] * per_s
 
 
 def _usual(whole: ColumnProfile) -> tuple[int, int]:
