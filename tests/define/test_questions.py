@@ -13,6 +13,7 @@ from headway.define.supply import data_answer
 from headway.define.supply_evidence import labels_said
 from headway.nouns.brief import Decision, Value
 from headway.nouns.dataset import SplitCount
+from headway.nouns.span import DAY
 
 replace = msgspec.structs.replace
 
@@ -278,6 +279,16 @@ def test_data_from_which_nothing_can_be_learned_close_a_gate(brief, facts, chang
         changes = {"splits": (*facts.splits[:2], same, facts.splits[3])}
     (closed,) = gate_of(five_questions(brief, replace(facts, **changes)))
     assert (closed.name, why in closed.why, bool(closed.todo)) == ("data", True, True)
+
+
+def test_a_horizon_longer_than_the_data_is_named(brief, facts):
+    """Where all outcomes are still open, the age of the oldest example and the horizon are said."""
+    target = replace(brief.target, horizon="90 days", label_known_at="")
+    young = replace(facts, labelled=0, void=3, unmatured=40, first_us=facts.as_of_us - 20 * DAY)
+    (closed,) = gate_of(five_questions(replace(brief, target=target), young))
+    assert "of 40 the outcome is not known yet, 3 have none, and will have none" in closed.why
+    assert "the oldest is 20 days old" in closed.why
+    assert "shorter than 90 days" in closed.todo
 
 
 @pytest.mark.parametrize(

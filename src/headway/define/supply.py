@@ -38,7 +38,7 @@ HORIZONS = 3.0
 
 def data_answer(brief: Brief, facts: Facts) -> Answer:
     """Return the answer to the second question."""
-    gates = _unlearnable(facts) or _told(facts) or signal_gates(facts)
+    gates = _unlearnable(brief, facts) or _told(facts) or signal_gates(facts)
     doubts = [
         *_thin(brief, facts),
         *_told_doubts(facts),
@@ -65,8 +65,8 @@ def data_answer(brief: Brief, facts: Facts) -> Answer:
 # -- gates
 
 
-def _unlearnable(facts: Facts) -> list[Gate]:
-    why, todo = _why_unlearnable(facts)
+def _unlearnable(brief: Brief, facts: Facts) -> list[Gate]:
+    why, todo = _why_unlearnable(brief, facts)
     if not why:
         return []
     counts = {split.name: [split.examples, split.positives] for split in facts.splits}
@@ -74,11 +74,11 @@ def _unlearnable(facts: Facts) -> list[Gate]:
     return [Gate(name="data", why=why, todo=todo, evidence=evidence)]
 
 
-def _why_unlearnable(facts: Facts) -> tuple[str, str]:
+def _why_unlearnable(brief: Brief, facts: Facts) -> tuple[str, str]:
     if not facts.examples:
         return "there is no example.", "Look at target.predict_at, and at the moments of the examples' source."
     if not facts.labelled:
-        return "no example has a label that is known.", "Look at target.label and target.label_known_at."
+        return _why_unlabelled(brief, facts)
     for split in facts.splits:
         if split.name == "after":
             continue
@@ -100,6 +100,20 @@ def _why_unlearnable(facts: Facts) -> tuple[str, str]:
     if facts.alike and facts.task != "condition":
         return "the label is the same for every example.", "Look at target.label, or widen the period."
     return "", ""
+
+
+def _why_unlabelled(brief: Brief, facts: Facts) -> tuple[str, str]:
+    rest = []
+    if facts.unmatured:
+        rest.append(f"of {facts.unmatured:,} the outcome is not known yet")
+    if facts.void:
+        rest.append(f"{facts.void:,} have none, and will have none")
+    because = f" ({', '.join(rest)})" if rest else ""
+    todo = "Look at target.label and target.label_known_at."
+    if facts.unmatured and facts.first_us is not None and brief.target.label_known_at == (brief.target.end or None):
+        because += f"; the oldest is {length(facts.as_of_us - facts.first_us)} old"
+        todo = f"Choose a horizon shorter than {brief.target.horizon} (target.horizon), or wait for more data."
+    return f"no example has a label that is known{because}.", todo
 
 
 def _told(facts: Facts) -> list[Gate]:
