@@ -112,6 +112,9 @@ def test_changed_bytes_are_found_and_named(blobs: FolderBlobs) -> None:
     with pytest.raises(StoreCorrupt) as caught:
         blobs.read(bad)
     assert caught.value.where == str(path)
+    blobs.check(good)
+    with pytest.raises(StoreCorrupt, match="4 bytes that are not"):
+        blobs.check(bad)
     (blobs.root / "zz").mkdir()
     (blobs.root / "zz" / "stray").write_bytes(b"")
     seen: list[tuple[int, int]] = []

@@ -13,7 +13,8 @@ import pytest
 from deltalake import DeltaTable
 from pyiceberg.table import StaticTable
 
-from headway.errors import MissingExtra, NotFound, StoreError
+from headway.errors import MissingExtra, NotFound, StoreCorrupt, StoreError
+from headway.loop.needs import Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,21 @@ def test_the_files_of_an_export_are_in_the_order_of_a_checkout(shop: Project, tm
     parts = [pq.read_table(path) for path in sorted((tmp_path / "out").iterdir())]
     assert pa.concat_tables(parts).equals(pq.read_table(tmp_path / "rows.parquet"))
     assert len(parts) == done.files
+
+
+@pytest.mark.parametrize("out", ["folder", "rows.csv"])
+def test_a_damaged_file_leaves_the_store_with_nobody(shop: Project, tmp_path: Path, out: str) -> None:
+    """One flipped bit: neither an export, which shares the file, nor a checkout is begun, and the file is named."""
+    snapshot = Needs(shop.store).living[Needs(shop.store).newest["deliveries"]]
+    path = shop.store.blobs.path(snapshot.segments[0].blob)
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(StoreCorrupt) as caught:
+        (shop.data.checkout if "." in out else shop.data.export)("deliveries", tmp_path / out)
+    assert caught.value.where == str(path)
+    assert not (tmp_path / out).exists()
 
 
 @pytest.mark.parametrize("form", ["parquet", "delta", "iceberg"])

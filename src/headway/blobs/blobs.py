@@ -90,6 +90,10 @@ class Blobs(Protocol):
         """
         ...
 
+    def check(self, digest: Digest) -> None:
+        """Read the blob, a piece at a time, and raise what ``read`` would: before its file is given to others."""
+        ...
+
     def path(self, digest: Digest) -> Path:
         """Return a local file with the bytes, for readers that want a path, such as DuckDB."""
         ...

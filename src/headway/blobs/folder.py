@@ -114,13 +114,15 @@ class FolderBlobs:
         path = self.path(digest)
         with _speaking(self.root):
             data = path.read_bytes()
-        if blake3(data).hexdigest() != path.parent.name + path.name:
-            raise StoreCorrupt(
-                f"The file holds {len(data)} bytes that are not what its name says.",
-                where=str(path),
-                hint="Restore it from a backup, or delete it and run again what made it.",
-            )
+        _refuse_changed(path, blake3(data).hexdigest(), len(data))
         return data
+
+    def check(self, digest: Digest) -> None:
+        """Read the blob, a piece at a time, and raise when its bytes have changed."""
+        path = self.path(digest)
+        with _speaking(self.root):
+            name, size = _hashed(path)
+        _refuse_changed(path, name, size)
 
     def path(self, digest: Digest) -> Path:
         """Return the file of the blob; of one that was redacted, what is left of it."""
@@ -208,12 +210,11 @@ class FolderBlobs:
         files = [file for file in files if not file.name.endswith(_REDACTED)]
         size = 0
         for done, file in enumerate(files, start=1):
-            hasher = blake3()
-            with contextlib.suppress(OSError), file.open("rb") as stream:  # unreadable is bad: the digest will differ
-                for piece in _pieces(stream):
-                    hasher.update(piece)
-                    size += len(piece)
-            if hasher.hexdigest() != file.parent.name + file.name:
+            name = ""
+            with contextlib.suppress(OSError):  # unreadable is bad
+                name, read = _hashed(file)
+                size += read
+            if name != file.parent.name + file.name:
                 bad.append(str(file))
             if progress is not None:
                 progress(done, len(files))
@@ -338,6 +339,25 @@ def _reads(note: Path) -> bool:
 def _write_all(file: io.FileIO, data: memoryview) -> None:
     while data:  # unbuffered, so that no write is left for close() to fail at; a nearly full disk takes a part
         data = data[file.write(data) :]
+
+
+def _hashed(path: Path) -> tuple[Digest, int]:
+    """Return the name that a file's bytes have, and how many there are."""
+    hasher, size = blake3(), 0
+    with path.open("rb") as file:
+        for piece in _pieces(file):
+            hasher.update(piece)
+            size += len(piece)
+    return hasher.hexdigest(), size
+
+
+def _refuse_changed(path: Path, name: Digest, size: int) -> None:
+    if name != path.parent.name + path.name:
+        raise StoreCorrupt(
+            f"The file holds {size} bytes that are not what its name says.",
+            where=str(path),
+            hint="Restore it from a backup, or delete it and run again what made it.",
+        )
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import msgspec
 from headway.data.export import FORMS, as_delta, as_iceberg, as_parquet
 from headway.errors import StoreError, did_you_mean
 from headway.loop.naming import version_called
-from headway.loop.versions import living
+from headway.loop.versions import living, refuse_damaged
 from headway.query.database import Database
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def export(store: Store, version: str, folder: str | os.PathLike[str], *, form: 
         When there is no such version, or it was collected.
     StoreError
         When there is something in the folder, or it cannot be written; what was begun is taken away again.
+    StoreCorrupt
+        When a file of the version is damaged.
     MissingExtra
         When what writes the format is not installed.
     """
@@ -67,6 +69,7 @@ def export(store: Store, version: str, folder: str | os.PathLike[str], *, form: 
     there = target.exists()
     if there and (not target.is_dir() or any(target.iterdir())):
         raise StoreError("There is something already.", where=str(target), hint="Name another folder, or empty this.")
+    refuse_damaged(store, snapshot)
     try:
         with Database() as database:
             files, linked = as_parquet(snapshot, target, store=store.blobs, database=database)

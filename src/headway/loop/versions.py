@@ -46,6 +46,7 @@ __all__ = [
     "compact",
     "compare",
     "living",
+    "refuse_damaged",
     "versions",
 ]
 
@@ -229,6 +230,19 @@ def living(store: Store, version: str) -> Snapshot:
         ) from error
 
 
+def refuse_damaged(store: Store, snapshot: Snapshot) -> None:
+    """Raise for the first file of a version that is not what it was: rows that leave the store are those it was given.
+
+    Raises
+    ------
+    StoreCorrupt
+        When a file's bytes have changed; the error names it.
+    """
+    for segment in snapshot.segments:
+        for blob in (segment.blob, *segment.deleted):
+            store.blobs.check(blob)
+
+
 def check_out(store: Store, version: str, path: str | os.PathLike[str]) -> CheckedOut:
     """Write the rows of a version to a file, in the order of its files; Parquet or CSV, by the end of its name.
 
@@ -238,6 +252,8 @@ def check_out(store: Store, version: str, path: str | os.PathLike[str]) -> Check
         When there is no such version, or it was collected.
     StoreError
         When the file is there already, or cannot be written.
+    StoreCorrupt
+        When a file of the version is damaged.
     """
     target = Path(path)
     form = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".csv": "FORMAT csv, HEADER true"}.get(target.suffix)
@@ -248,6 +264,7 @@ def check_out(store: Store, version: str, path: str | os.PathLike[str]) -> Check
     if not target.parent.is_dir():
         raise StoreError(f"There is no folder {target.parent}.", where=str(target))
     snapshot = living(store, version_called(store, version))
+    refuse_damaged(store, snapshot)
     parts = parts_of(snapshot, store.blobs)
     files = [segment.file for segment in snapshot.segments]
     draft = target.with_name(f".{target.name}.{os.getpid()}")
