@@ -64,6 +64,7 @@ def test_not_a_byte_of_the_person_is_left(shop: Project) -> None:
     assert files_with(root, PERSON)
     assert told.removed["customers"] == 1
     assert told.removed["deliveries"] > 30
+    assert {"datasets", "outcomes", "predictions"} <= told.removed.keys()
 
     done = shop.data.erase(ENTITY, by="Privacy desk", why="Article 17, request 12")
     assert files_with(root, PERSON) == []

@@ -295,8 +295,14 @@ class _Work:
     def counted(self) -> Erased:
         """Return what an erasure would come to."""
         versions = [v for v, s in self.needs.living.items() if s.source in self.matches and self._rows(s)]
-        datasets = [digest for digest, _, _ in self._datasets()]
-        removed = {**self._in_newest(), "predictions": len(self.ids)}
+        built = self._datasets()
+        datasets = [digest for digest, _, _ in built]
+        removed = {
+            **self._in_newest(),
+            "datasets": sum(len(self.eraser.places(table, *condition)) for _, table, condition in built),
+            "outcomes": len(self.store.ledger.outcomes_of(self.ids)),
+            "predictions": len(self.ids),
+        }
         return Erased(
             erasure="",
             removed=removed,
