@@ -115,7 +115,7 @@ def test_what_nobody_needs_is_let_go_and_what_is_held_stays(ask: Any) -> None:
     assert "h1" in ask("data", "hold", "add", "customers", "--by", "Counsel", "--why", "case 7")
     assert ask("data", "hold", "list", "--json")[0]["by"] == "Counsel"
     assert ask("data", "gc", "--dry-run", "--json")["dry_run"] is True
-    assert "versions are needed" in ask("data", "gc")
+    assert "Needed, and kept: 3 versions" in ask("data", "gc")
     assert "Counsel" in ask(
         "data", "erase", "--entity", "customers 'customer=Ada Lovelace'", "--by", "x", "--why", "y", fails=3
     )

@@ -18,6 +18,7 @@ from headway.define.ask import ask_all, asker, take_default
 from headway.define.draft import Answers, draft, open_questions
 from headway.define.look import look
 from headway.errors import BriefError
+from headway.screens.figures import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ def _write(path: Path, text: str) -> None:
 def show(page: Page, begun: Begun) -> None:
     """Write what was begun."""
     page.title(f"Wrote {begun.brief}")
-    page.facts([(name, f"{rows:,} rows") for name, rows in begun.sources.items()])
+    page.facts([(name, counted(rows, "row")) for name, rows in begun.sources.items()])
     if begun.open:
         page.section("Only you can say")
         for question in begun.open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from headway.screens.figures import short
+from headway.screens.figures import counted, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +41,16 @@ def show_held(page: Page, held: Held) -> None:
     """Write what came of a check."""
     states = Counter(result.state for result in held.results)
     tone = "bad" if held.failed else "good"
-    page.title(f"{held.delivered}", f"{held.rows:,} rows against the contract of {held.source}", tone=tone)
+    page.title(f"{held.delivered}", f"{counted(held.rows, 'row')} against the contract of {held.source}", tone=tone)
     for result in held.failed:
         where = f" Row {result.change.row}." if result.change and result.change.row else ""
         cause = f" {result.change.cause}" if result.change else ""
         page.words(f"{result.clause}: {result.words}{cause}{where}")
     page.words(f"{states['passed']} passed, {states['failed']} failed, {states['not run']} not run.")
+    for result in held.results:
+        if result.state == "not run":
+            about = f"{result.clause} of {result.column!r}" if result.column else result.clause
+            page.words(f"Not run: {about}. {result.words}", tone="dim", indent=2)
 
 
 def show_broken(page: Page, broken: Sequence[Mapping[str, Any]]) -> None:

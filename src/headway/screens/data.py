@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.screens.figures import short
+from headway.screens.figures import counted, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,20 +144,21 @@ def show_difference(page: Page, found: Difference) -> None:
 
 def show_out(page: Page, done: CheckedOut) -> None:
     """Write what was written."""
-    page.words(f"{done.rows:,} rows of {done.source} {short(done.version)} are in {done.path}.")
+    page.words(f"{counted(done.rows, 'row')} of {done.source} {short(done.version)} are in {done.path}.")
     if done.redacted_rows:
-        page.words(f"{done.redacted_rows:,} rows were erased from this version since it was taken.", tone="warn")
+        page.words(f"Erased from this version since it was taken: {counted(done.redacted_rows, 'row')}.", tone="warn")
 
 
 def show_exported(page: Page, done: Exported) -> None:
     """Write what was handed on, and how it is read."""
     shared = f", {done.linked_files:,} of them shared with the store" if done.linked_files else ""
     page.words(
-        f"{done.rows:,} rows of {done.source} {short(done.version)} are in {done.files:,} files{shared}. "
+        f"{counted(done.rows, 'row')} of {done.source} {short(done.version)} are in {counted(done.files, 'file')}"
+        f"{shared}. "
         f"A reader of {done.format} opens {done.opens}."
     )
     if done.redacted_rows:
-        page.words(f"{done.redacted_rows:,} rows were erased from this version; they are not in it.", tone="warn")
+        page.words(f"Erased from this version, and not in it: {counted(done.redacted_rows, 'row')}.", tone="warn")
 
 
 def show_checked(page: Page, checked: DataChecked) -> None:
@@ -166,8 +167,8 @@ def show_checked(page: Page, checked: DataChecked) -> None:
     page.title("Data", "whole" if good else "DAMAGED", tone="good" if good else "bad")
     page.facts(
         [
-            ("blobs", f"{checked.blobs:,} files, {_size(checked.size_bytes)}"),
-            ("versions", f"{checked.versions:,}, {checked.rows:,} rows read"),
+            ("blobs", f"{counted(checked.blobs, 'file')}, {_size(checked.size_bytes)}"),
+            ("versions", f"{checked.versions:,}, {counted(checked.rows, 'row')} read"),
         ]
     )
     if checked.redacted:
@@ -185,8 +186,8 @@ def show_compacted(page: Page, done: Sequence[Compacted]) -> None:
         page.words("Nothing to merge: each file is one segment already.")
     for each in done:
         page.words(
-            f"{each.source} {short(each.version)}: {each.segments_before:,} segments became {each.segments_after:,}, "
-            f"{_size(each.added_bytes)} written."
+            f"{each.source} {short(each.version)}: {counted(each.segments_before, 'segment')} became "
+            f"{each.segments_after:,}, {_size(each.added_bytes)} written."
         )
     if done:
         page.next(("headway data gc", "to let go of what nobody needs any more"))
@@ -195,8 +196,9 @@ def show_compacted(page: Page, done: Sequence[Compacted]) -> None:
 def show_collected(page: Page, done: Collected) -> None:
     """Write what was let go."""
     verb = "would go" if done.dry_run else "went"
-    page.words(f"{len(done.versions):,} versions and {done.blobs:,} blobs {verb}: {_size(done.size_bytes)}.")
-    page.words(f"{done.kept_versions:,} versions are needed, and stay.")
+    gone = f"{counted(len(done.versions), 'version')} and {counted(done.blobs, 'blob')}"
+    page.words(f"{gone} {verb}: {_size(done.size_bytes)}.")
+    page.words(f"Needed, and kept: {counted(done.kept_versions, 'version')}.")
 
 
 def show_holds(page: Page, holds: Sequence[Hold]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.screens.figures import moment, short
+from headway.screens.figures import counted, moment, short
 
 if TYPE_CHECKING:
     from headway.loop.results import Deployed
@@ -20,7 +20,7 @@ def show_deployed(page: Page, deployed: Deployed, *, verb: str) -> None:
         [
             ("model", short(deployed.model)),
             ("replaces", deployed.replaces or "nothing"),
-            ("online store", f"{deployed.store_rows:,} rows, version {short(deployed.store)}"),
+            ("online store", f"{counted(deployed.store_rows, 'row')}, version {short(deployed.store)}"),
         ]
     )
     page.next(
@@ -42,14 +42,14 @@ def show_serving(page: Page, address: str) -> None:
 
 def show_predicted(page: Page, done: Any) -> None:
     """Write what became of a batch."""
-    page.title("Answered", f"{done.rows:,} rows")
+    page.title("Answered", counted(done.rows, "row"))
     facts: list[tuple[str, Any]] = [("to be acted on", f"{done.acted:,}")]
     if done.stale:
-        facts.append(("looked up stale", (f"{done.stale:,} rows", "warn")))
+        facts.append(("looked up stale", (counted(done.stale, "row"), "warn")))
     if done.ignored:
         facts.append(("columns passed over", ", ".join(done.ignored)))
     if done.warned:  # not there at all where nothing was agreed
-        facts.append(("break the contract", (f"{done.warned:,} rows; the column 'warnings' says how", "warn")))
+        facts.append(("break the contract", (f"{counted(done.warned, 'row')}; the column 'warnings' says how", "warn")))
     page.facts(facts)
 
 
@@ -70,7 +70,7 @@ def show_outcomes(page: Page, received: dict[str, Any]) -> None:
         "stale": "older than what stands",
         "unknown": "of predictions that are not known",
     }
-    page.title("Outcomes", f"{sum(int(received.get(name, 0)) for name in words):,} rows")
+    page.title("Outcomes", counted(sum(int(received.get(name, 0)) for name in words), "row"))
     page.facts([(name, f"{received[name]:,}  {what}") for name, what in words.items() if received.get(name)])
     for name, count in received.get("new_classes", {}).items():
         page.words(

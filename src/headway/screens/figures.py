@@ -6,7 +6,18 @@ from typing import Any
 
 from headway.nouns.clock import format_moment
 
-__all__ = ["day", "interval", "moment", "money", "money_interval", "seconds", "short"]
+__all__ = ["counted", "day", "interval", "moment", "money", "money_interval", "seconds", "short"]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many there are of what a noun names, by its regular plural.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(0, "row"), counted(12_500, "row")
+    ('1 row', '0 rows', '12,500 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def interval(found: dict[str, Any] | None, *, digits: int = 3) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headway.screens.figures import counted
 from headway.screens.page import Branch
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _values(row: SourceRow) -> str:
 
 
 def _counted(look_up: LookUp) -> str:
-    return f"{look_up.source}, version {look_up.version[:12]}: {look_up.count:,} rows"
+    return f"{look_up.source}, version {look_up.version[:12]}: {counted(look_up.count, 'row')}"
 
 
 def show_column(page: Page, found: ColumnLineage) -> None:
@@ -58,7 +59,9 @@ def show_column(page: Page, found: ColumnLineage) -> None:
 
 def show_snapshot(page: Page, found: SnapshotLineage) -> None:
     """Write a version of a source with all that was built on it."""
-    page.title(f"{found.source} {found.version[:12]}", f"{found.rows:,} rows, read {', '.join(found.taken_at)}")
+    page.title(
+        f"{found.source} {found.version[:12]}", f"{counted(found.rows, 'row')}, read {', '.join(found.taken_at)}"
+    )
     counts = {"answered": found.answered, "looked into": found.looked_into}
     page.facts(
         [

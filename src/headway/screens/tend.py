@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from headway.screens.figures import moment
+from headway.screens.figures import counted, moment
 
 if TYPE_CHECKING:
     from headway.loop.tend import DayClosed, Tended
@@ -21,7 +21,7 @@ def show_tended(page: Page, tended: Tended, *, zone: str = "UTC") -> None:
     note = f"{len(tended.days)} days closed" if tended.days else "no day is over since the last round"
     page.title(
         f"{moment(tended.as_of_us, zone=zone)}  {tended.release} in service",
-        f"{note}; online store {tended.store_rows:,} rows",
+        f"{note}; online store {counted(tended.store_rows, 'row')}",
     )
     for empty, days in itertools.groupby(tended.days, key=_empty):
         if empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from headway.screens.figures import money, short
+from headway.screens.figures import counted, money, short
 from headway.screens.page import Branch
 
 if TYPE_CHECKING:
@@ -56,19 +56,20 @@ def _way_back(root: Branch, traced: Trace) -> None:
     release = root.add(f"release {one.id}: {one.role} since {one.since}, by {one.by}: {one.why}")
     kind = traced.model
     model = release.add(f"model {short(kind.digest)}: {kind.algorithm} ({_pairs(kind.settings)}), seed {kind.seed}")
-    model.add(f"learned from {kind.rows:,} rows, {kind.trained_from} to {kind.trained_to}")
+    model.add(f"learned from {counted(kind.rows, 'row')}, {kind.trained_from} to {kind.trained_to}")
     run = model.add(f"run {traced.run.id} as of {traced.run.as_of}: {traced.run.reason}")
     run.add(f"verdict: {traced.verdict}")
     rows = ", ".join(f"{count:,} {name}" for name, count in traced.dataset.rows.items() if count)
     dataset = run.add(f"dataset {short(traced.dataset.id)}: {rows}; {traced.dataset.void:,} without an outcome")
     for snapshot in traced.snapshots:
-        words = f"snapshot of {snapshot.source} {short(snapshot.version)}: {snapshot.rows:,} rows"
+        words = f"snapshot of {snapshot.source} {short(snapshot.version)}: {counted(snapshot.rows, 'row')}"
         branch = dataset.add(f"{words}, {' and '.join(snapshot.used_for)}")
         for file in snapshot.files[:_FILES]:
-            branch.add(f"{file.file}  {short(file.digest)}  {file.rows:,} rows", tone="dim")
+            branch.add(f"{file.file}  {short(file.digest)}  {counted(file.rows, 'row')}", tone="dim")
         if rest := snapshot.files[_FILES:]:
             count = sum(file.rows for file in rest)
-            branch.add(f"and {len(rest):,} more files, {count:,} rows; --json names them all", tone="dim")
+            words = f"and {counted(len(rest), 'more file')}, {counted(count, 'row')}; --json names them all"
+            branch.add(words, tone="dim")
 
 
 def _why(root: Branch, traced: Trace) -> None:
@@ -119,7 +120,8 @@ def _meaning(column: Derived | Replayed) -> str:
 def _look_up(branch: Branch, look_up: LookUp) -> None:
     span = f" after {look_up.after}" if look_up.after else ""
     until = f" until {look_up.until}" if look_up.until else ""
-    one = branch.add(f"{look_up.source} where {_pairs(look_up.match)}{span}{until}: {look_up.count:,} rows", tone="dim")
+    found = counted(look_up.count, "row")
+    one = branch.add(f"{look_up.source} where {_pairs(look_up.match)}{span}{until}: {found}", tone="dim")
     for row in look_up.rows:
         known = f", known {row.known_at}" if row.known_at else ""
         one.add(f"{row.file} row {row.row:,}{known}: {_pairs(row.values)}", tone="dim")
