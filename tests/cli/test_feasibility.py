@@ -118,6 +118,7 @@ def test_an_outcome_that_is_known_before_it_is_predicted_is_no_go_and_stops_a_ru
     said = _checked(shop, headway, code=3)
     assert said.told["closed_gates"] == ["leak"]
     assert "is known when the prediction is asked for" in said.gate("leak")["why"]
+    assert "per month" not in said.read  # nor do the conditions promise, or doubt, what a leak would earn
     passed = headway("override", "leak", "--by", "x", "--why", "to see what the run says", folder=shop)
     assert passed.returncode == 0, passed.stderr
     ran = headway("run", folder=shop)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from headway.define.answer import QUESTIONS, Advice, Answer, Doubt, Gate, advice_of, answered, gate_of
 from headway.define.decision import decision_gates, said
 from headway.define.phrasing import length, listed, money, sentence
@@ -32,9 +34,12 @@ LATE_LABEL_US = 60 * DAY
 
 def five_questions(brief: Brief, facts: Facts) -> tuple[Answer, ...]:
     """Return the five answers, in the order in which the questions are asked."""
+    data = data_answer(brief, facts)
+    if any(gate.name == "leak" for gate in data.gates):
+        facts = msgspec.structs.replace(facts, payoff=None)  # what a leak would earn is no promise
     return (
         _decision(brief, facts),
-        data_answer(brief, facts),
+        data,
         _production(brief, facts),
         _degradation(brief, facts),
         _ownership(brief),

@@ -189,12 +189,12 @@ def curve_svg(curve: dict[str, Any], *, metric: str) -> str:
 
 
 def tornado_svg(payoff: dict[str, Any]) -> str:
-    """Return a bar for each assumption: the monthly net when it alone is half, and half as much again."""
+    """Return a bar for each assumption: from the least to the most of the monthly net at half, as is, and half more."""
     shown = payoff["assumptions"]
     now = payoff["worth"]["monthly_net"]["value"]
     with canvas(7.2, 1.3 + 0.42 * len(shown)) as (figure, axes):
         for place, one in enumerate(shown):
-            low, high = sorted((one["net_low"], one["net_high"]))
+            low, _, high = sorted((one["net_low"], now, one["net_high"]))
             axes.barh(place, high - low, left=low, height=0.55, color=ALARM if one["turns"] else MODEL, alpha=0.6)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.axvline(now, color=OTHER, linewidth=1.5)
