@@ -231,7 +231,8 @@ def _whole(contract: Contract, part: Profile, reference: Reference | None, now_u
         doubled = part.keys_doubled
         state: ResultState = "not run" if doubled is None else "failed" if doubled else "passed"
         words = f"{doubled:,} rows have a key that another has." if doubled else ""
-        words = "A column of the key is not there." if doubled is None else words
+        if doubled is None:
+            words = "A column of the key is not there."
         results.append(Result(clause="key unique", state=state, words=words))
     if contract.rows_at_least is not None and contract.rows_at_most is not None:
         first_us, last_us = part.first_us, part.last_us

@@ -110,7 +110,8 @@ def _why_unlabelled(brief: Brief, facts: Facts) -> tuple[str, str]:
         rest.append(f"{facts.void:,} have none, and will have none")
     because = f" ({', '.join(rest)})" if rest else ""
     todo = "Look at target.label and target.label_known_at."
-    if facts.unmatured and facts.first_us is not None and brief.target.label_known_at == (brief.target.end or None):
+    over_horizon = bool(brief.target.end) and brief.target.label_known_at == brief.target.end
+    if over_horizon and facts.unmatured and facts.first_us is not None:
         because += f"; the oldest is {length(facts.as_of_us - facts.first_us)} old"
         todo = f"Choose a horizon shorter than {brief.target.horizon} (target.horizon), or wait for more data."
     return f"no example has a label that is known{because}.", todo

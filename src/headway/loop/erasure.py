@@ -295,10 +295,10 @@ class _Work:
     def counted(self) -> Erased:
         """Return what an erasure would come to."""
         versions = [v for v, s in self.needs.living.items() if s.source in self.matches and self._rows(s)]
-        built = self._datasets()
+        in_newest, built = self._in_newest(), self._datasets()
         datasets = [digest for digest, _, _ in built]
         removed = {
-            **self._in_newest(),
+            **in_newest,
             "datasets": sum(len(self.eraser.places(table, *condition)) for _, table, condition in built),
             "outcomes": len(self.store.ledger.outcomes_of(self.ids)),
             "predictions": len(self.ids),
@@ -310,7 +310,7 @@ class _Work:
             datasets=tuple(datasets),
             models=self._models(set(datasets)),
             left=(),
-            in_sources=tuple(name for name, count in self._in_newest().items() if count),
+            in_sources=tuple(name for name, count in in_newest.items() if count),
             dry_run=True,
         )
 

@@ -153,9 +153,8 @@ def show_exported(page: Page, done: Exported) -> None:
     """Write what was handed on, and how it is read."""
     shared = f", {done.linked_files:,} of them shared with the store" if done.linked_files else ""
     page.words(
-        f"{counted(done.rows, 'row')} of {done.source} {short(done.version)} are in {counted(done.files, 'file')}"
-        f"{shared}. "
-        f"A reader of {done.format} opens {done.opens}."
+        f"{counted(done.rows, 'row')} of {done.source} {short(done.version)} are in "
+        f"{counted(done.files, 'file')}{shared}. A reader of {done.format} opens {done.opens}."
     )
     if done.redacted_rows:
         page.words(f"Erased from this version, and not in it: {counted(done.redacted_rows, 'row')}.", tone="warn")

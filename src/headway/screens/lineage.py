@@ -26,7 +26,7 @@ def show_example(page: Page, found: ExampleLineage) -> None:
     for row in found.rows:
         asked.add(f"{row.file} row {row.row:,}: {_values(row)}", tone="dim")
     for look_up in found.label_look_ups:
-        rows = label.add(_counted(look_up), tone="dim")
+        rows = label.add(_found(look_up), tone="dim")
         for row in look_up.rows:
             rows.add(f"{row.file} row {row.row:,}" + (f": {_values(row)}" if row.values else ""), tone="dim")
     equal = "the same bits as recomputed from these rows" if found.replayed_equal else "NOT as recomputed"
@@ -36,7 +36,7 @@ def show_example(page: Page, found: ExampleLineage) -> None:
         if not feature.look_ups and feature.lineage:
             one.add(f"from {', '.join(feature.lineage)}", tone="dim")
         for look_up in feature.look_ups:
-            rows = one.add(_counted(look_up), tone="dim")
+            rows = one.add(_found(look_up), tone="dim")
             for row in look_up.rows:
                 rows.add(f"{row.file} row {row.row:,}", tone="dim")
     page.tree(root)
@@ -46,7 +46,7 @@ def _values(row: SourceRow) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.values.items())
 
 
-def _counted(look_up: LookUp) -> str:
+def _found(look_up: LookUp) -> str:
     return f"{look_up.source}, version {look_up.version[:12]}: {counted(look_up.count, 'row')}"
 
 

@@ -48,7 +48,8 @@ _STRICTLY = {
     "AND NOT {0} BETWEEN '00' AND '09~' AND NOT {0} BETWEEN '-00' AND '-09~'",
     "BOOLEAN": "{0} IN ('true', 'false', 'True', 'False', 'TRUE', 'FALSE')",
 }
-# Each column is looked at where it is made: a condition on the rows would read the numbers twice.
+# Each column is looked at where it is made: a condition on the rows would read the numbers twice. What is missing is
+# neither fit nor unfit, and stays.
 _FITTING = "CASE WHEN NOT ({0}) THEN CAST(error('of another type than at the beginning') AS {1}) ELSE {2} END AS {3}"
 _EXACT = frozenset({"VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 """Read as these, a value is either what a look at all would have found, or an error."""
