@@ -130,14 +130,15 @@ def test_a_new_release_is_taken_up_under_load_without_a_lost_request(place):
     server = place.start()
     row = place.rows[0]
     old = server.predict({"row": row}).json["score"]
-    seen: list[tuple[int, str, float]] = []
-    stop = threading.Event()
+    seen: list[tuple[bool, int, str, float]] = []
+    swapped, stop = threading.Event(), threading.Event()
 
     def ask():
         connection = server.connect()
         while not stop.is_set():
+            after = swapped.is_set()  # when it is asked: an answer from before may be noted down late
             answer = server.predict({"row": row}, connection=connection)
-            seen.append((answer.status, answer.json["release"], answer.json["score"]))
+            seen.append((after, answer.status, answer.json["release"], answer.json["score"]))
         connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
@@ -149,17 +150,18 @@ def test_a_new_release_is_taken_up_under_load_without_a_lost_request(place):
     while server.ask("GET", "/health").json["epoch"] < epoch:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    count = len(seen)
-    while len(seen) < count + 30:
+    swapped.set()
+    while sum(after for after, *_ in seen) < 30:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     stop.set()
     for thread in threads:
         thread.join(timeout=20)
     new = server.predict({"row": row}).json["score"]
     assert old != new
-    assert {status for status, *_ in seen} == {200}
-    assert {(release, score) for _, release, score in seen} == {("r1", old), ("r2", new)}
-    assert {release for _, release, _ in seen[count + 3 :]} == {"r2"}
+    assert {status for _, status, *_ in seen} == {200}
+    assert {(release, score) for *_, release, score in seen} == {("r1", old), ("r2", new)}
+    assert {release for after, _, release, _ in seen if after} == {"r2"}
 
 
 def test_a_newer_store_is_taken_up_without_a_new_graph(server, place):
