@@ -396,11 +396,11 @@ def test_a_number_too_large_for_the_model_is_missing(world_of) -> None:
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(made=worlds, together=st.sampled_from([1, 1 << 22]))
-def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made, together) -> None:
+@given(made=worlds, at_once=st.sampled_from([1, 7, 1 << 22]))
+def test_a_few_keys_at_a_time_and_a_few_examples_give_the_same(world_of, monkeypatch, made, at_once) -> None:
     """Steps of a source that is too large for one go are made of some of its keys after the others.
 
-    Whoever asks by other columns does so of the same steps, or of the same made again.
+    Such a source stays in its files, and what was found goes back to some of the examples after the others.
     """
     asks, events, places, options = made
     with tempfile.TemporaryDirectory() as folder:
@@ -410,5 +410,6 @@ def test_a_few_keys_at_a_time_give_the_same(world_of, monkeypatch, made, togethe
         whole = world.features(definitions, files, as_of_us=60 * MINUTE)
         with monkeypatch.context() as patched:
             patched.setattr("headway.query.point_in_time._ROWS_AT_ONCE", 3)
-            patched.setattr("headway.query.point_in_time._ROWS_TOGETHER", together)
+            patched.setattr("headway.query.point_in_time._ROWS_A_THREAD", 3)
+            patched.setattr("headway.query.point_in_time._FOUND_AT_ONCE", at_once)
             assert repr(world.features(definitions, files, as_of_us=60 * MINUTE)) == repr(whole)

@@ -125,7 +125,7 @@ class Across:
             end_us = self._end_us(as_of_us)
             counted = [Asking(timeline, PREDICT_AT, KNOWN_AT) for timeline in aim.outcome]
             rows = self._looked_up(rows, counted, lambda text: labelled_sql(aim, text, end_us=end_us), where="target")
-        staying = sorted(lasting(definitions) | ({timeline.stale for timeline in definitions.timelines} - {""}))
+        staying = sorted(lasting(definitions))
         made = self._looked_up(
             rows,
             [Asking(timeline, PREDICT_AT, LOOK_AT) for timeline in definitions.timelines],
@@ -243,7 +243,7 @@ class Across:
         """Return what look-ups by one key find, for each example by its number: computed where that key's rows are."""
         first = group[0]
         mine, theirs = first.timeline.mine, first.timeline.theirs
-        asked = _listed(sorted({ID, *first.asks}))
+        asked = _listed(sorted({ID, *(column for asking in group for column in asking.asks)}))
         # Whose key is missing finds nothing anywhere, and need not lie with the others of that kind.
         there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in theirs)
         read = _listed(sorted({column for asking in group for column in asking.reads}))

@@ -22,7 +22,7 @@ __all__ = ["NUMBER", "PART", "Asking", "grouped"]
 NUMBER = "@number"
 """The example's number, by which what was found goes back to it."""
 PART = "@part"
-"""Which part of the keys a row is of."""
+"""Which part a row is of, by its key or by the number of its example: 0, 1, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Asking:
 
     @property
     def asks(self) -> set[str]:
-        """The columns of the examples that it looks at."""
-        return {*self.timeline.mine, self.moment, self.look_at}
+        """The columns of the examples that it looks at: what is measured against the moment is an age alone."""
+        return {*self.timeline.mine, self.look_at, *([self.moment] if self.timeline.stale else [])}
 
     @property
     def reads(self) -> set[str]:

@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from headway.errors import NO_ROOM, DataError, HeadwayError, StoreCorrupt, StoreFull
@@ -41,21 +42,27 @@ class EngineError(HeadwayError, ArithmeticError):
     """
 
 
+@cache
+def _spill() -> str:
+    """Return the folder of what does not fit into the process's memory, which goes with it."""
+    folder = tempfile.mkdtemp(prefix="headway-spill-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @lru_cache(maxsize=4)
 def _engine(memory_gib: float, threads: int) -> duckdb.DuckDBPyConnection:
     """Return the process's engine: starting one takes tens of milliseconds, a connection to it less than one.
 
-    It lives as long as the process, and what it spills goes with it.
+    It lives as long as the process.
     """
     import duckdb  # as late as the engine: who finds nothing to do does not load it
 
-    spill = tempfile.mkdtemp(prefix="headway-spill-")
-    atexit.register(shutil.rmtree, spill, ignore_errors=True)
     return duckdb.connect(
         ":memory:",
         config={
             "memory_limit": f"{memory_gib}GiB",
-            "temp_directory": spill,
+            "temp_directory": tempfile.mkdtemp(prefix="engine-", dir=_spill()),
             "threads": threads,
             # Nothing may be fetched at run time, and no file is run for having been found.
             "autoinstall_known_extensions": "false",
@@ -80,6 +87,12 @@ class Database:
         self._memory_gib = memory_gib
         self._threads = threads or os.cpu_count() or 1
         self._names = 0
+        self._folders: list[str] = []
+
+    @property
+    def threads(self) -> int:
+        """How many processors it uses."""
+        return self._threads
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -100,6 +113,14 @@ class Database:
         """Give everything back; a second call does nothing."""
         if "_connection" in self.__dict__:
             self._connection.close()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
+
+    def folder(self) -> Path:
+        """Return a new folder, for rows that are too many for memory; it is taken away with the tables."""
+        self._folders.append(tempfile.mkdtemp(prefix="rows-", dir=_spill()))
+        return Path(self._folders[-1])
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> None:
         """Run a statement whose answer is not wanted."""
@@ -124,6 +145,13 @@ class Database:
         """Put the answer of ``sql`` into a new temporary table and return its name."""
         name = self._fresh(prefix)
         self.execute(f"CREATE TEMP TABLE {name} AS {sql}")
+        return name
+
+    def add(self, name: str, sql: str, *, prefix: str = "t") -> str:
+        """Put the answer of ``sql`` into a table that :meth:`create` made, or into a new one where there is no name."""
+        if not name:
+            return self.create(sql, prefix=prefix)
+        self.execute(f"INSERT INTO {name} {sql}")
         return name
 
     def view(self, sql: str, *, prefix: str = "v") -> str:

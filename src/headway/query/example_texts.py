@@ -244,7 +244,8 @@ def labelled_sql(aim: Aim, looked_up: str, *, end_us: int) -> str:
 def lasting(definitions: Definitions, keep: Iterable[str] = ()) -> set[str]:
     """Return the columns that stay with an example beside its features."""
     group = set(definitions.aim.group) & set(definitions.examples.kinds)
-    return {*definitions.carried, *keep, *group, PREDICT_AT, KNOWN_AT, LABEL, CENSORED}
+    stale = {timeline.stale for timeline in definitions.timelines} - {""}
+    return {*definitions.carried, *keep, *group, *stale, PREDICT_AT, KNOWN_AT, LABEL, CENSORED}
 
 
 def features_sql(kept: Iterable[str], features: Iterable[Feature], looked_up: str) -> str:

@@ -3,14 +3,12 @@
 Sources become tables with their derived columns; timelines become tables of steps; each look-up is one as-of join of
 the bare examples, and what it found goes back to its example by number. The file hides the SQL, that only columns are
 carried which something still needs, and that a large source is looked into by some of its keys after the others: what a
-cluster does side by side is done here in turn, so that memory is for one part of the steps and not for all.
+cluster does side by side is done here in turn, so that memory is for one part of the steps and of what they gave.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from headway.errors import DataError
@@ -37,6 +35,7 @@ from headway.query.example_texts import (
 )
 from headway.query.functions import SQL_TYPES
 from headway.query.nearest import answers
+from headway.query.parted import Parted
 from headway.query.parts import parts_sql
 from headway.query.relation import LOOK_AT, PREDICT_AT, Relation
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headway.query.database import Database
-    from headway.query.definitions import Definitions, Feature
+    from headway.query.definitions import Definitions
     from headway.query.timeline import Timeline
 
 __all__ = ["PointInTime"]
@@ -55,7 +54,9 @@ __all__ = ["PointInTime"]
 _FILE = "@file"
 _FOR_EVER_US = 2**62
 _ROWS_AT_ONCE = 1 << 20
-_ROWS_TOGETHER = 1 << 22
+_ROWS_A_THREAD = 1 << 17  # one block of the engine's: sorted and looked up in a tenth less time than a million at once
+_FOUND_AT_ONCE = 1 << 24
+_STRETCHES = 64  # each is a file that is written at the same time, and a block of each of its columns in memory
 
 
 class PointInTime:
@@ -97,7 +98,8 @@ class PointInTime:
         """Return the table of source ``name``, made on first use.
 
         It has the source's key and time, and every raw or derived column that the definitions read: a source may be
-        much wider than what is asked of it.
+        much wider than what is asked of it. A large one from which nothing is computed stays in its files, which are
+        smaller than its rows in memory and no slower to read than what would have to be spilled.
 
         Raises
         ------
@@ -113,8 +115,10 @@ class PointInTime:
             text = derived_sql(relation, f"(SELECT {columns} FROM {files})", {*wanted, *relation.same_by}, self.steps)
             text = once_sql(relation, text, wanted)
             kept = ", ".join(map(quote, [*(c for c in relation.kinds if c in wanted), *told])) or "one"
+            plain = relation.source.once is None and not relation.closure(wanted) - {*relation.raw}
+            make = self._database.view if plain and self._count(files) > _ROWS_AT_ONCE else self._database.create
             with blamed_on(f"sources.{name}.derive"):
-                self._tables[name] = self._database.create(f"SELECT {kept} FROM ({text})", prefix="source")
+                self._tables[name] = make(f"SELECT {kept} FROM ({text})", prefix="source")
         return self._tables[name]
 
     def relation_sql(self, relation: Relation, raw: str) -> str:
@@ -145,43 +149,36 @@ class PointInTime:
         if parts == 1:
             return self._database.create(timeline.steps_sql(source, since_us=since_us), prefix="steps")
         reads = {*timeline.theirs, *timeline.reads, *(name for name, _ in timeline.columns)}
-        rows, found = self._by_part(source, map(quote, sorted(reads)), timeline.theirs, parts), ""
-        for part in range(parts):
-            found = self._add(found, timeline.steps_sql(_of_part(rows, part), since_us=since_us), prefix="steps")
-        self._drop(rows)
+        found = ""
+        for rows in self._rows_by_part(source, reads, timeline.theirs, parts):
+            found = self._database.add(found, timeline.steps_sql(rows, since_us=since_us), prefix="steps")
         return found
 
     def _parts(self, *tables: str) -> int:
-        """Return in how many parts, by key, tables are worked on, so that memory is for one."""
-        return max(-(-self._count(table) // _ROWS_AT_ONCE) or 1 for table in tables)
+        """Return in how many parts, by key, tables are worked on: one, unless that would be more than memory is for."""
+        rows = max(map(self._count, tables))
+        return 1 if rows <= _ROWS_AT_ONCE else -(-rows // min(_ROWS_A_THREAD * self._database.threads, _ROWS_AT_ONCE))
 
-    def _by_part(self, table: str, columns: Iterable[str], key: Sequence[str], parts: int) -> str:
-        """Return some columns of a table with the part that each row is of: equal keys are of the same.
+    def _rows_by_part(self, source: str, reads: Iterable[str], key: Sequence[str], parts: int) -> Parted:
+        """Return some columns of a source's rows by part of the keys; those without a key are found by nobody."""
+        there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in key)
+        return self._by_part(f"{source} WHERE {there}", map(quote, sorted(reads)), _hash_sql(key), parts)
 
-        A key that is missing finds nothing and is found by nobody: such rows are spread over all parts. The rows of a
-        part lie side by side, so that the engine, which knows what its blocks hold, reads no others.
-        """
+    def _examples_by_part(self, examples: str, columns: Iterable[str], key: Sequence[str], parts: int) -> Parted:
+        """Return some columns of the examples by part of the keys; those without a key are spread over all parts."""
         nobody = " OR ".join(f"{quote(column)} IS NULL" for column in key)
-        hashed = f"CASE WHEN {nobody} THEN hash(rowid) ELSE hash({', '.join(map(quote, key))}) END"
-        part = f"CAST({hashed} % {parts} AS UINTEGER) AS {quote(PART)}"
-        return self._database.create(
-            f"SELECT {', '.join(columns)}, {part} FROM {table} ORDER BY {quote(PART)}", prefix="parted"
-        )
+        hashed = f"CASE WHEN {nobody} THEN hash(rowid) ELSE {_hash_sql(key)} END"
+        return self._by_part(examples, columns, hashed, parts)
 
-    def _add(self, table: str, sql: str, *, prefix: str) -> str:
-        """Return the table with these rows more, which is made if there is none."""
-        if not table:
-            return self._database.create(sql, prefix=prefix)
-        self._database.execute(f"INSERT INTO {table} {sql}")
-        return table
+    def _by_part(self, rows: str, columns: Iterable[str], hashed: str, parts: int) -> Parted:
+        """Return some columns by part: equal keys are of the same."""
+        laid = Parted(self._database, parts=parts)
+        laid.add(f"SELECT {', '.join(columns)}, CAST({hashed} % {parts} AS UINTEGER) AS {quote(PART)} FROM {rows}")
+        return laid
 
     def _count(self, table: str) -> int:
         ((rows,),) = self._database.rows(f"SELECT count(*) FROM {table}")
         return int(rows)
-
-    def _drop(self, *tables: str) -> None:
-        for table in {*tables}:
-            self._database.drop(table)
 
     def steps_table(self, timeline: Timeline, *, since_us: int | None = None) -> pa.Table:
         """Return a timeline's steps as Arrow, moments as whole microseconds: what the online store is filled with."""
@@ -278,24 +275,21 @@ class PointInTime:
         return self._looked_up(current, wanted, lambda text: labelled_sql(aim, text, end_us=end_us), where="target")
 
     def _joined(self, current: str, keep: Sequence[str], *, again: bool) -> str:
-        """Return the examples with all features: each computed as soon as what it needs is there.
+        """Return the examples with all features.
 
         Parameters
         ----------
         again
             Whether more examples will be joined to the same steps, a batch in pieces, so that these are kept.
         """
-        together = max(1, _ROWS_TOGETHER // max(self._count(current), 1))
-        for stage in _stages(self._definitions, keep, together=together):
-            ready = stage.features
-            current = self._looked_up(
-                current,
-                stage.askings,
-                partial(features_sql, stage.kept, ready),
-                where=f"features.{ready[0].name}" if len(ready) == 1 else "features",
-                again=again,
-            )
-        return current
+        features = self._definitions.features
+        return self._looked_up(
+            current,
+            [Asking(timeline, PREDICT_AT, LOOK_AT) for timeline in self._definitions.timelines],
+            partial(features_sql, sorted(lasting(self._definitions, keep)), features),
+            where=f"features.{features[0].name}" if len(features) == 1 else "features",
+            again=again,
+        )
 
     def _looked_up(
         self,
@@ -308,54 +302,67 @@ class PointInTime:
     ) -> str:
         """Return what ``answer`` makes of the examples, once everything that is wanted is looked up.
 
-        The table of the examples before is dropped.
+        The table of the examples before is dropped. What was found goes back to so many examples at a time, by their
+        numbers, that it never stands in memory for all.
         """
-        text = f"(SELECT *, rowid AS {quote(NUMBER)} FROM {current})"
-        for asking in wanted:
-            if asking.timeline.shape == "static":
-                text = f"({asking.join_sql(text, self.steps(asking.timeline))})"
         moving = [asking for asking in wanted if asking.timeline.shape != "static"]
+        ways = len({asking.asked_by for asking in moving})
+        rows = self._count(current)
+        stretches = min(-(-rows * ways // _FOUND_AT_ONCE) or 1, _STRETCHES)
+        length = -(-rows // stretches) or 1
         with blamed_on(where):
+            steps = {a.timeline: self.steps(a.timeline) for a in wanted if a.timeline.shape == "static"}
             found = [
-                table
+                each
                 for group in grouped(moving, by=lambda asking: asking.steps_of)
-                for table in self._found(group, current, again=again)
+                for each in self._found(group, current, stretches=stretches, length=length, again=again)
             ]
-            for table in found:
-                text = f"({text} JOIN {table} USING ({quote(NUMBER)}))"
-            made = self._database.create(answer(f"(SELECT * EXCLUDE ({quote(NUMBER)}) FROM {text})"), prefix="examples")
-        self._drop(current, *found)
+            made = ""
+            for stretch, *tables in zip(range(stretches), *found, strict=True):
+                here = f"rowid >= {stretch * length} AND rowid < {(stretch + 1) * length}" if stretches > 1 else "TRUE"
+                text = f"(SELECT *, rowid AS {quote(NUMBER)} FROM {current} WHERE {here})"
+                for asking in wanted:
+                    if asking.timeline in steps:
+                        text = f"({asking.join_sql(text, steps[asking.timeline])})"
+                for table in tables:
+                    text = f"({text} JOIN {table} USING ({quote(NUMBER)}))"
+                text = answer(f"(SELECT * EXCLUDE ({quote(NUMBER)}) FROM {text})")
+                made = self._database.add(made, text, prefix="examples")
+        self._database.drop(current)
         return made
 
-    def _found(self, group: Sequence[Asking], examples: str, *, again: bool) -> list[str]:
-        """Return what look-ups into one source by one key find: a table for each way in which the examples ask.
+    def _found(
+        self, group: Sequence[Asking], examples: str, *, stretches: int, length: int, again: bool
+    ) -> list[Parted]:
+        """Return what look-ups into one source by one key find, by stretch of the examples, for each way of asking.
 
-        Where parts are many, the steps of one are dropped before those of the next are made; where there is one, or
-        more examples will ask, they are kept.
+        Where parts of the keys are many, the steps of one are dropped before those of the next are made; where there
+        is one, or more examples will ask, they are kept.
         """
         first = group[0].timeline
         ways = grouped(group, by=lambda asking: asking.asked_by)
-        bare = [[f"rowid AS {quote(NUMBER)}", *map(quote, sorted(way[0].asks))] for way in ways]
+        looks = [sorted({column for asking in way for column in asking.asks}) for way in ways]
+        bare = [[f"rowid AS {quote(NUMBER)}", *map(quote, columns)] for columns in looks]
+        found = [Parted(self._database, parts=stretches, known_well=False) for _ in ways]
+        part = f", CAST({quote(NUMBER)} // {length} AS UINTEGER) AS {quote(PART)}"
         parts = 1 if again or first.whole else self._parts(self.table(first.source), examples)
         if parts == 1:
             steps = {asking.timeline: self.steps(asking.timeline) for asking in group}
-            asked = [f"(SELECT {', '.join(columns)} FROM {examples})" for columns in bare]
-            texts = [self._found_sql(*each, steps) for each in zip(ways, asked, strict=True)]
-            return [self._database.create(text, prefix="found") for text in texts]
-        reads = sorted({column for asking in group for column in asking.reads})
-        rows = self._by_part(self.table(first.source), map(quote, reads), first.theirs, parts)
+            for way, columns, into in zip(ways, bare, found, strict=True):
+                into.add(self._found_sql(way, f"(SELECT {', '.join(columns)} FROM {examples})", steps, part))
+            return found
+        reads = {column for asking in group for column in asking.reads}
+        rows = self._rows_by_part(self.table(first.source), reads, first.theirs, parts)
         asked = [
-            self._by_part(examples, columns, way[0].timeline.mine, parts)
+            self._examples_by_part(examples, columns, way[0].timeline.mine, parts)
             for way, columns in zip(ways, bare, strict=True)
         ]
-        found = [""] * len(ways)
-        for part in range(parts):
-            steps = self._steps_of_part(group, _of_part(rows, part))
-            for place, way in enumerate(ways):
-                text = self._found_sql(way, _of_part(asked[place], part), steps)
-                found[place] = self._add(found[place], text, prefix="found")
-            self._drop(*steps.values())
-        self._drop(rows, *asked)
+        for some, *asking in zip(rows, *asked, strict=True):
+            steps = self._steps_of_part(group, some)
+            for way, table, into in zip(ways, asking, found, strict=True):
+                into.add(self._found_sql(way, table, steps, part))
+            for table in {*steps.values()}:
+                self._database.drop(table)
         return found
 
     def _steps_of_part(self, group: Sequence[Asking], rows: str) -> dict[Timeline, str]:
@@ -366,13 +373,15 @@ class PointInTime:
                 made[timeline.unnamed] = self._database.create(timeline.steps_sql(rows), prefix="steps")
         return {asking.timeline: made[asking.timeline.unnamed] for asking in group}
 
-    def _found_sql(self, way: Sequence[Asking], text: str, steps: Mapping[Timeline, str]) -> str:
+    def _found_sql(self, way: Sequence[Asking], text: str, steps: Mapping[Timeline, str], part: str) -> str:
         """Return what look-ups that are asked alike find, by the number of the example.
 
         Parameters
         ----------
         text
             The examples, with no more than is looked at: an as-of join sorts all that it is given.
+        part
+            Engine text of one column more, each one's stretch.
         """
         for asking in way:
             found = steps[asking.timeline]
@@ -380,7 +389,7 @@ class PointInTime:
                 found = answers(asking.timeline, text, found, look_at=asking.look_at, database=self._database)
             text = f"({asking.join_sql(text, found)})"
         outputs = [name for asking in way for name in asking.outputs]
-        return f"SELECT {', '.join(map(quote, [NUMBER, *outputs]))} FROM {text}"
+        return f"SELECT {', '.join(map(quote, [NUMBER, *outputs]))}{part} FROM {text}"
 
     def _refuse_future(self, chosen: str) -> None:
         if self._definitions.row_known:
@@ -431,55 +440,5 @@ class PointInTime:
         return f"(SELECT {columns} WHERE FALSE)"
 
 
-def _of_part(table: str, part: int) -> str:
-    return f"(SELECT * FROM {table} WHERE {quote(PART)} = {part})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
-    """Look-ups that go back to the examples in one statement, and what is made of them then.
-
-    Attributes
-    ----------
-    features
-        Those that can be computed now.
-    kept
-        The columns that the examples have afterwards, beside these features.
-    """
-
-    askings: tuple[Asking, ...]
-    features: tuple[Feature, ...]
-    kept: tuple[str, ...]
-
-
-def _stages(definitions: Definitions, keep: Sequence[str], *, together: int) -> list[_Stage]:
-    """Return the stages in which all features are computed, each as soon as what it needs is there.
-
-    All static look-ups go back at once, and of the others what so many ways of asking find: each stands in memory for
-    the while. A column is kept only as long as something still needs it.
-    """
-    askings = [Asking(timeline, PREDICT_AT, LOOK_AT) for timeline in definitions.timelines]
-    static = [asking for asking in askings if asking.timeline.shape == "static"]
-    moving = [asking for asking in askings if asking.timeline.shape != "static"]
-    ways = grouped(moving, by=lambda asking: asking.asked_by)
-    groups = [list(chain.from_iterable(ways[first : first + together])) for first in range(0, len(ways), together)]
-    groups = [[*static, *(groups[0] if groups else ())], *groups[1:]]
-    row = {*definitions.examples.kinds, LOOK_AT, PREDICT_AT}
-    staying = lasting(definitions, keep)
-    held: set[str] = set()  # what look-ups have given so far
-    done: list[str] = []
-    stages = []
-    waiting = list(definitions.features)
-    for number, group in enumerate(groups, start=1):
-        rest = {asking.timeline for later in groups[number:] for asking in later}
-        ready = [feature for feature in waiting if not rest & set(feature.timelines)]
-        waiting = [feature for feature in waiting if feature not in ready]
-        held |= {name for asking in group for name, _ in asking.timeline.outputs}
-        staying |= {asking.timeline.stale for asking in group} - {""}
-        needed = {name for feature in waiting for timeline in feature.timelines for name, _ in timeline.outputs}
-        needed |= {column for feature in waiting for column in feature.row_columns}
-        needed |= {column for timeline in rest for column in timeline.mine} | ({LOOK_AT} if rest else set())
-        kept = (*sorted(staying | (needed & (held | row))), *done)
-        stages.append(_Stage(askings=tuple(group), features=tuple(ready), kept=kept))
-        done += [f"feature:{feature.name}" for feature in ready]
-    return stages
+def _hash_sql(key: Sequence[str]) -> str:
+    return f"hash({', '.join(map(quote, key))})"
