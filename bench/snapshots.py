@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import NotBuilt, Ratio, by_turns
+from bench import NotBuilt, Ratio, ratio_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,7 +36,7 @@ _COLUMNS = """
 
 def snapshots() -> list[Ratio]:
     """Return the ratio and the bytes for a table of a million rows."""
-    return _measured(_ROWS, repeats=3)
+    return _measured(_ROWS, repeats=21)
 
 
 def snapshots_of_a_large_table() -> list[Ratio]:
@@ -61,23 +61,20 @@ def _measured(rows: int, *, repeats: int) -> list[Ratio]:
             file = folder / f"table.{form}"
             con.execute(f"COPY (SELECT {_COLUMNS} FROM range({rows})) TO '{file}' ({options})")
             stores = iter(range(1_000))
-            times = by_turns(
-                lambda path=file.name, stores=stores: collect(
-                    "s", Source(path=path), folder=folder, store=FolderBlobs(folder / f"blobs-{path}-{next(stores)}")
-                ),
-                lambda file=file: _plain(con, file, folder / "plain.parquet"),
-                repeats=repeats,
-            )
             size = file.stat().st_size / 1e6
-            note = f"{rows:,} rows, {size:,.0f} MB as {form}, over COPY to Parquet (zstd) of the same file"
             found.append(
-                Ratio(
-                    name=f"snapshot: {form}",
-                    figure=times[0],
-                    limit=times[1],
-                    ratio=times[0] / times[1],
+                ratio_of(
+                    f"snapshot: {form}",
+                    lambda path=file.name, stores=stores: collect(
+                        "s",
+                        Source(path=path),
+                        folder=folder,
+                        store=FolderBlobs(folder / f"blobs-{path}-{next(stores)}"),
+                    ),
+                    lambda file=file: _plain(con, file, folder / "plain.parquet"),
                     bound=_BOUND,
-                    note=note,
+                    repeats=repeats,
+                    note=f"{rows:,} rows, {size:,.0f} MB as {form}, over COPY to Parquet (zstd) of the same file",
                 )
             )
         if rows == _ROWS:

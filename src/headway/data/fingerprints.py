@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Marks", "fingerprints", "mark_of", "marks_of_file", "sum_of_marks"]
 
-_ROWS = 1 << 15  # the lanes of so many rows, and the room to compute in, stay within a processor's cache
+_ROWS = 1 << 16  # smaller stretches would fit a cache better, but wait for the interpreter more often
 _LONG_BYTES = 128  # longer texts are hashed one by one, which costs them less than being looked at word by word
 _READERS = 8  # more of them would wait for the interpreter between the sums
 
